@@ -1,0 +1,2 @@
+//! no-crd.
+fn main() {}

@@ -1,0 +1,157 @@
+//! What kinds of errors there are, and the stable code of each error the product reports.
+//!
+//! A crate's error enum maps each variant to a [`Code`] of [`TABLE`]; two places, the HTTP server and the MCP surface,
+//! map a [`Code`]'s kind to a status. The page of each code under `docs/errors/` is rendered from the table.
+
+use serde::{Deserialize, Serialize};
+
+/// Errors by what the caller can do about them. The numbers are HTTP status codes (RFC 9110, RFC 6585).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request can't be understood: correct it. 400
+    Invalid,
+    /// Sign in. 401
+    Unauthenticated,
+    /// Not allowed: ask for the right. 403
+    Forbidden,
+    /// Not there, or not the caller's. 404
+    NotFound,
+    /// Clashes with what is there. 409
+    Conflict,
+    /// Too large. 413
+    TooLarge,
+    /// Understood, but its content can't be carried out. 422
+    Unprocessable,
+    /// Too many, or too often: stop something, or wait. 429
+    TooMany,
+    /// Our own fault. 500
+    Internal,
+    /// What we asked answered nonsense. 502
+    BadGateway,
+    /// Not now: try again. 503
+    Unavailable,
+    /// What we asked didn't answer in time. 504
+    Timeout,
+}
+
+impl ErrorKind {
+    /// The HTTP status code.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Invalid => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::Conflict => 409,
+            Self::TooLarge => 413,
+            Self::Unprocessable => 422,
+            Self::TooMany => 429,
+            Self::Internal => 500,
+            Self::BadGateway => 502,
+            Self::Unavailable => 503,
+            Self::Timeout => 504,
+        }
+    }
+}
+
+/// A stable error code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// `NCRnnnn`: never reused, never renumbered.
+    pub id: &'static str,
+    /// The same as a word, for programs: `InvalidWorkspaceId`.
+    pub reason: &'static str,
+    /// What the caller can do about it.
+    pub kind: ErrorKind,
+    /// When it happens.
+    pub when: &'static str,
+    /// What to do next.
+    pub remedy: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident = $id:literal, $reason:literal, $kind:ident, $when:literal, $remedy:literal;)*) => {
+        $(#[doc = $when] pub const $name: Code =
+            Code { id: $id, reason: $reason, kind: ErrorKind::$kind, when: $when, remedy: $remedy };)*
+
+        /// All codes, by number.
+        pub const TABLE: &[Code] = &[$($name,)*];
+    };
+}
+
+codes! {
+    // 01: requests
+    INVALID_WORKSPACE_ID = "NCR0101", "InvalidWorkspaceId", Invalid, "A workspace id is not a DNS label.", "Use 1 to 63 lower-case letters, digits or '-', beginning and ending with a letter or digit.";
+    INVALID_ARGUMENT = "NCR0102", "InvalidArgument", Invalid, "An argument is missing, unknown, or of the wrong form.", "Correct the argument the message names.";
+    INVALID_NAMESPACE = "NCR0103", "InvalidNamespace", Invalid, "A namespace is not a DNS label.", "Name an existing namespace, or leave the argument out.";
+    INVALID_PATH = "NCR0104", "InvalidPath", Invalid, "A path holds dot segments, backslashes, control characters or encoded slashes.", "Ask for the plain path.";
+    // 02: templates and specs
+    TEMPLATE_NOT_FOUND = "NCR0201", "TemplateNotFound", NotFound, "No template of that name exists in any source.", "List the templates and use one of their references.";
+    TEMPLATE_MALFORMED = "NCR0202", "TemplateMalformed", Unprocessable, "A template's text can't be read as a pod spec.", "Correct the template; the message says where it breaks.";
+    INVALID_POD_SPEC = "NCR0203", "InvalidPodSpec", Unprocessable, "A pod spec does not fit the Kubernetes schema.", "Correct the field the message names.";
+    SPEC_TOO_LARGE = "NCR0204", "SpecTooLarge", TooLarge, "A pod spec is larger or deeper than the server accepts.", "Move data out of the spec, into a ConfigMap or an image.";
+    POLICY_VIOLATION = "NCR0205", "PolicyViolation", Forbidden, "A pod asks for more than the server's pod policy allows.", "Remove the fields the message names, or ask the operator to relax POD_SECURITY.";
+    INVALID_ANNOTATION = "NCR0206", "InvalidAnnotation", Unprocessable, "An annotation that the server acts on has an unusable value.", "Correct the annotation the message names.";
+    RESERVED_KEY = "NCR0207", "ReservedKey", Forbidden, "A request sets a label or annotation that only the server sets.", "Leave the key out; the server sets it.";
+    MISSING_CONTEXT = "NCR0208", "MissingContext", Unprocessable, "The template requires context variables that were not given.", "Give every variable the message names in `context`.";
+    INVALID_TEMPLATE_REF = "NCR0209", "InvalidTemplateRef", Invalid, "A template reference has none of the three forms.", "Write `name`, `namespace/name` or `pod-template://namespace/name`.";
+    NO_SOURCE = "NCR0210", "NoPodSource", Invalid, "Neither a template nor a pod spec was given, or both.", "Give exactly one of `templateRef` and `spec`.";
+    // 03: workspaces
+    WORKSPACE_NOT_FOUND = "NCR0301", "WorkspaceNotFound", NotFound, "No workspace of that id exists, or it is not yours.", "List your workspaces and use one of their ids.";
+    WORKSPACE_EXISTS = "NCR0302", "WorkspaceExists", Conflict, "A workspace of that id exists already.", "Choose another id, or stop the workspace first.";
+    QUOTA_EXCEEDED = "NCR0303", "QuotaExceeded", TooMany, "The owner has as many workspaces as the server allows.", "Stop a workspace, or ask the operator to raise MAX_WORKSPACES_PER_USER.";
+    WORKSPACE_NOT_READY = "NCR0304", "WorkspaceNotReady", Unavailable, "The workspace exists but can't serve requests yet.", "Wait; its status and events tell what it is doing.";
+    START_FAILED = "NCR0305", "WorkspaceStartFailed", Unprocessable, "The workspace was created but does not start.", "Read the diagnosis; then stop the workspace, correct the cause and spawn again.";
+    START_TIMEOUT = "NCR0306", "WorkspaceStartTimeout", Timeout, "The workspace was created but was not ready within the time limit.", "Ask for its status and events; it may still become ready.";
+    WORKSPACE_STOPPING = "NCR0307", "WorkspaceStopping", Conflict, "The workspace of that id is still stopping.", "Wait until it is gone, or choose another id.";
+    // 04: access
+    NAMESPACE_NOT_ALLOWED = "NCR0401", "NamespaceNotAllowed", Forbidden, "The server does not work in that namespace.", "Use the server's namespace; `current_namespace` names it.";
+    SERVICE_ACCOUNT_NOT_ALLOWED = "NCR0402", "ServiceAccountNotAllowed", Forbidden, "A pod names a ServiceAccount that is not on the server's list.", "Leave `serviceAccountName` out, or ask the operator to add it to ALLOWED_SERVICE_ACCOUNTS.";
+    FORBIDDEN = "NCR0403", "Forbidden", Forbidden, "The caller may not do this.", "Ask the operator for the role the message names.";
+    UNAUTHENTICATED = "NCR0404", "Unauthenticated", Unauthenticated, "The request carries no valid credentials.", "Sign in, or send a valid bearer token.";
+    HOST_NOT_ALLOWED = "NCR0405", "HostNotAllowed", Forbidden, "The request's Host or Origin header names a site this server does not serve.", "Use the server's own address, or ask the operator to set PUBLIC_URL.";
+    // 05: Kubernetes
+    CLUSTER_UNREACHABLE = "NCR0501", "ClusterUnreachable", Unavailable, "The Kubernetes API server can't be reached.", "Check KUBECONFIG and the network; without a cluster, run `nocrd-all dev`.";
+    CLUSTER_FORBIDDEN = "NCR0502", "ClusterForbidden", Forbidden, "The Kubernetes API refused the server's own identity.", "Grant the server the RBAC permission the message names.";
+    CLUSTER_REFUSED = "NCR0503", "ClusterRefused", Unprocessable, "The Kubernetes API refused the object.", "Correct what the API server's message names.";
+    CLUSTER_QUOTA = "NCR0504", "ClusterQuota", TooMany, "A ResourceQuota of the namespace is used up.", "Stop something in the namespace, or ask its administrator for more.";
+    CLUSTER_CONFLICT = "NCR0505", "ClusterConflict", Conflict, "The object was changed by somebody else meanwhile.", "Read it again and retry.";
+    NOT_SYNCED = "NCR0506", "NotSynced", Unavailable, "The server has not read the cluster's state yet.", "Try again in a moment.";
+    CLUSTER_ERROR = "NCR0507", "ClusterError", BadGateway, "The Kubernetes API failed in an unexpected way.", "Try again; if it persists, look at the API server.";
+    // 06: proxy
+    ROUTE_NOT_FOUND = "NCR0601", "RouteNotFound", NotFound, "Nothing is served at this path.", "Check the URL.";
+    UPSTREAM_REFUSED = "NCR0602", "UpstreamRefused", BadGateway, "The workspace does not accept connections on that port, or broke the connection.", "Check that the program in the workspace listens on the port its annotations name, on the pod's address.";
+    UPSTREAM_TIMEOUT = "NCR0603", "UpstreamTimeout", Timeout, "The workspace did not answer in time.", "Try again, or raise PROXY_TIMEOUT.";
+    UPSTREAM_INVALID = "NCR0604", "UpstreamInvalid", BadGateway, "The workspace answered something that is not HTTP.", "Check what listens on that port.";
+    ADDRESS_REFUSED = "NCR0605", "AddressRefused", BadGateway, "The workspace's address is not one the server connects to.", "Set POD_CIDRS to the cluster's pod address ranges.";
+    BODY_TOO_LARGE = "NCR0606", "BodyTooLarge", TooLarge, "The request's body is larger than the server accepts.", "Send less.";
+    METHOD_NOT_ALLOWED = "NCR0607", "MethodNotAllowed", Invalid, "The path does not support this method.", "Use a method the answer's Allow header names.";
+    UPGRADE_REFUSED = "NCR0608", "UpgradeRefused", Invalid, "An upgrade other than a well-formed WebSocket handshake was asked for.", "Use a WebSocket client (RFC 6455).";
+    DRAINING = "NCR0609", "Draining", Unavailable, "The server is shutting down.", "Try again: another replica, or this one after its restart, answers.";
+    // 09: the server itself
+    INTERNAL = "NCR0901", "Internal", Internal, "Something failed that should not.", "Report it with the request id.";
+    CANCELLED = "NCR0902", "Cancelled", Conflict, "The caller cancelled the request.", "Nothing; what was created is named in the message.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_reasons_are_unique_and_ordered() {
+        for pair in TABLE.windows(2) {
+            assert!(pair[0].id < pair[1].id, "{} {}", pair[0].id, pair[1].id);
+        }
+        let reasons: std::collections::BTreeSet<_> = TABLE.iter().map(|c| c.reason).collect();
+        assert_eq!(reasons.len(), TABLE.len());
+    }
+
+    #[test]
+    fn texts_are_sentences() {
+        for code in TABLE {
+            assert!(code.when.ends_with('.') && code.remedy.ends_with('.'), "{}", code.id);
+        }
+    }
+}

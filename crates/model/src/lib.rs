@@ -1,0 +1,36 @@
+//! The vocabulary of no-crd: identifiers, labels and annotations, the visibility grammar, error codes.
+//!
+//! Everything here is pure: no IO, no clock, no randomness, and nothing panics on any input. Every other
+//! crate of the workspace may depend on this one; it depends on none of them.
+//!
+//! | module | what it names |
+//! |---|---|
+//! | [`keys`] | every `nogoo9/*` label and annotation, with its documentation |
+//! | [`id`] | [`WorkspaceId`] and [`Namespace`]: checked DNS labels |
+//! | [`subject`] | [`Subject`]: who owns something, and its label form |
+//! | [`caller`] | [`Caller`] and the [`Role`] ladder |
+//! | [`api`] | the additional HTTP ports a workspace declares |
+//! | [`visibility`] | who may reach such a port |
+//! | [`refresh`] | how often a dashboard polls it |
+//! | [`placeholder`] | `${{user}}` and friends, replaced in a parsed tree |
+//! | [`layers`] | merging of layered sources by id |
+//! | [`error`] | kinds and stable codes of every error the product reports |
+
+pub mod api;
+pub mod caller;
+pub mod error;
+pub mod id;
+pub mod keys;
+pub mod layers;
+pub mod placeholder;
+pub mod refresh;
+pub mod subject;
+pub mod visibility;
+
+pub use api::Api;
+pub use caller::{Caller, Role};
+pub use error::{Code, ErrorKind};
+pub use id::{InvalidName, Namespace, WorkspaceId};
+pub use refresh::Refresh;
+pub use subject::Subject;
+pub use visibility::Visibility;
