@@ -69,14 +69,22 @@ impl Api {
 
     fn parse_one(name: &str, fields: &BTreeMap<&str, &str>) -> Result<Option<Self>, InvalidApi> {
         let get = |field: &str| fields.get(field).map(|v| v.trim()).filter(|v| !v.is_empty());
-        let refuse = |field: &str, reason: String| InvalidApi { key: format!("{}{name}.{field}", keys::API_PREFIX), reason };
+        let refuse = |field: &str, reason: String| InvalidApi {
+            key: format!("{}{name}.{field}", keys::API_PREFIX),
+            reason,
+        };
         let Some(port) = get("port") else { return Ok(None) };
-        let port = parse_port(port).ok_or_else(|| refuse("port", format!("{port:?} is no port from 1 to 65535")))?;
+        let port =
+            parse_port(port).ok_or_else(|| refuse("port", format!("{port:?} is no port from 1 to 65535")))?;
         let path = get("path").unwrap_or("/");
-        if !path.starts_with('/') || path.contains(['\\', '?', '#', '%']) || path.split('/').any(|s| s == ".." || s == ".") {
+        if !path.starts_with('/')
+            || path.contains(['\\', '?', '#', '%'])
+            || path.split('/').any(|s| s == ".." || s == ".")
+        {
             return Err(refuse("path", format!("{path:?} is no plain absolute path")));
         }
-        let refresh = get("refresh").map(Refresh::parse).transpose().map_err(|e| refuse("refresh", e.to_string()))?;
+        let refresh =
+            get("refresh").map(Refresh::parse).transpose().map_err(|e| refuse("refresh", e.to_string()))?;
         let methods = get("method").map_or_else(Vec::new, |list| {
             list.split(',').map(|m| m.trim().to_ascii_uppercase()).filter(|m| !m.is_empty()).collect()
         });

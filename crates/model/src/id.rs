@@ -155,7 +155,8 @@ mod tests {
             assert!(WorkspaceId::parse(good).is_ok(), "{good}");
         }
         let long = "a".repeat(64);
-        for bad in ["", "A", "-a", "a-", "a.b", "a_b", "a,b=c", "a/b", "ä", " a", "a\n", "a\0", long.as_str()] {
+        for bad in ["", "A", "-a", "a-", "a.b", "a_b", "a,b=c", "a/b", "ä", " a", "a\n", "a\0", long.as_str()]
+        {
             assert!(WorkspaceId::parse(bad).is_err(), "{bad:?}");
         }
     }

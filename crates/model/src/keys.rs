@@ -85,7 +85,7 @@ keys! {
     TEMPLATE_REF = "nogoo9/template-ref", Annotation, Reserved, "template reference", "", "0.4", "Template the workspace was spawned from.";
     TEMPLATE_VERSION = "nogoo9/template-version", Annotation, Reserved, "text", "`1.0.0`", "0.8", "On a template: its version. On a pod: the version it was spawned from.";
     CONTEXT_SECRET = "nogoo9/context-secret", Annotation, Reserved, "Secret name", "", "0.18", "On a pod: the Secret that holds the context values given when it was spawned.";
-    WORKSPACE_NAME = "nogoo9/workspace-name", Annotation, Reserved, "text", "the pod's name", "0.4", "Display name of the workspace, as given when it was spawned.";
+    WORKSPACE_NAME = "nogoo9/workspace-name", Annotation, Copied, "text", "the pod's name", "0.4", "Display name of the workspace, as given when it was spawned.";
     LAST_UPGRADE_ERROR = "nogoo9/last-upgrade-error", Annotation, Reserved, "text", "", "0.12", "On a pod: why the last upgrade of the workspace failed.";
     DESCRIPTION = "nogoo9/description", Annotation, Copied, "text", "", "", "What the template is for, in a sentence.";
     TEMPLATE_DESCRIPTION = "nogoo9/template-description", Annotation, Copied, "text", "", "", "Older spelling of `nogoo9/description`, read when that is absent.";
@@ -183,7 +183,9 @@ mod tests {
 
     #[test]
     fn t49_reserved_keys() {
-        for key in [TYPE, WORKSPACE_ID, MANAGED_BY, USER_SUB, TEMPLATE_REF, TEMPLATE_VERSION, LAST_UPGRADE_ERROR] {
+        for key in
+            [TYPE, WORKSPACE_ID, MANAGED_BY, USER_SUB, TEMPLATE_REF, TEMPLATE_VERSION, LAST_UPGRADE_ERROR]
+        {
             assert!(is_reserved(key) && !is_annotation_copied(key) && !is_label_copied(key), "{key}");
         }
         assert!(is_annotation_copied("nogoo9/api.terminal.port"));

@@ -34,3 +34,8 @@ pub use id::{InvalidName, Namespace, WorkspaceId};
 pub use refresh::Refresh;
 pub use subject::Subject;
 pub use visibility::Visibility;
+
+/// Image of the default workspace: this product's own binary, run as `nocrd-all workspace`. The embedded cluster knows
+/// it and starts the program that is running already.
+pub const DEFAULT_WORKSPACE_IMAGE: &str =
+    concat!("ghcr.io/nogoo9/no-crd-workspace:", env!("CARGO_PKG_VERSION"));

@@ -66,7 +66,8 @@ mod tests {
         let user = Subject::new("a\"b$&${{workspace}}");
         let id = WorkspaceId::parse("w1").unwrap();
         let with = Placeholders { user: &user, workspace_id: &id };
-        let mut tree = json!({"${{user}}": ["${{user}}", 1, {"x": "/${{workspace_id}}/${{workspace}}/${{other}}"}]});
+        let mut tree =
+            json!({"${{user}}": ["${{user}}", 1, {"x": "/${{workspace_id}}/${{workspace}}/${{other}}"}]});
         with.replace_in(&mut tree);
         assert_eq!(tree, json!({"${{user}}": ["a\"b$&${{workspace}}", 1, {"x": "/w1/w1/${{other}}"}]}));
         assert_eq!(with.replace_text("${{${{user}}"), "${{a\"b$&${{workspace}}");

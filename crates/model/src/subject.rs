@@ -94,10 +94,11 @@ mod tests {
 
     #[test]
     fn t49_similar_subjects_have_different_labels() {
-        let all: Vec<String> = ["a@b", "a-b", "a|b", "a b", "ä", "日本", "", &"x".repeat(64), &"x".repeat(65)]
-            .iter()
-            .map(|s| Subject::new(*s).label_value())
-            .collect();
+        let all: Vec<String> =
+            ["a@b", "a-b", "a|b", "a b", "ä", "日本", "", &"x".repeat(64), &"x".repeat(65)]
+                .iter()
+                .map(|s| Subject::new(*s).label_value())
+                .collect();
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len(), "{all:?}");
     }
