@@ -1,0 +1,30 @@
+use std::{collections::BTreeSet, num::NonZeroU32, time::Duration};
+
+use crate::PodSecurity;
+
+/// What a [`Spawner`](crate::Spawner) allows.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Most workspaces one owner may have at a time, over all namespaces; `None` means any number.
+    pub max_workspaces_per_user: Option<NonZeroU32>,
+    /// The pod policy, for templates and inline specs alike.
+    pub pod_security: PodSecurity,
+    /// ServiceAccounts a pod may name, besides the namespace's default one and those generated for an IAM role.
+    pub allowed_service_accounts: BTreeSet<String>,
+    /// Largest pod spec, in bytes of compact JSON.
+    pub max_spec_bytes: usize,
+    /// How long a spawn waits for the watch to deliver its own pod before it asks the API server instead.
+    pub index_wait: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_workspaces_per_user: None,
+            pod_security: PodSecurity::Baseline,
+            allowed_service_accounts: BTreeSet::new(),
+            max_spec_bytes: 256 * 1024,
+            index_wait: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+use std::time::Duration;
+
+use nocrd_model::{Code, ErrorKind, WorkspaceId, error as codes};
+
+/// Why a workspace could not be spawned, found or stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument that can't be used.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// Both or neither of template and spec.
+    #[error("give exactly one of a template and a pod spec")]
+    NoSource,
+    /// Something about a template.
+    #[error(transparent)]
+    Template(#[from] nocrd_templates::Error),
+    /// The Kubernetes API, or the limits set on its use.
+    #[error(transparent)]
+    Cluster(#[from] nocrd_cluster::Error),
+    /// The pod asks for more than the policy allows.
+    #[error("pod policy {level} does not allow: {}", violations.join("; "))]
+    Policy {
+        /// The policy's level.
+        level: &'static str,
+        /// Each offending field and why.
+        violations: Vec<String>,
+    },
+    /// The pod names a ServiceAccount that is not allowed.
+    #[error("service account {name:?} is not allowed here")]
+    ServiceAccount {
+        /// The account.
+        name: String,
+    },
+    /// The spec is too large.
+    #[error("the pod spec has {size} bytes, more than the {limit} allowed")]
+    SpecTooLarge {
+        /// Bytes of compact JSON.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An annotation with a meaning has a value without one.
+    #[error("annotation {key} is not usable: {reason}")]
+    Annotation {
+        /// The annotation.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A key only the server sets.
+    #[error("{what} {key:?} is set by the server alone")]
+    ReservedKey {
+        /// `label` or `annotation`.
+        what: &'static str,
+        /// The key.
+        key: String,
+    },
+    /// The template wants variables that were not given.
+    #[error("missing required context variables: {}", names.join(", "))]
+    MissingContext {
+        /// Their names, in the template's order.
+        names: Vec<String>,
+    },
+    /// No such workspace, or not the caller's.
+    #[error("workspace {id} not found, or it is not yours")]
+    NotFound {
+        /// The id asked for.
+        id: WorkspaceId,
+    },
+    /// The id is taken.
+    #[error("a workspace with id {id} exists already")]
+    Exists {
+        /// The id.
+        id: WorkspaceId,
+    },
+    /// The id is taken by a workspace that is going away.
+    #[error("the workspace with id {id} is still stopping")]
+    Stopping {
+        /// The id.
+        id: WorkspaceId,
+    },
+    /// The owner has enough.
+    #[error("the owner already has {limit} workspaces, as many as this server allows")]
+    Quota {
+        /// The limit.
+        limit: u32,
+    },
+    /// The index is not there yet.
+    #[error("the cluster's state has not been read yet")]
+    NotSynced,
+    /// The workspace will not become ready by waiting.
+    #[error("workspace {id} does not start: {}", diagnosis.join("; "))]
+    StartFailed {
+        /// The id.
+        id: WorkspaceId,
+        /// What is wrong: status, container messages, recent warnings.
+        diagnosis: Vec<String>,
+    },
+    /// The workspace was not ready in time.
+    #[error("workspace {id} was not ready after {} s; last status: {last}", waited.as_secs())]
+    StartTimeout {
+        /// The id.
+        id: WorkspaceId,
+        /// How long we waited.
+        waited: Duration,
+        /// Its status then.
+        last: String,
+    },
+    /// A background task of ours died.
+    #[error("the task that carried out the request failed")]
+    Internal(#[source] tokio::task::JoinError),
+}
+
+impl Error {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::InvalidArgument(_) => codes::INVALID_ARGUMENT,
+            Self::NoSource => codes::NO_SOURCE,
+            Self::Template(source) => source.code(),
+            Self::Cluster(source) => source.code(),
+            Self::Policy { .. } => codes::POLICY_VIOLATION,
+            Self::ServiceAccount { .. } => codes::SERVICE_ACCOUNT_NOT_ALLOWED,
+            Self::SpecTooLarge { .. } => codes::SPEC_TOO_LARGE,
+            Self::Annotation { .. } => codes::INVALID_ANNOTATION,
+            Self::ReservedKey { .. } => codes::RESERVED_KEY,
+            Self::MissingContext { .. } => codes::MISSING_CONTEXT,
+            Self::NotFound { .. } => codes::WORKSPACE_NOT_FOUND,
+            Self::Exists { .. } => codes::WORKSPACE_EXISTS,
+            Self::Stopping { .. } => codes::WORKSPACE_STOPPING,
+            Self::Quota { .. } => codes::QUOTA_EXCEEDED,
+            Self::NotSynced => codes::NOT_SYNCED,
+            Self::StartFailed { .. } => codes::START_FAILED,
+            Self::StartTimeout { .. } => codes::START_TIMEOUT,
+            Self::Internal(_) => codes::INTERNAL,
+        }
+    }
+
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.code().kind
+    }
+}

@@ -1,0 +1,127 @@
+//! Cleaning up what nobody else does: what a server that was killed in the middle of a spawn left, and the
+//! ServiceAccounts of workspaces that are gone.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use nocrd_cluster::{ChangeKind, DeletePod, WorkspacePod};
+use nocrd_model::{Namespace, WorkspaceId, keys};
+use tokio::{sync::broadcast::error::RecvError, time::Instant};
+use tracing::{info, warn};
+
+use crate::{Spawner, names};
+
+/// How often everything is looked through.
+const SWEEP_PERIOD: Duration = Duration::from_secs(60);
+/// How old something unfinished must be before it counts as left behind: a spawn in progress takes far less.
+const LEFT_BEHIND: Duration = Duration::from_secs(30);
+
+impl Spawner {
+    /// Cleans up for as long as it is polled: run it in a task of its own. It removes
+    ///
+    /// - the ServiceAccount generated for a workspace, once the workspace's last pod is gone;
+    /// - a pod whose context Secret was never created, since it can't start;
+    /// - the later of two pods that claim one id.
+    ///
+    /// Any number of replicas may run it at the same time: every deletion names the exact object.
+    pub async fn janitor(&self) {
+        self.cluster().synced().await;
+        let mut changes = self.cluster().workspaces().changes();
+        let mut next_sweep = Instant::now();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(next_sweep) => {
+                    self.sweep().await;
+                    next_sweep = Instant::now() + SWEEP_PERIOD;
+                }
+                change = changes.recv() => match change {
+                    Ok(change) if change.kind == ChangeKind::Deleted => self.after_deletion(&change.pod).await,
+                    Ok(_) => {}
+                    // Some deletions went by unseen: look at everything.
+                    Err(RecvError::Lagged(_)) => next_sweep = Instant::now(),
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+    }
+
+    async fn after_deletion(&self, pod: &WorkspacePod) {
+        let own = names::service_account(&pod.id);
+        if pod.service_account.as_deref() == Some(own.as_str())
+            && self.cluster().workspaces().get(&pod.id).is_empty()
+        {
+            self.remove_service_account(&pod.namespace, &own).await;
+        }
+    }
+
+    async fn remove_service_account(&self, namespace: &Namespace, name: &str) {
+        match self.cluster().delete_service_account(namespace, name).await {
+            Ok(()) => {
+                info!(service_account = name, k8s.namespace = %namespace, "removed the service account of a workspace that is gone")
+            }
+            Err(error) => warn!(service_account = name, %error, "could not remove a service account"),
+        }
+    }
+
+    /// Looks through everything once.
+    pub(crate) async fn sweep(&self) {
+        let pods = self.cluster().workspaces().all();
+        self.sweep_pods(&pods).await;
+        if self.cluster().permissions().allows("list", "serviceaccounts") {
+            self.sweep_service_accounts().await;
+        }
+    }
+
+    async fn sweep_pods(&self, pods: &[Arc<WorkspacePod>]) {
+        let mut by_arrival: Vec<&Arc<WorkspacePod>> = pods.iter().filter(|pod| !pod.deleting).collect();
+        by_arrival.sort_by_key(|pod| pod.arrival);
+        let mut seen: BTreeSet<&WorkspaceId> = BTreeSet::new();
+        for pod in by_arrival {
+            let duplicate = !seen.insert(&pod.id);
+            if !is_older_than(pod.created, LEFT_BEHIND) || pod.ready && !duplicate {
+                continue;
+            }
+            if duplicate {
+                self.remove_pod(pod, "its id belongs to an earlier pod").await;
+            } else if self.lacks_context(pod).await {
+                self.remove_pod(pod, "its context was never stored, so it can't start").await;
+            }
+        }
+    }
+
+    /// Tells whether the Secret a pod waits for was never created.
+    async fn lacks_context(&self, pod: &WorkspacePod) -> bool {
+        let Some(secret) = pod.annotations.get(keys::CONTEXT_SECRET) else { return false };
+        matches!(self.cluster().secret_exists(&pod.namespace, secret).await, Ok(false))
+    }
+
+    async fn remove_pod(&self, pod: &WorkspacePod, why: &str) {
+        let delete = DeletePod { uid: Some(pod.uid.clone()), grace_period_seconds: Some(0) };
+        match self.cluster().delete_pod(&pod.namespace, &pod.pod_name, delete).await {
+            Ok(()) => info!(k8s.pod = %pod.pod_name, k8s.namespace = %pod.namespace, "removed a pod: {why}"),
+            Err(error) => warn!(k8s.pod = %pod.pod_name, %error, "could not remove a pod: {why}"),
+        }
+    }
+
+    async fn sweep_service_accounts(&self) {
+        let accounts = match self.cluster().list_service_accounts(None).await {
+            Ok(accounts) => accounts,
+            Err(error) => {
+                warn!(%error, "could not list service accounts");
+                return;
+            }
+        };
+        for account in accounts {
+            let Some(id) = &account.workspace_id else { continue };
+            let ours = account.name == names::service_account(id);
+            let unused = self.cluster().workspaces().get(id).is_empty();
+            if ours && unused && is_older_than(account.created, LEFT_BEHIND) {
+                self.remove_service_account(&account.namespace, &account.name).await;
+            }
+        }
+    }
+}
+
+fn is_older_than(created: Timestamp, age: Duration) -> bool {
+    Duration::try_from(Timestamp::now().duration_since(created)).is_ok_and(|elapsed| elapsed > age)
+}

@@ -1,0 +1,133 @@
+//! Which labels and annotations a workspace's pod gets: the template's, the spec's own, the caller's, and on top the
+//! server's, which nobody else can set.
+
+use std::collections::BTreeMap;
+
+use nocrd_model::{Api, Namespace, Subject, WorkspaceId, api, keys};
+
+use crate::Error;
+
+/// String-to-string metadata.
+pub(crate) type Pairs = BTreeMap<String, String>;
+
+/// What the server itself writes.
+pub(crate) struct Stamp<'a> {
+    pub(crate) id: &'a WorkspaceId,
+    pub(crate) owner: &'a Subject,
+    pub(crate) name: Option<&'a str>,
+    /// Reference and version of the template.
+    pub(crate) template: Option<(&'a str, &'a str)>,
+    pub(crate) context_secret: Option<&'a str>,
+}
+
+impl Stamp<'_> {
+    /// Puts the labels by which workspaces are found on top of `labels`.
+    pub(crate) fn label(&self, labels: &mut Pairs) {
+        labels.insert(keys::TYPE.into(), keys::TYPE_WORKSPACE.into());
+        labels.extend(managed_labels(self.id, self.owner));
+    }
+
+    /// Puts the server's annotations on top of `annotations`.
+    pub(crate) fn annotate(&self, annotations: &mut Pairs) {
+        annotations.insert(keys::USER_SUB.into(), self.owner.as_str().into());
+        if let Some((reference, version)) = self.template {
+            annotations.insert(keys::TEMPLATE_REF.into(), reference.into());
+            annotations.insert(keys::TEMPLATE_VERSION.into(), version.into());
+        }
+        if let Some(name) = self.name {
+            annotations.insert(keys::WORKSPACE_NAME.into(), name.into());
+        }
+        if let Some(secret) = self.context_secret {
+            annotations.insert(keys::CONTEXT_SECRET.into(), secret.into());
+        }
+    }
+}
+
+/// The labels on everything that belongs to a workspace.
+pub(crate) fn managed_labels(id: &WorkspaceId, owner: &Subject) -> Pairs {
+    [
+        (keys::WORKSPACE_ID, id.as_str().to_owned()),
+        (keys::MANAGED_BY, keys::MANAGED_BY_VALUE.to_owned()),
+        (keys::USER_SUB, owner.label_value()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+/// Refuses a caller's labels that only the server sets, or that are misspelt keys of ours.
+pub(crate) fn check_labels(labels: &Pairs) -> Result<(), Error> {
+    match labels.keys().find(|key| keys::is_reserved(key)) {
+        Some(key) => Err(Error::ReservedKey { what: "label", key: key.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses annotations of an inline spec that only the server sets, or that look like ours and mean nothing.
+pub(crate) fn check_inline_annotations(annotations: &Pairs) -> Result<(), Error> {
+    for key in annotations.keys() {
+        if keys::is_reserved(key) {
+            return Err(Error::ReservedKey { what: "annotation", key: key.clone() });
+        }
+        if key.starts_with(keys::PREFIX) && !keys::is_known(key) {
+            return Err(Error::Annotation {
+                key: key.clone(),
+                reason: "there is no annotation of this name".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses annotations beside a template that would change what the template's author decided.
+pub(crate) fn check_annotations_beside_template(annotations: &Pairs) -> Result<(), Error> {
+    match annotations.keys().find(|key| key.starts_with(keys::PREFIX)) {
+        Some(key) if keys::is_reserved(key) => {
+            Err(Error::ReservedKey { what: "annotation", key: key.clone() })
+        }
+        Some(key) => Err(Error::Annotation {
+            key: key.clone(),
+            reason: "beside a template it can't be given; it is the template's to set".into(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The annotations among `all` that reach the pod: ours by the table, other people's all when `foreign` is set.
+pub(crate) fn copied(all: &Pairs, foreign: bool) -> impl Iterator<Item = (String, String)> {
+    all.iter()
+        .filter(move |(key, _)| {
+            keys::is_annotation_copied(key) || (foreign && !key.starts_with(keys::PREFIX))
+        })
+        .map(|(key, value)| (key.clone(), value.clone()))
+}
+
+/// Refuses values that the proxy and the dashboard could not use later.
+pub(crate) fn check_values(annotations: &Pairs) -> Result<(), Error> {
+    if let Some(port) = annotations.get(keys::WORKSPACE_PORT)
+        && api::parse_port(port).is_none()
+    {
+        let shown: String = port.chars().take(40).collect();
+        return Err(Error::Annotation {
+            key: keys::WORKSPACE_PORT.into(),
+            reason: format!("{shown:?} is no port from 1 to 65535"),
+        });
+    }
+    match Api::parse_all(annotations).1.into_iter().next() {
+        Some(problem) => Err(Error::Annotation { key: problem.key, reason: problem.reason }),
+        None => Ok(()),
+    }
+}
+
+/// The template reference as the pod will carry it: as given, unless it would mean another template when read in
+/// the default namespace.
+pub(crate) fn recorded_reference(
+    given: &str,
+    resolved: &str,
+    namespace: Option<&Namespace>,
+    default: &Namespace,
+) -> String {
+    match namespace {
+        Some(namespace) if namespace != default => resolved.to_owned(),
+        _ => given.to_owned(),
+    }
+}

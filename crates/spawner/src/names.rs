@@ -1,0 +1,68 @@
+//! Names of the objects that make up a workspace. They depend on its id alone, so that the API server itself refuses a
+//! second pod of the same id in one namespace.
+
+use nocrd_model::{Subject, WorkspaceId, id::MAX_LABEL_LEN};
+
+/// Longest id that stands in a name as it is.
+const KEPT: usize = MAX_LABEL_LEN - "ws-sa-".len();
+
+fn name(prefix: &str, id: &WorkspaceId) -> String {
+    let text = id.as_str();
+    if text.len() <= KEPT {
+        return format!("{prefix}{text}");
+    }
+    // A subject's label form ends in 32 hexadecimal digits of a hash; eight keep two long ids apart.
+    let hash: String = Subject::new(format!("{text}\0")).label_value().chars().rev().take(8).collect();
+    let kept = text.get(..KEPT - 9).unwrap_or(text).trim_end_matches('-');
+    format!("{prefix}{kept}-{hash}")
+}
+
+/// The pod: `ws-<id>`, at most 63 characters so that its host name is not cut.
+pub(crate) fn pod(id: &WorkspaceId) -> String {
+    name("ws-", id)
+}
+
+/// The Secret with its context: `<pod>-context`.
+pub(crate) fn context_secret(pod: &str) -> String {
+    format!("{pod}{CONTEXT_SUFFIX}")
+}
+
+/// The ServiceAccount generated for its IAM role: `ws-sa-<id>`.
+pub(crate) fn service_account(id: &WorkspaceId) -> String {
+    name("ws-sa-", id)
+}
+
+const CONTEXT_SUFFIX: &str = "-context";
+/// The Secret in which servers share their session key.
+const SESSION_KEY_SECRET: &str = "nogoo9-session-key";
+
+/// Tells whether a Secret of this name belongs to the server or to a workspace, so that no pod spec may refer to it.
+pub(crate) fn is_protected_secret(name: &str) -> bool {
+    name == SESSION_KEY_SECRET || (name.starts_with("ws-") && name.ends_with(CONTEXT_SUFFIX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn are_dns_labels_and_distinct(a in "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", b in "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?") {
+            let (x, y) = (WorkspaceId::parse(&a).unwrap(), WorkspaceId::parse(&b).unwrap());
+            for name in [pod(&x), service_account(&x)] {
+                prop_assert!(nocrd_model::id::is_dns_label(&name), "{name}");
+            }
+            prop_assert_eq!(pod(&x) == pod(&y), x == y);
+            prop_assert!(is_protected_secret(&context_secret(&pod(&x))));
+        }
+    }
+
+    #[test]
+    fn long_ids_that_differ_at_the_end_stay_apart() {
+        let [a, b] = ["a", "b"].map(|end| WorkspaceId::parse(&format!("{}{end}", "x".repeat(62))).unwrap());
+        assert_ne!(pod(&a), pod(&b));
+        assert_eq!(pod(&WorkspaceId::parse("w1").unwrap()), "ws-w1");
+    }
+}

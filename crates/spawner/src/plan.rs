@@ -1,0 +1,294 @@
+//! From a request to manifests: pure, so that everything is validated before anything is created.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::PodSpec;
+use nocrd_model::{Namespace, Subject, WorkspaceId, keys, placeholder::Placeholders};
+use nocrd_templates::{Template, overrides, spec as pod_spec};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    Config, Error, SpawnRequest,
+    directives::{self, Directives},
+    metadata::{self, Pairs, Stamp},
+    names, policy,
+    policy::PodSecurity,
+};
+
+/// What the source of a request turned out to be.
+#[derive(Debug, Clone)]
+pub enum Resolved<'a> {
+    /// A template, and the reference to write on the pod.
+    Template(&'a Template, String),
+    /// The caller's own pod spec.
+    Inline(&'a Value),
+}
+
+/// Everything a plan depends on.
+#[derive(Debug, Clone)]
+pub struct Inputs<'a> {
+    /// The wish.
+    pub request: &'a SpawnRequest,
+    /// Its source, looked up.
+    pub source: Resolved<'a>,
+    /// Its namespace, checked.
+    pub namespace: &'a Namespace,
+    /// The limits.
+    pub config: &'a Config,
+    /// Whether context values may go into a Secret; otherwise they stand in the pod, with a warning.
+    pub secrets: bool,
+}
+
+/// The objects of a workspace, in the order they are created.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// ServiceAccount that carries an IAM role, when a template asks for one.
+    pub service_account: Option<Value>,
+    /// The pod.
+    pub pod: Value,
+    /// The pod's name.
+    pub pod_name: String,
+    /// Name of the Secret with the context values; its manifest needs the pod's uid: see [`context_secret`].
+    pub context_secret: Option<String>,
+    /// What the caller should know.
+    pub warnings: Vec<String>,
+}
+
+/// Plans a workspace.
+///
+/// # Errors
+/// The first thing that keeps the workspace from being created: a spec that does not fit the Kubernetes schema,
+/// missing context, an unusable annotation, a reserved key, or a violation of the pod policy (all of them at once).
+pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
+    let request = inputs.request;
+    if let Some(problem) = request.context.problem() {
+        return Err(Error::InvalidArgument(problem));
+    }
+    metadata::check_labels(&request.labels)?;
+    let placeholders = Placeholders { user: &request.owner, workspace_id: &request.id };
+    let source = source_parts(inputs, &placeholders)?;
+
+    let directives = Directives::parse(&source.directives)?;
+    directives.require(&request.context)?;
+    let mut warnings = directives.warnings.clone();
+
+    let mut tree = source.spec;
+    placeholders.replace_in(&mut tree);
+    if !request.top_level_overrides.is_empty() {
+        overrides::apply_top_level(&mut tree, &request.top_level_overrides)?;
+    }
+    if !request.container_overrides.is_empty() {
+        overrides::apply_container_overrides(&mut tree, &request.container_overrides)?;
+    }
+    check_size(&tree, inputs.config.max_spec_bytes)?;
+    pod_spec::validate(&tree)?;
+    let (spec_labels, spec_annotations, spec) = pod_spec::to_pod_parts(tree)?;
+    let Value::Object(mut spec) = spec else {
+        return Err(Error::InvalidArgument("the pod spec is no object".into()));
+    };
+
+    let mut annotations = source.annotations;
+    annotations.extend(from_spec(spec_annotations, inputs, "annotation")?);
+    annotations.extend(metadata::copied(&request.annotations, true));
+    // Before the plan adds anything of its own: the references to the context's Secret would be refused, and the added
+    // containers are as strict as the first one.
+    check_policy(&spec, &annotations, inputs.config)?;
+
+    let pod_name = names::pod(&request.id);
+    let secret = (!request.context.is_empty() && inputs.secrets).then(|| names::context_secret(&pod_name));
+    if secret.is_none() && !request.context.is_empty() {
+        warnings.push(
+            "the server may not create Secrets, so the context values stand in the pod's spec, readable by all who may read pods"
+                .into(),
+        );
+    }
+    let variables = variables(request, secret.as_deref());
+    directives::set_env(directives::first_container_mut(&mut spec)?, &variables);
+    directives.apply(&mut spec, &variables, inputs.config.pod_security == PodSecurity::Restricted)?;
+
+    let service_account = service_account(&mut spec, request, &directives, inputs, &mut warnings)?;
+    spec.entry("automountServiceAccountToken").or_insert(Value::Bool(false));
+
+    let mut labels = source.labels;
+    labels.extend(from_spec(spec_labels, inputs, "label")?);
+    labels.extend(request.labels.clone());
+    let stamp = Stamp {
+        id: &request.id,
+        owner: &request.owner,
+        name: request.name.as_deref(),
+        template: match &inputs.source {
+            Resolved::Template(template, reference) => Some((reference, template.version())),
+            Resolved::Inline(_) => None,
+        },
+        context_secret: secret.as_deref(),
+    };
+    stamp.label(&mut labels);
+    stamp.annotate(&mut annotations);
+    metadata::check_values(&annotations)?;
+
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod_name, "namespace": inputs.namespace, "labels": labels, "annotations": annotations,
+        },
+        "spec": spec,
+    });
+    Ok(Plan { service_account, pod, pod_name, context_secret: secret, warnings })
+}
+
+/// What a template or an inline spec contributes.
+struct SourceParts {
+    spec: Value,
+    labels: Pairs,
+    /// Annotations that reach the pod.
+    annotations: Pairs,
+    /// Annotations that may hold directives.
+    directives: Pairs,
+}
+
+fn source_parts(inputs: &Inputs<'_>, placeholders: &Placeholders<'_>) -> Result<SourceParts, Error> {
+    let request = inputs.request;
+    let replaced = |pairs: &Pairs| -> Pairs {
+        pairs.iter().map(|(key, value)| (key.clone(), placeholders.replace_text(value))).collect()
+    };
+    match &inputs.source {
+        Resolved::Template(template, _) => {
+            metadata::check_annotations_beside_template(&request.annotations)?;
+            let directives = replaced(&template.annotations);
+            let mut labels = replaced(&template.labels);
+            labels.retain(|key, _| keys::is_label_copied(key));
+            Ok(SourceParts {
+                spec: template.spec.clone(),
+                labels,
+                annotations: metadata::copied(&directives, false).collect(),
+                directives,
+            })
+        }
+        Resolved::Inline(spec) => {
+            metadata::check_inline_annotations(&request.annotations)?;
+            let directives = replaced(&request.annotations);
+            Ok(SourceParts {
+                spec: (*spec).clone(),
+                labels: Pairs::new(),
+                annotations: metadata::copied(&directives, true).collect(),
+                directives,
+            })
+        }
+    }
+}
+
+/// Metadata written inside a spec. Reserved keys in a caller's spec are refused; in a template's they are left out,
+/// since templates of earlier versions could hold them.
+fn from_spec(pairs: Pairs, inputs: &Inputs<'_>, what: &'static str) -> Result<Pairs, Error> {
+    let (reserved, kept): (Pairs, Pairs) = pairs.into_iter().partition(|(key, _)| keys::is_reserved(key));
+    match (&inputs.source, reserved.into_keys().next()) {
+        (Resolved::Inline(_), Some(key)) => Err(Error::ReservedKey { what, key }),
+        _ => Ok(kept),
+    }
+}
+
+fn check_size(spec: &Value, limit: usize) -> Result<(), Error> {
+    let size = serde_json::to_string(spec).map_or(usize::MAX, |text| text.len());
+    if size > limit { Err(Error::SpecTooLarge { size, limit }) } else { Ok(()) }
+}
+
+/// The context as entries of a container's `env`.
+fn variables(request: &SpawnRequest, secret: Option<&str>) -> Vec<Value> {
+    let literal = request.context.expose();
+    literal
+        .iter()
+        .map(|(name, value)| match secret {
+            Some(secret) => {
+                json!({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}})
+            }
+            // Literal values are subject to `$(VAR)` expansion, which a doubled dollar sign prevents.
+            None => json!({"name": name, "value": value.replace("$(", "$$(")}),
+        })
+        .collect()
+}
+
+fn service_account(
+    spec: &mut Map<String, Value>,
+    request: &SpawnRequest,
+    directives: &Directives,
+    inputs: &Inputs<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Value>, Error> {
+    let named = ["serviceAccountName", "serviceAccount"]
+        .iter()
+        .filter_map(|key| spec.get(*key).and_then(Value::as_str))
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    for name in &named {
+        if name != "default" && !inputs.config.allowed_service_accounts.contains(name) {
+            return Err(Error::ServiceAccount { name: name.clone() });
+        }
+    }
+    let Some(role) = &directives.iam_role_arn else { return Ok(None) };
+    if let Some(name) = named.first() {
+        warnings.push(format!(
+            "annotation {} has no effect: the spec names the service account {name:?}",
+            keys::IAM_ROLE_ARN
+        ));
+        return Ok(None);
+    }
+    let name = names::service_account(&request.id);
+    spec.insert("serviceAccountName".into(), name.clone().into());
+    Ok(Some(json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {
+            "name": name,
+            "namespace": inputs.namespace,
+            "labels": metadata::managed_labels(&request.id, &request.owner),
+            "annotations": {(keys::EKS_ROLE_ARN): role, (keys::USER_SUB): request.owner.as_str()},
+        },
+        "automountServiceAccountToken": false,
+    })))
+}
+
+fn check_policy(spec: &Map<String, Value>, annotations: &Pairs, config: &Config) -> Result<(), Error> {
+    let typed: PodSpec = serde_json::from_value(Value::Object(spec.clone())).map_err(|error| {
+        Error::InvalidArgument(format!("the pod spec does not fit the Kubernetes schema: {error}"))
+    })?;
+    let violations = policy::violations(&typed, annotations, config.pod_security);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Policy { level: config.pod_security.as_str(), violations })
+}
+
+/// The manifest of the Secret that holds a workspace's context. It is created right after the pod, which owns it, so
+/// that Kubernetes removes it with the pod; until it exists the pod's containers wait.
+#[must_use]
+pub fn context_secret(
+    name: &str,
+    namespace: &Namespace,
+    id: &WorkspaceId,
+    owner: &Subject,
+    values: &BTreeMap<String, String>,
+    pod: (&str, &str),
+) -> Value {
+    let (pod_name, pod_uid) = pod;
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "immutable": true,
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": metadata::managed_labels(id, owner),
+            "annotations": {(keys::USER_SUB): owner.as_str()},
+            "ownerReferences": [{
+                "apiVersion": "v1", "kind": "Pod", "name": pod_name, "uid": pod_uid,
+            }],
+        },
+        "stringData": values,
+    })
+}
+
+#[cfg(test)]
+mod tests;

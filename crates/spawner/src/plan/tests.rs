@@ -1,0 +1,274 @@
+use nocrd_templates::Origin;
+
+use super::*;
+use crate::{Context, Source};
+
+fn template(annotations: &[(&str, &str)], spec: Value) -> Template {
+    Template {
+        name: "t".into(),
+        origin: Origin::BuiltIn,
+        labels: [("team", "${{user}}"), ("nogoo9/pod-template", "true"), ("app.kubernetes.io/name", "x")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into(),
+        annotations: annotations.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        spec,
+    }
+}
+
+fn spec() -> Value {
+    json!({"containers": [{"name": "m", "image": "i", "env": [{"name": "WHO", "value": "${{user}}"}]}]})
+}
+
+fn request() -> SpawnRequest {
+    SpawnRequest::builder()
+        .id(WorkspaceId::parse("w1").unwrap())
+        .source(Source::Inline(Value::Null))
+        .owner(Subject::new("a@b"))
+        .build()
+}
+
+struct Case {
+    request: SpawnRequest,
+    config: Config,
+    secrets: bool,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        Self { request: request(), config: Config::default(), secrets: true }
+    }
+}
+
+impl Case {
+    fn plan(&self, source: Resolved<'_>) -> Result<Plan, Error> {
+        let namespace = Namespace::parse("nogoo9").unwrap();
+        plan(&Inputs {
+            request: &self.request,
+            source,
+            namespace: &namespace,
+            config: &self.config,
+            secrets: self.secrets,
+        })
+    }
+
+    fn template_plan(&self, annotations: &[(&str, &str)], spec: Value) -> Result<Plan, Error> {
+        self.plan(Resolved::Template(&template(annotations, spec), "ns/t".into()))
+    }
+}
+
+#[test]
+fn stamps_what_identifies_the_workspace() {
+    let case = Case { request: SpawnRequest { name: Some("Mine".into()), ..request() }, ..Case::default() };
+    let annotations = [
+        (keys::DESCRIPTION, "for ${{workspace}}"),
+        (keys::TEMPLATE_VERSION, "2.1"),
+        (keys::USER_SUB, "creator"),
+        (keys::ALLOWED_ROLES, "gpu"),
+        ("kubectl.kubernetes.io/last-applied-configuration", "{}"),
+    ];
+    let plan = case.template_plan(&annotations, spec()).unwrap();
+    assert_eq!(
+        plan.pod["metadata"],
+        json!({
+            "name": "ws-w1", "namespace": "nogoo9",
+            "labels": {
+                "nogoo9/managed-by": "nogoo9-spawner", "nogoo9/type": "workspace",
+                "nogoo9/user-sub": Subject::new("a@b").label_value(), "nogoo9/workspace-id": "w1", "team": "a@b",
+            },
+            "annotations": {
+                "nogoo9/description": "for w1", "nogoo9/template-ref": "ns/t", "nogoo9/template-version": "2.1",
+                "nogoo9/user-sub": "a@b", "nogoo9/workspace-name": "Mine",
+            },
+        })
+    );
+    assert_eq!(plan.pod["spec"]["containers"][0]["env"][0]["value"], "a@b");
+    assert_eq!(plan.pod["spec"]["automountServiceAccountToken"], false);
+    assert_eq!((plan.service_account, plan.context_secret), (None, None));
+}
+
+#[test]
+fn t54_context_goes_into_a_secret_that_the_pod_refers_to() {
+    let mut case = Case::default();
+    case.request.context = [("TOKEN", "s3cret")].into_iter().collect();
+    let annotations = [(keys::INIT_IMAGE, "g"), (keys::INIT_COMMAND, "c"), (keys::REQUIRED_CONTEXT, "TOKEN")];
+    let plan = case.template_plan(&annotations, spec()).unwrap();
+    assert!(!plan.pod.to_string().contains("s3cret"));
+    let reference =
+        json!({"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "ws-w1-context", "key": "TOKEN"}}});
+    assert_eq!(plan.pod["spec"]["containers"][0]["env"][1], reference);
+    assert_eq!(plan.pod["spec"]["initContainers"][0]["env"], json!([reference]));
+    assert_eq!(plan.pod["metadata"]["annotations"]["nogoo9/context-secret"], "ws-w1-context");
+
+    case.secrets = false;
+    let plan = case.template_plan(&annotations, spec()).unwrap();
+    assert_eq!(plan.pod["spec"]["containers"][0]["env"][1], json!({"name": "TOKEN", "value": "s3cret"}));
+    assert_eq!((plan.context_secret, plan.warnings.len()), (None, 1));
+}
+
+#[test]
+fn literal_context_is_not_expanded() {
+    let mut case = Case { secrets: false, ..Case::default() };
+    case.request.context = [("A", "$(B) $C $$(D)")].into_iter().collect();
+    let plan = case.template_plan(&[], spec()).unwrap();
+    assert_eq!(plan.pod["spec"]["containers"][0]["env"][1]["value"], "$$(B) $C $$$(D)");
+}
+
+#[test]
+fn missing_context_is_named_and_plans_nothing() {
+    let error = Case::default().template_plan(&[(keys::REQUIRED_CONTEXT, "A,B")], spec()).unwrap_err();
+    assert!(matches!(&error, Error::MissingContext { names } if names == &["A", "B"]), "{error}");
+}
+
+#[test]
+fn iam_role_makes_a_service_account_with_role_and_owner() {
+    let arn = "arn:aws:iam::123456789012:role/r";
+    let plan = Case::default().template_plan(&[(keys::IAM_ROLE_ARN, arn)], spec()).unwrap();
+    let account = plan.service_account.unwrap();
+    assert_eq!(
+        account["metadata"]["annotations"],
+        json!({"eks.amazonaws.com/role-arn": arn, "nogoo9/user-sub": "a@b"})
+    );
+    assert_eq!(plan.pod["spec"]["serviceAccountName"], account["metadata"]["name"]);
+    assert_eq!(account["metadata"]["labels"]["nogoo9/workspace-id"], "w1");
+}
+
+#[test]
+fn service_accounts_need_to_be_allowed() {
+    let named = |name: &str, config: &Config| {
+        let mut spec = spec();
+        spec["serviceAccountName"] = name.into();
+        Case { config: config.clone(), ..Case::default() }.plan(Resolved::Inline(&spec)).map(|_| ())
+    };
+    let mut config = Config::default();
+    assert!(matches!(named("admin", &config), Err(Error::ServiceAccount { name }) if name == "admin"));
+    assert!(named("default", &config).is_ok());
+    config.allowed_service_accounts.insert("admin".into());
+    assert!(named("admin", &config).is_ok());
+}
+
+#[test]
+fn t49_callers_cannot_set_reserved_keys_by_any_way() {
+    for key in [keys::TYPE, keys::WORKSPACE_ID, keys::MANAGED_BY, keys::USER_SUB, keys::TEMPLATE_REF] {
+        let pair = || [(key.to_owned(), "x".to_owned())].into();
+        let labelled = Case { request: SpawnRequest { labels: pair(), ..request() }, ..Case::default() };
+        let annotated =
+            Case { request: SpawnRequest { annotations: pair(), ..request() }, ..Case::default() };
+        let plain = Case::default();
+        let mut inside = spec();
+        for (member, case, spec) in [
+            ("", &labelled, spec()),
+            ("", &annotated, spec()),
+            ("labels", &plain, spec()),
+            ("annotations", &plain, spec()),
+        ] {
+            let mut spec = spec;
+            if !member.is_empty() {
+                spec[member] = json!({key: "x"});
+            }
+            let error = case.plan(Resolved::Inline(&spec)).unwrap_err();
+            assert!(matches!(error, Error::ReservedKey { .. }), "{key} {member}: {error}");
+        }
+        inside["labels"] = json!({key: "x", "own": "y"});
+        let plan = plain.template_plan(&[], inside).unwrap();
+        assert_ne!(plan.pod["metadata"]["labels"][key], "x", "{key}");
+        assert_eq!(plan.pod["metadata"]["labels"]["own"], "y");
+    }
+}
+
+#[test]
+fn nobody_rewires_a_curated_template() {
+    for key in [keys::INIT_COMMAND, keys::WORKSPACE_AUTH_MODE, keys::WORKSPACE_PORT, "nogoo9/whatever"] {
+        let mut case = Case::default();
+        case.request.annotations = [(key.to_owned(), "1".to_owned())].into();
+        let error = case.template_plan(&[], spec()).unwrap_err();
+        assert!(matches!(error, Error::Annotation { .. }), "{key}: {error}");
+    }
+    let mut case = Case::default();
+    case.request.annotations = [("prometheus.io/scrape".to_owned(), "true".to_owned())].into();
+    let plan = case.template_plan(&[], spec()).unwrap();
+    assert_eq!(plan.pod["metadata"]["annotations"]["prometheus.io/scrape"], "true");
+}
+
+#[test]
+fn inline_specs_may_carry_directives_but_no_misspelt_ones() {
+    let mut case = Case::default();
+    case.request.annotations =
+        [(keys::PRE_STOP_COMMAND.to_owned(), "save ${{workspace_id}}".to_owned())].into();
+    let plan = case.plan(Resolved::Inline(&spec())).unwrap();
+    assert_eq!(plan.pod["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][2], "save w1");
+    assert!(plan.pod["metadata"]["annotations"].get(keys::PRE_STOP_COMMAND).is_none());
+    case.request.annotations = [("nogoo9/pre-stop-comand".to_owned(), "x".to_owned())].into();
+    assert!(matches!(case.plan(Resolved::Inline(&spec())), Err(Error::Annotation { .. })));
+}
+
+#[test]
+fn unusable_ports_are_refused() {
+    for (key, value) in
+        [(keys::WORKSPACE_PORT, "80@evil"), (keys::WORKSPACE_PORT, "0"), ("nogoo9/api.x.port", "high")]
+    {
+        let error = Case::default().template_plan(&[(key, value)], spec()).unwrap_err();
+        assert!(matches!(&error, Error::Annotation { key: named, .. } if named == key), "{error}");
+    }
+}
+
+#[test]
+fn t53_policy_names_every_violation() {
+    let bad = json!({"hostNetwork": true, "containers": [{"name": "m", "image": "i", "securityContext": {"privileged": true}}]});
+    let error = Case::default().template_plan(&[], bad.clone()).unwrap_err();
+    assert!(matches!(&error, Error::Policy { violations, .. } if violations.len() == 2), "{error}");
+    let config = Config { pod_security: PodSecurity::Privileged, ..Config::default() };
+    assert!(Case { config, ..Case::default() }.template_plan(&[], bad).is_ok());
+}
+
+#[test]
+fn t53_overrides_do_not_slip_past_the_policy() {
+    let mut case = Case::default();
+    case.request.top_level_overrides = json!({"hostPID": true}).as_object().unwrap().clone();
+    assert!(matches!(case.template_plan(&[], spec()), Err(Error::Policy { .. })));
+    case.request.top_level_overrides = json!({"serviceAccountName": "admin"}).as_object().unwrap().clone();
+    assert!(matches!(case.template_plan(&[], spec()), Err(Error::ServiceAccount { .. })));
+}
+
+#[test]
+fn restricted_holds_for_added_containers_too() {
+    let mut hardened = spec();
+    hardened["containers"][0]["securityContext"] = json!({
+        "allowPrivilegeEscalation": false, "runAsNonRoot": true, "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    let config = Config { pod_security: PodSecurity::Restricted, ..Config::default() };
+    let annotations = [
+        (keys::INIT_IMAGE, "g"),
+        (keys::INIT_COMMAND, "c"),
+        (keys::PRE_STOP_COMMAND, "p"),
+        (keys::PRE_STOP_SIDECAR_IMAGE, "s"),
+    ];
+    let plan = Case { config, ..Case::default() }.template_plan(&annotations, hardened).unwrap();
+    let spec: PodSpec = serde_json::from_value(plan.pod["spec"].clone()).unwrap();
+    assert_eq!(policy::violations(&spec, &Pairs::new(), PodSecurity::Restricted), Vec::<String>::new());
+}
+
+#[test]
+fn oversized_specs_are_refused() {
+    let big = json!({"containers": [{"name": "m", "image": "i", "args": ["x".repeat(300_000)]}]});
+    assert!(matches!(Case::default().plan(Resolved::Inline(&big)), Err(Error::SpecTooLarge { .. })));
+}
+
+#[test]
+fn t49_placeholders_cannot_change_the_shape() {
+    let mut case = Case::default();
+    case.request.owner = Subject::new("\", \"hostNetwork\": true, \"x\": \"");
+    let plan = case.template_plan(&[], spec()).unwrap();
+    assert_eq!(plan.pod["spec"]["containers"][0]["env"][0]["value"], case.request.owner.as_str());
+    assert!(plan.pod["spec"].get("hostNetwork").is_none());
+}
+
+#[test]
+fn context_secret_belongs_to_the_pod() {
+    let (id, namespace) = (WorkspaceId::parse("w1").unwrap(), Namespace::parse("n").unwrap());
+    let context: Context = [("A", "1")].into_iter().collect();
+    let secret =
+        context_secret("s", &namespace, &id, &Subject::new("a@b"), context.expose(), ("ws-w1", "u1"));
+    assert_eq!(secret["metadata"]["ownerReferences"][0]["uid"], "u1");
+    assert_eq!(secret["stringData"], json!({"A": "1"}));
+}

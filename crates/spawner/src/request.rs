@@ -1,0 +1,71 @@
+use std::collections::BTreeMap;
+
+use nocrd_model::{Subject, WorkspaceId};
+use nocrd_templates::{TemplateRef, overrides::ContainerOverride};
+use serde_json::{Map, Value};
+
+use crate::Context;
+
+/// What a workspace is made from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A template of one of the three sources.
+    Template(TemplateRef),
+    /// A pod spec that the caller brings, as JSON.
+    Inline(Value),
+}
+
+impl From<TemplateRef> for Source {
+    fn from(reference: TemplateRef) -> Self {
+        Self::Template(reference)
+    }
+}
+
+/// A wish for a workspace.
+///
+/// ```
+/// # use nocrd_spawner::{SpawnRequest, WorkspaceId};
+/// let request = SpawnRequest::builder()
+///     .id(WorkspaceId::parse("agent-42")?)
+///     .source("default-agent-workspace".parse::<nocrd_spawner::TemplateRef>()?)
+///     .context([("TASK", "tidy up")].into_iter().collect())
+///     .build();
+/// # assert_eq!(request.owner.as_str(), "guest");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, bon::Builder)]
+pub struct SpawnRequest {
+    /// Unique over everything the server watches, finished workspaces included.
+    pub id: WorkspaceId,
+    /// What to run.
+    #[builder(into)]
+    pub source: Source,
+    /// Namespace; the cluster's default one when absent.
+    #[builder(into)]
+    pub namespace: Option<String>,
+    /// Whose it will be.
+    #[builder(default = Subject::guest())]
+    pub owner: Subject,
+    /// Whether [`Config::max_workspaces_per_user`](crate::Config::max_workspaces_per_user) does not apply.
+    #[builder(default)]
+    pub quota_exempt: bool,
+    /// Display name.
+    #[builder(into)]
+    pub name: Option<String>,
+    /// Variables for the first container, the init container and the pre-stop sidecar.
+    #[builder(default)]
+    pub context: Context,
+    /// Labels for the pod, beside the template's.
+    #[builder(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations for the pod. With an inline spec they may hold the spawner's directives; beside a template they
+    /// may not, so that nobody rewires a curated template.
+    #[builder(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// Changes to containers of the template, matched by name.
+    #[builder(default)]
+    pub container_overrides: Vec<ContainerOverride>,
+    /// Changes to pod-level fields.
+    #[builder(default)]
+    pub top_level_overrides: Map<String, Value>,
+}

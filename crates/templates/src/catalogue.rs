@@ -1,0 +1,178 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use nocrd_model::Namespace;
+
+use crate::{Error, Problem, Template, TemplateRef};
+
+type Entry = Result<Arc<Template>, Problem>;
+type ByName = BTreeMap<String, Entry>;
+
+/// All templates there are at one time; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue(Arc<Sources>);
+
+#[derive(Debug, Default)]
+struct Sources {
+    config_maps: BTreeMap<Namespace, ByName>,
+    /// The directory's, and the built-in ones it does not replace.
+    local: ByName,
+}
+
+/// The templates one sees from a namespace.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// Those that can be used: ConfigMaps by name, then the others by name.
+    pub templates: Vec<Arc<Template>>,
+    /// Those that can't, and why.
+    pub problems: Vec<Problem>,
+}
+
+impl Catalogue {
+    /// Puts the sources together; each brings the templates it could read and those it could not.
+    #[must_use]
+    pub fn new(
+        config_maps: (Vec<Template>, Vec<Problem>),
+        directory: (Vec<Template>, Vec<Problem>),
+        built_in: Vec<Template>,
+    ) -> Self {
+        let mut sources = Sources::default();
+        for entry in entries(config_maps) {
+            let (name, origin) = identity(&entry);
+            if let Some(namespace) = origin.namespace() {
+                let (namespace, name) = (namespace.clone(), name.to_owned());
+                sources.config_maps.entry(namespace).or_default().insert(name, entry);
+            }
+        }
+        for entry in entries(directory).chain(entries((built_in, Vec::new()))) {
+            let name = identity(&entry).0.to_owned();
+            sources.local.entry(name).or_insert(entry);
+        }
+        Self(Arc::new(sources))
+    }
+
+    /// Finds a template. A reference without a namespace means `default_namespace`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when no source has it; [`Error::Malformed`] when the source that counts has it but can't
+    /// read it.
+    pub fn resolve(
+        &self,
+        reference: &TemplateRef,
+        default_namespace: &Namespace,
+    ) -> Result<Arc<Template>, Error> {
+        let namespace = reference.namespace.as_ref().unwrap_or(default_namespace);
+        let from_config_map = self.0.config_maps.get(namespace).and_then(|names| names.get(&reference.name));
+        match from_config_map.or_else(|| self.0.local.get(&reference.name)) {
+            Some(Ok(template)) => Ok(Arc::clone(template)),
+            Some(Err(problem)) => {
+                Err(Error::Malformed { reference: reference.to_string(), reason: problem.reason.clone() })
+            }
+            None => Err(Error::NotFound { reference: reference.to_string() }),
+        }
+    }
+
+    /// Lists what is to be seen from a namespace: its ConfigMaps, and the local templates they don't hide.
+    #[must_use]
+    pub fn list(&self, namespace: &Namespace) -> Listing {
+        let none = ByName::new();
+        let config_maps = self.0.config_maps.get(namespace).unwrap_or(&none);
+        let local = self.0.local.iter().filter(|(name, _)| !config_maps.contains_key(*name));
+        let mut listing = Listing { templates: Vec::new(), problems: Vec::new() };
+        for (_, entry) in config_maps.iter().chain(local) {
+            match entry {
+                Ok(template) => listing.templates.push(Arc::clone(template)),
+                Err(problem) => listing.problems.push(problem.clone()),
+            }
+        }
+        listing
+    }
+
+    /// The namespaces that have templates in ConfigMaps.
+    #[must_use]
+    pub fn namespaces(&self) -> BTreeSet<&Namespace> {
+        self.0.config_maps.keys().collect()
+    }
+}
+
+fn entries((templates, problems): (Vec<Template>, Vec<Problem>)) -> impl Iterator<Item = Entry> {
+    templates.into_iter().map(|template| Ok(Arc::new(template))).chain(problems.into_iter().map(Err))
+}
+
+fn identity(entry: &Entry) -> (&str, &crate::Origin) {
+    match entry {
+        Ok(template) => (&template.name, &template.origin),
+        Err(problem) => (&problem.name, &problem.origin),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Origin;
+
+    fn template(name: &str, origin: Origin) -> Template {
+        Template {
+            name: name.into(),
+            origin,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            spec: json!({"containers": []}),
+        }
+    }
+
+    fn namespace(name: &str) -> Namespace {
+        Namespace::parse(name).unwrap()
+    }
+
+    fn catalogue() -> Catalogue {
+        let in_ns = |name: &str| template(name, Origin::ConfigMap { namespace: namespace("ns") });
+        let broken = |name: &str, origin| Problem { name: name.into(), origin, reason: "line 3".into() };
+        Catalogue::new(
+            (
+                vec![in_ns("a"), in_ns("b")],
+                vec![broken("c", Origin::ConfigMap { namespace: namespace("ns") })],
+            ),
+            (
+                vec![template("b", Origin::Directory), template("d", Origin::Directory)],
+                vec![broken("e", Origin::Directory)],
+            ),
+            ["b", "c", "d", "e", "f"].map(|name| template(name, Origin::BuiltIn)).into(),
+        )
+    }
+
+    fn origin(reference: &str, default: &str) -> Result<Origin, Error> {
+        let found = catalogue().resolve(&reference.parse().unwrap(), &namespace(default))?;
+        Ok(found.origin.clone())
+    }
+
+    #[test]
+    fn earlier_sources_hide_later_ones() {
+        assert!(matches!(origin("b", "ns"), Ok(Origin::ConfigMap { .. })));
+        assert_eq!(origin("b", "other"), Ok(Origin::Directory));
+        assert!(matches!(origin("ns/b", "other"), Ok(Origin::ConfigMap { .. })));
+        assert_eq!(origin("d", "ns"), Ok(Origin::Directory));
+        assert_eq!(origin("ns/f", "ns"), Ok(Origin::BuiltIn));
+        assert!(matches!(origin("g", "ns"), Err(error) if error.is_not_found()));
+    }
+
+    #[test]
+    fn a_malformed_template_does_not_fall_back_to_another_source() {
+        assert!(matches!(origin("c", "ns"), Err(Error::Malformed { reason, .. }) if reason == "line 3"));
+        assert!(matches!(origin("e", "ns"), Err(Error::Malformed { .. })));
+        assert_eq!(origin("c", "other"), Ok(Origin::BuiltIn));
+    }
+
+    #[test]
+    fn lists_each_name_once_and_problems_beside() {
+        let listing = catalogue().list(&namespace("ns"));
+        let names: Vec<&str> = listing.templates.iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "d", "f"]);
+        let broken: Vec<&str> = listing.problems.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(broken, ["c", "e"]);
+    }
+}

@@ -1,0 +1,82 @@
+//! Pod specs: from text, checked against the Kubernetes schema, and taken apart.
+
+mod text;
+mod validate;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::Error;
+
+pub use text::{MAX_BYTES, MAX_DEPTH, parse_text};
+pub use validate::validate;
+
+/// Labels and annotations for the pod's metadata, and what is left: the spec as Kubernetes takes it.
+pub type PodParts = (BTreeMap<String, String>, BTreeMap<String, String>, Value);
+
+/// Takes a template's pod spec apart: its members `labels` and `annotations` belong to the pod's metadata.
+///
+/// # Errors
+/// [`Error::InvalidSpec`] when it is no object, or one of the two holds something else than texts.
+pub fn to_pod_parts(spec: Value) -> Result<PodParts, Error> {
+    let Value::Object(mut spec) = spec else { return Err(Error::spec("spec", "expected an object")) };
+    let labels = take_pairs(&mut spec, "labels")?;
+    let annotations = take_pairs(&mut spec, "annotations")?;
+    let mut spec = Value::Object(spec);
+    quantities_to_text(&mut spec);
+    Ok((labels, annotations, spec))
+}
+
+fn take_pairs(spec: &mut Map<String, Value>, member: &str) -> Result<BTreeMap<String, String>, Error> {
+    match spec.remove(member) {
+        None | Some(Value::Null) => Ok(BTreeMap::new()),
+        Some(value) => text_pairs(&value, member),
+    }
+}
+
+/// Reads an object of texts, as labels and annotations are.
+pub(crate) fn text_pairs(value: &Value, path: &str) -> Result<BTreeMap<String, String>, Error> {
+    let Value::Object(map) = value else { return Err(Error::spec(path, "expected an object of texts")) };
+    map.iter()
+        .map(|(key, value)| match value {
+            Value::String(text) => Ok((key.clone(), text.clone())),
+            other => {
+                Err(Error::spec(format!("{path}.{key}"), format!("expected a text, found {other}: quote it")))
+            }
+        })
+        .collect()
+}
+
+/// Members whose values are quantities, which Kubernetes also takes as numbers.
+const QUANTITIES: [&str; 4] = ["limits", "requests", "overhead", "capacity"];
+
+/// Writes quantities that stand as numbers (`cpu: 1`) as texts, the form in which everybody reads them.
+fn quantities_to_text(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(quantities_to_text),
+        Value::Object(map) => {
+            for (key, member) in map {
+                if let Value::Object(quantities) = member
+                    && QUANTITIES.contains(&key.as_str())
+                {
+                    quantities.values_mut().for_each(number_to_text);
+                } else if key == "sizeLimit" {
+                    number_to_text(member);
+                } else {
+                    quantities_to_text(member);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn number_to_text(value: &mut Value) {
+    if let Value::Number(number) = value {
+        *value = Value::String(number.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+use serde_ignored::Path;
+use serde_json::Value;
+
+use super::to_pod_parts;
+use crate::Error;
+
+/// Most unknown fields that one message names.
+const NAMED: usize = 5;
+
+/// Checks a template's pod spec against the Kubernetes schema: every field is known and of the right type, there is a
+/// container, and no two have the same name. What values mean is the API server's to judge.
+///
+/// # Errors
+/// [`Error::InvalidSpec`], naming the field.
+pub fn validate(spec: &Value) -> Result<(), Error> {
+    if let Value::Object(map) = spec
+        && map.contains_key("spec")
+        && (map.contains_key("metadata") || map.contains_key("kind"))
+    {
+        return Err(Error::spec("spec", "this is a whole object; give only what is under its `spec`"));
+    }
+    let (_, _, spec) = to_pod_parts(spec.clone())?;
+    let mut unknown = Vec::new();
+    let mut note = |path: Path<'_>| unknown.push(render(&path));
+    let deserializer = serde_ignored::Deserializer::new(&spec, &mut note);
+    let typed: PodSpec = serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        Error::spec(
+            if path == "." { "spec".to_owned() } else { path },
+            with_hint(&error.into_inner().to_string()),
+        )
+    })?;
+    if !unknown.is_empty() {
+        unknown.truncate(NAMED);
+        return Err(Error::spec(unknown.join(", "), "unknown field"));
+    }
+    check_containers(&typed)
+}
+
+fn check_containers(spec: &PodSpec) -> Result<(), Error> {
+    if spec.containers.is_empty() {
+        return Err(Error::spec("containers", "at least one container is needed"));
+    }
+    let mut names = BTreeSet::new();
+    let mut check = |list: &str, index: usize, container: &Container| {
+        if container.image.as_deref().unwrap_or_default().is_empty() {
+            return Err(Error::spec(format!("{list}[{index}].image"), "an image is needed"));
+        }
+        if !names.insert(container.name.clone()) {
+            let reason = format!("there are two containers of the name {:?}", container.name);
+            return Err(Error::spec(format!("{list}[{index}].name"), reason));
+        }
+        Ok(())
+    };
+    for (index, container) in spec.init_containers.iter().flatten().enumerate() {
+        check("initContainers", index, container)?;
+    }
+    spec.containers
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, container)| check("containers", index, container))
+}
+
+/// The commonest mistake in YAML: a number or `yes` where a text is wanted.
+fn with_hint(message: &str) -> String {
+    let scalar = ["invalid type: integer", "invalid type: boolean", "invalid type: floating"];
+    if scalar.iter().any(|s| message.starts_with(s)) && message.contains("expected a string") {
+        return format!("{message}; put it in quotes");
+    }
+    message.to_owned()
+}
+
+fn render(path: &Path<'_>) -> String {
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", render(parent)),
+        Path::Map { parent, key } => match render(parent) {
+            parent if parent.is_empty() => key.clone(),
+            parent => format!("{parent}.{key}"),
+        },
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            render(parent)
+        }
+    }
+}
