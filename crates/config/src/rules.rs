@@ -1,0 +1,157 @@
+//! Rules that concern several settings, defaults that depend on others, and warnings.
+
+use std::net::IpAddr;
+
+use crate::{
+    choice::{Mode, PodSecurity, Transport},
+    command::Binary,
+    error::Error,
+    resolve::Source,
+    row::Effect,
+    settings::{Settings, TABLE},
+};
+
+/// What the rules need to know besides the settings.
+pub(crate) struct Circumstances {
+    pub(crate) binary: Binary,
+    /// Whether the cluster is the embedded one.
+    pub(crate) dev: bool,
+}
+
+/// Completes settings that are valid each on its own, and gives what is wrong with them together.
+pub(crate) fn apply(settings: &mut Settings, circumstances: &Circumstances) -> Vec<Error> {
+    fill_in(settings, circumstances);
+    warn(settings);
+    let mut errors = Vec::new();
+    for check in [transport, authentication, tls, address, namespaces, public_url] {
+        errors.extend(check(settings, circumstances));
+    }
+    errors
+}
+
+fn fill_in(settings: &mut Settings, circumstances: &Circumstances) {
+    if settings.source("HOST") == Source::Default {
+        // Whoever reaches an open server can start programs: on a machine of its own it is for that machine only. In a
+        // cluster nothing would reach it there, and NetworkPolicy and Ingress decide who does.
+        let open = settings.in_cluster && !circumstances.dev || settings.auth_enabled;
+        settings.host = if open { "0.0.0.0" } else { "127.0.0.1" }.to_owned();
+    }
+    if circumstances.dev && settings.pod_cidrs.is_empty() {
+        settings.pod_cidrs.extend("127.0.0.0/8".parse::<ipnet::IpNet>());
+    }
+    if settings.cors_allowed_origin.iter().any(|origin| origin == "*") && settings.cors_allow_credentials {
+        settings.cors_allow_credentials = false;
+        settings.warnings.push(
+            "CORS_ALLOW_CREDENTIALS counts only with named origins: it is off while CORS_ALLOWED_ORIGIN is `*`".to_owned(),
+        );
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn warn(settings: &mut Settings) {
+    let mut warnings = Vec::new();
+    for row in TABLE {
+        if let (Effect::Later(reason), source) = (row.effect, settings.source(row.name()))
+            && source != Source::Default
+        {
+            let name = match source {
+                Source::Env(alias) if alias != row.name() => format!("{} (as {alias})", row.name()),
+                _ => row.name().to_owned(),
+            };
+            warnings.push(format!("{name} is set, but {reason}"));
+        }
+    }
+    if settings.transport.serves_http() && !settings.auth_enabled && !is_loopback(&settings.host) {
+        warnings.push(format!(
+            "the server has no authentication and listens on {}: whoever reaches it can start and stop workspaces",
+            settings.host
+        ));
+    }
+    if settings.mode == Mode::Namespaced && settings.allowed_namespaces.is_some() {
+        warnings.push("ALLOWED_NAMESPACES counts only in mode `cluster`".to_owned());
+    }
+    if settings.pod_security == PodSecurity::Privileged {
+        warnings.push(
+            "POD_SECURITY is `privileged`: whoever starts a workspace can take over its node".to_owned(),
+        );
+    }
+    if !settings.node_tls_reject_unauthorized {
+        warnings.push(
+            "NODE_TLS_REJECT_UNAUTHORIZED is off: the API server's certificate is not checked".to_owned(),
+        );
+    }
+    settings.warnings.extend(warnings);
+}
+
+fn transport(settings: &mut Settings, circumstances: &Circumstances) -> Option<Error> {
+    (circumstances.binary == Binary::Proxy && settings.transport != Transport::Http).then(|| {
+        Error::rule(
+            "TRANSPORT",
+            format!("TRANSPORT is `{}`, but nocrd-proxy serves HTTP only", settings.transport),
+        )
+    })
+}
+
+fn authentication(settings: &mut Settings, _: &Circumstances) -> Option<Error> {
+    if !settings.auth_enabled {
+        return None;
+    }
+    if !settings.transport.serves_http() {
+        settings.warnings.push(
+            "AUTH_ENABLED is set, but transport `stdio` serves the local user only and asks for no token"
+                .to_owned(),
+        );
+        return None;
+    }
+    Some(Error::rule(
+        "AUTH_ENABLED",
+        "AUTH_ENABLED is on, but this release has no authentication yet: the server does not start, because it would be \
+         open to everybody. Set AUTH_ENABLED=false to run it open on purpose, or TRANSPORT=stdio to serve the local user",
+    ))
+}
+
+fn tls(settings: &mut Settings, _: &Circumstances) -> Option<Error> {
+    let missing = match (&settings.tls_cert, &settings.tls_key) {
+        (Some(_), None) => "TLS_KEY is missing",
+        (None, Some(_)) => "TLS_CERT is missing",
+        (None, None) if settings.tls_ca.is_some() => "TLS_CERT and TLS_KEY are missing beside TLS_CA",
+        _ => return None,
+    };
+    Some(Error::rule("TLS_CERT", format!("{missing}: HTTPS needs both TLS_CERT and TLS_KEY")))
+}
+
+fn address(settings: &mut Settings, circumstances: &Circumstances) -> Option<Error> {
+    let exposed = circumstances.dev && settings.transport.serves_http() && !is_loopback(&settings.host);
+    exposed.then(|| {
+        Error::rule(
+            "HOST",
+            format!(
+                "HOST is {:?}, but the embedded cluster runs pods as processes of this user without authentication: with \
+                 `dev` the server binds a loopback address only",
+                settings.host
+            ),
+        )
+    })
+}
+
+fn namespaces(settings: &mut Settings, _: &Circumstances) -> Option<Error> {
+    let allowed = settings.allowed_namespaces.as_ref().filter(|_| settings.mode == Mode::Cluster)?;
+    (!allowed.contains(&settings.namespace)).then(|| {
+        Error::rule(
+            "ALLOWED_NAMESPACES",
+            format!(
+                "ALLOWED_NAMESPACES does not hold the default namespace `{}`: add it, or set NAMESPACE to one of the list",
+                settings.namespace
+            ),
+        )
+    })
+}
+
+fn public_url(settings: &mut Settings, _: &Circumstances) -> Option<Error> {
+    let url = settings.public_url.as_ref()?;
+    (url.query().is_some() || url.fragment().is_some())
+        .then(|| Error::rule("PUBLIC_URL", "PUBLIC_URL must have neither a query nor a fragment"))
+}

@@ -1,0 +1,142 @@
+//! Rules that concern several settings, and warnings.
+
+use std::collections::BTreeMap;
+
+use nocrd_config::{Binary, Command, Effect, Settings, load, settings::TABLE};
+
+use crate::{Env, report, settings};
+
+const CLUSTER: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "10.43.0.1");
+
+fn dev(args: &[&str], env: &Env<'_>) -> Result<Settings, String> {
+    let map: BTreeMap<_, _> =
+        env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    match load(Binary::All, std::iter::once("dev").chain(args.iter().copied()), &map) {
+        Ok(Command::Dev(settings, _)) => Ok(*settings),
+        Ok(other) => panic!("{other:?}"),
+        Err(errors) => Err(errors.to_string()),
+    }
+}
+
+#[test]
+fn a_server_believed_to_be_protected_does_not_start_open() {
+    for env in
+        [[("AUTH_ENABLED", "true"), ("TRANSPORT", "http")], [("AUTH_ENABLED", "1"), ("TRANSPORT", "both")]]
+    {
+        assert!(report(&[], &env).contains("has no authentication yet"), "{env:?}");
+    }
+    assert!(report(&["--auth-enabled"], &[]).contains("AUTH_ENABLED=false"));
+    assert!(dev(&["--auth-enabled"], &[]).is_err());
+    let s = settings(&["--auth-enabled", "-tstdio"], &[]);
+    assert!(s.warnings().iter().any(|w| w.starts_with("AUTH_ENABLED is set, but")), "{:?}", s.warnings());
+    assert!(settings(&[], &[("AUTH_ENABLED", "false")]).warnings().is_empty());
+}
+
+#[test]
+fn an_open_server_keeps_to_its_machine_unless_told_otherwise() {
+    assert_eq!(settings(&[], &[]).host, "127.0.0.1");
+    let s = settings(&[], &[CLUSTER]);
+    assert_eq!((s.host.as_str(), s.in_cluster), ("0.0.0.0", true));
+    assert!(s.warnings().iter().any(|w| w.contains("no authentication")), "{:?}", s.warnings());
+    let s = settings(&[], &[("HOST", "192.168.1.5")]);
+    assert!(s.host == "192.168.1.5" && s.warnings().len() == 1, "{:?}", s.warnings());
+    for host in ["::1", "localhost", "127.0.0.2"] {
+        assert!(settings(&["-H", host], &[]).warnings().is_empty(), "{host}");
+    }
+    assert!(settings(&["-H", "0.0.0.0", "-t", "stdio"], &[]).warnings().is_empty());
+}
+
+#[test]
+fn the_embedded_cluster_is_never_exposed() {
+    let s = dev(&[], &[CLUSTER]).unwrap();
+    assert_eq!((s.host.as_str(), s.pod_cidrs[0].to_string().as_str()), ("127.0.0.1", "127.0.0.0/8"));
+    assert_eq!(dev(&["--pod-cidrs=10.0.0.0/8"], &[]).unwrap().pod_cidrs[0].to_string(), "10.0.0.0/8");
+    for host in ["0.0.0.0", "::", "10.1.1.1", "example.com"] {
+        assert!(dev(&["--host", host], &[]).unwrap_err().contains("loopback"), "{host}");
+    }
+    assert!(dev(&["--transport=stdio"], &[("HOST", "0.0.0.0")]).is_ok());
+}
+
+#[test]
+fn tls_files_come_in_pairs() {
+    assert!(report(&["--tls-cert=c"], &[]).contains("TLS_KEY is missing"));
+    assert!(report(&[], &[("TLS_KEY", "k")]).contains("TLS_CERT is missing"));
+    assert!(report(&[], &[("TLS_CA", "a")]).contains("both TLS_CERT and TLS_KEY"));
+    settings(&["--tls-cert=c"], &[("TLS_KEY", "k")]);
+}
+
+#[test]
+fn the_default_namespace_is_an_allowed_one() {
+    assert!(report(&[], &[("ALLOWED_NAMESPACES", "a,b")]).contains("`nogoo9`"));
+    assert!(report(&[], &[("ALLOWED_NAMESPACES", ",")]).contains("`nogoo9`"));
+    settings(&["-n", "b"], &[("ALLOWED_NAMESPACES", "a,b")]);
+    let s = settings(&["-m", "namespaced"], &[("ALLOWED_NAMESPACES", "a,b")]);
+    assert!(s.warnings()[0].contains("counts only in mode"), "{:?}", s.warnings());
+}
+
+#[test]
+fn nocrd_proxy_serves_http_only() {
+    for word in ["stdio", "both"] {
+        let errors = load(
+            Binary::Proxy,
+            ["--transport", word],
+            &[("AUTH_ENABLED", "true")] as &dyn nocrd_config::Lookup,
+        );
+        assert!(errors.unwrap_err().to_string().contains("HTTP only"), "{word}");
+    }
+}
+
+#[test]
+fn t24_credentials_go_to_named_origins_only() {
+    let s = settings(&["--cors-allow-credentials"], &[]);
+    assert!(!s.cors_allow_credentials && s.warnings()[0].contains("named origins"), "{:?}", s.warnings());
+    assert!(settings(&["--cors-allow-credentials"], &[("CORS_ORIGIN", "https://a")]).cors_allow_credentials);
+}
+
+/// A value each kind of setting accepts.
+fn sample(row: &nocrd_config::Setting) -> String {
+    use nocrd_config::Kind::{Bool, Choice, JsonPath, Number, Secret, Url};
+    match row.kind {
+        Bool => "true".to_owned(),
+        Choice(words) => words[0].to_owned(),
+        Number { min, .. } => min.to_string(),
+        JsonPath => "$.x".to_owned(),
+        Secret { min_bytes } => "x".repeat(min_bytes.max(1)),
+        Url => "https://example.com/".to_owned(),
+        nocrd_config::Kind::List(nocrd_config::Kind::Cidr) => "10.0.0.0/8".to_owned(),
+        nocrd_config::Kind::List(nocrd_config::Kind::Origin) => "https://example.com".to_owned(),
+        _ => "x".to_owned(),
+    }
+}
+
+#[test]
+fn whoever_sets_what_has_no_effect_yet_is_told() {
+    for row in TABLE {
+        let value = sample(row);
+        let pair = [("TLS_CERT", "c"), ("TLS_KEY", "k")];
+        for name in row.env {
+            let mut env = vec![(*name, value.as_str())];
+            if row.name() == "TLS_CA" {
+                env.extend(pair);
+            }
+            let expected = format!("{} ", row.name());
+            let told = |s: &Settings| {
+                s.warnings().iter().any(|w| w.starts_with(&expected) && w.contains("is set, but"))
+            };
+            match row.effect {
+                Effect::Later(_) => assert!(told(&settings(&[], &env)), "{name}"),
+                Effect::Now => {
+                    let map: BTreeMap<_, _> =
+                        env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+                    assert!(!Settings::from_env(&map).is_ok_and(|s| told(&s)), "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn misspelt_variables_are_pointed_out() {
+    let s = settings(&[], &[("AUTH_ENABLE", "true")]);
+    assert_eq!(s.warnings(), ["environment variable AUTH_ENABLE is not known: did you mean AUTH_ENABLED?"]);
+}
