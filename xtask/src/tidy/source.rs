@@ -1,0 +1,174 @@
+//! Rules about single files: keys are spelt out in one place, one crate reads the environment, ignored tests say why.
+
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
+
+use crate::{
+    Result,
+    tidy::{
+        files::File,
+        ignored::{self, Reason},
+    },
+};
+
+/// The one file that spells out label and annotation keys.
+const KEYS: &str = "crates/model/src/keys.rs";
+/// Who may read the environment: the crate of settings, and whoever starts programs may look up where they are.
+const ENVIRONMENT_READERS: &[&str] = &["crates/config", "crates/devcluster/src/kubelet/paths.rs"];
+
+pub(super) fn check(file: &File) -> Result<Vec<String>> {
+    let tokens: TokenStream = file.text.parse().map_err(|error| format!("{}: {error}", file.path))?;
+    let mut findings = Findings { path: &file.path, found: Vec::new() };
+    for test in ignored::tests(tokens.clone()).into_iter().filter(|test| test.reason == Reason::Other) {
+        findings.add(
+            test.span,
+            &format!("the reason why this test is ignored begins with none of {:?}", Reason::WORDS),
+        );
+    }
+    // The rules about shipped code don't bind the tasks.
+    if !file.is_test() && !file.is_in("xtask") {
+        let code = shipped(tokens);
+        if file.path != KEYS {
+            keys(&mut findings, &code);
+        }
+        if !ENVIRONMENT_READERS.iter().any(|reader| file.is_in(reader)) {
+            environment(&mut findings, &code);
+        }
+    }
+    Ok(findings.found)
+}
+
+struct Findings<'a> {
+    path: &'a str,
+    found: Vec<String>,
+}
+
+impl Findings<'_> {
+    fn add(&mut self, span: Span, message: &str) {
+        self.found.push(format!("{}:{}: {message}", self.path, span.start().line));
+    }
+}
+
+/// The tokens of a file in a row, without attributes (and with them documentation) and without what is compiled for tests
+/// only.
+pub(super) fn shipped(tokens: TokenStream) -> Vec<TokenTree> {
+    let mut out = Vec::new();
+    flatten(tokens, &mut out);
+    out
+}
+
+fn flatten(tokens: TokenStream, out: &mut Vec<TokenTree>) {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Punct(ref punct) if punct.as_char() == '#' => {
+                tokens.next_if(|next| matches!(next, TokenTree::Punct(bang) if bang.as_char() == '!'));
+                let attribute = tokens.next_if(|next| is_group(next, Delimiter::Bracket));
+                if attribute.is_some_and(|attribute| is_cfg_test(&attribute)) {
+                    // Leave out the item that follows: up to its body, or to its semicolon.
+                    for token in tokens.by_ref() {
+                        let ends = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == ';');
+                        if ends || is_group(&token, Delimiter::Brace) {
+                            break;
+                        }
+                    }
+                }
+            }
+            TokenTree::Group(group) => flatten(group.stream(), out),
+            other => out.push(other),
+        }
+    }
+}
+
+fn is_group(token: &TokenTree, delimiter: Delimiter) -> bool {
+    matches!(token, TokenTree::Group(group) if group.delimiter() == delimiter)
+}
+
+fn is_cfg_test(attribute: &TokenTree) -> bool {
+    let text = attribute.to_string().replace(char::is_whitespace, "");
+    text == "[cfg(test)]" || text.starts_with("[cfg(all(test,")
+}
+
+fn keys(findings: &mut Findings<'_>, code: &[TokenTree]) {
+    for token in code {
+        let TokenTree::Literal(literal) = token else { continue };
+        if spells_out_a_key(&literal.to_string()) {
+            findings.add(literal.span(), "a key is spelt out: use its constant of nocrd_model::keys");
+        }
+    }
+}
+
+/// Whether a literal holds the prefix of our keys, and not just as a part of an image name or URL.
+fn spells_out_a_key(literal: &str) -> bool {
+    let prefix = nocrd_model::keys::PREFIX;
+    literal.match_indices(prefix).any(|(at, _)| {
+        let before = literal.get(..at).and_then(|text| text.chars().next_back());
+        !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '@'))
+    })
+}
+
+fn environment(findings: &mut Findings<'_>, code: &[TokenTree]) {
+    for window in code.windows(4) {
+        let [TokenTree::Ident(module), TokenTree::Punct(_), TokenTree::Punct(_), TokenTree::Ident(function)] =
+            window
+        else {
+            continue;
+        };
+        let reads = matches!(function.to_string().as_str(), "var" | "var_os" | "vars" | "vars_os");
+        if module == "env" && reads {
+            findings.add(function.span(), "the environment is read: only nocrd-config does that");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(path: &str, text: &str) -> Vec<String> {
+        check(&File { path: path.to_owned(), text: text.to_owned() }).unwrap()
+    }
+
+    #[test]
+    fn keys_belong_to_the_model() {
+        let text = r##"
+            //! About `nogoo9/type`.
+            /// Reads "nogoo9/type".
+            fn f() { g("nogoo9/type", format!("label {{}} r nogoo9/x"), r#"nogoo9/y"#); }
+            const IMAGE: &str = "ghcr.io/nogoo9/no-crd:1";
+            const URL: &str = "pod-template://nogoo9/x";
+            #[cfg(test)]
+            mod tests { const T: &str = "nogoo9/type"; }
+            #[cfg(test)]
+            mod tests;
+            const AFTER: &str = "nogoo9/z";
+        "##;
+        let found = findings("crates/x/src/lib.rs", text);
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert!(found[0].starts_with("crates/x/src/lib.rs:4: a key is spelt out"), "{found:?}");
+        assert!(found[3].starts_with("crates/x/src/lib.rs:11:"), "{found:?}");
+        for exempt in [KEYS, "crates/x/tests/it/main.rs", "crates/x/src/plan/tests.rs", "xtask/src/main.rs"] {
+            assert!(findings(exempt, text).is_empty(), "{exempt}");
+        }
+    }
+
+    #[test]
+    fn the_environment_belongs_to_config() {
+        let text = r#"
+            use std::env;
+            fn f() { env::var("A"); std::env::vars(); println!("{:?}", std::env::var_os("B")); env!("C"); env::args(); }
+            #[cfg(test)] mod tests { fn g() { std::env::var("D"); } }
+        "#;
+        assert_eq!(findings("bins/x/src/main.rs", text).len(), 3);
+        assert!(findings("crates/config/src/lookup.rs", text).is_empty());
+    }
+
+    #[test]
+    fn ignored_tests_say_why() {
+        let text = r#"
+            #[test] #[ignore] fn a() {}
+            #[test] #[ignore = "slow"] fn b() {}
+            #[test] #[ignore = "needs cluster (creates pods)"] fn c() {}
+        "#;
+        assert_eq!(findings("crates/x/tests/it/main.rs", text).len(), 2);
+    }
+}
