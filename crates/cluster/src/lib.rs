@@ -1,1 +1,64 @@
-//! cluster
+//! Access to a Kubernetes cluster: watch-backed indexes, access reviews, pods, logs, events.
+//!
+//! [`Cluster::start`] asks what the server's own identity may do and opens two watches, one on workspace pods and one
+//! on template ConfigMaps. From then on reads are answered from memory ([`Cluster::workspaces`],
+//! [`Cluster::template_config_maps`]) and cost the API server nothing; only writes, logs and events are calls.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`connect`](mod@connect) | finding a cluster: kubeconfig or service account, and what to say when there is none |
+//! | [`config`] | which namespaces the server works in |
+//! | [`cluster`] | [`Cluster`] itself and its [`Health`] |
+//! | [`index`] | [`WorkspaceIndex`]: the watched pods by id, owner, template and name |
+//! | [`workspace_pod`] | [`WorkspacePod`]: the slim form in which a pod is kept |
+//! | [`status`] | what a pod is doing, derived from all of its conditions and containers |
+//! | [`permissions`] | the one table of RBAC needs, and the report of what is granted |
+//! | [`events`] | [`PodEvent`] |
+//! | [`pods`], [`objects`] | inputs and outputs of the calls |
+//! | [`error`] | [`Error`]: what the API server's refusals mean to a caller |
+//!
+//! # Which pods are workspaces
+//!
+//! Those with the labels `nogoo9/type=workspace` **and** `nogoo9/managed-by=nogoo9-spawner`, a valid
+//! `nogoo9/workspace-id` and an owner. A pod somebody made by hand with the first label alone is neither listed nor
+//! routed: what this product did not create, it does not hand out under a workspace's URL.
+
+mod calls;
+pub mod cluster;
+pub mod config;
+pub mod connect;
+mod count;
+pub mod error;
+pub mod events;
+pub mod index;
+mod list;
+mod liveness;
+pub mod objects;
+pub mod permissions;
+pub mod pods;
+pub mod status;
+mod supervise;
+mod templates;
+mod watch;
+pub mod workspace_pod;
+
+pub use cluster::{Cluster, Health, Watched};
+pub use config::{Config, Scope};
+pub use connect::{ConnectError, ConnectOptions, Connection, connect};
+pub use error::Error;
+pub use events::PodEvent;
+pub use index::{Change, ChangeKind, Elapsed, WorkspaceIndex};
+pub use permissions::{NEEDS, Permission, PermissionReport};
+pub use pods::{DeletePod, LogOptions};
+pub use status::{State, Status};
+pub use workspace_pod::{NotAWorkspace, Phase, WorkspacePod};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+/// Removes what the API server and kubectl keep for themselves, which is often the larger part of an object.
+fn strip(metadata: &mut ObjectMeta) {
+    metadata.managed_fields = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+}

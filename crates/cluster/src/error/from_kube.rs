@@ -1,0 +1,267 @@
+//! From the client library's errors to ours.
+
+use std::{error::Error as StdError, fmt};
+
+use kube::core::Status;
+use nocrd_model::Namespace;
+
+use super::Error;
+
+/// What was asked of the API server, for messages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) verb: &'static str,
+    /// With the subresource after a slash.
+    pub(crate) resource: &'static str,
+    pub(crate) namespace: Option<&'a Namespace>,
+    pub(crate) name: Option<&'a str>,
+}
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        match (self.namespace, self.name) {
+            (Some(namespace), Some(name)) => write!(f, " {namespace}/{name}"),
+            (Some(namespace), None) => write!(f, " in {namespace}"),
+            (None, Some(name)) => write!(f, " {name}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl Asked<'_> {
+    /// Whatever was asked for is not there.
+    pub(crate) fn not_found(&self) -> Error {
+        Error::NotFound { what: format!("{} {:?}", self.resource, self.name.unwrap_or_default()) }
+    }
+
+    /// Translates what went wrong. `server` is the API server's URL without credentials.
+    pub(crate) fn failed(&self, error: kube::Error, server: Option<&str>) -> Error {
+        match error {
+            kube::Error::Api(status) => self.refused(*status),
+            kube::Error::Auth(_) => Error::Credentials,
+            kube::Error::SerdeError(source) => self.unreadable(source.into()),
+            kube::Error::FromUtf8(source) => self.unreadable(source.into()),
+            // Everything else happens on the way: connecting, TLS, sending, receiving.
+            other => Error::Unreachable { server: server.map(str::to_owned), cause: cause(&other) },
+        }
+    }
+
+    pub(crate) fn unreadable(&self, source: Box<dyn StdError + Send + Sync>) -> Error {
+        Error::Unreadable { what: self.to_string(), source }
+    }
+
+    fn refused(&self, status: Status) -> Error {
+        let Status { code, message, reason, details, .. } = status;
+        // The client library's own word for an answer that is no Status; its message is then the body.
+        let (reason, message) = if reason == "Failed to parse error data" {
+            (String::new(), String::new())
+        } else {
+            (reason, message)
+        };
+        match (code, reason.as_str()) {
+            (_, "AlreadyExists") => Error::AlreadyExists { what: self.what(details.as_ref()) },
+            (401, _) => Error::Unauthorized,
+            (403, _) => self.forbidden(message),
+            (404, _) => Error::NotFound { what: self.what(details.as_ref()) },
+            (409, _) => Error::Conflict { message },
+            (413, _) => {
+                Error::TooLarge { message: or(message, "the object is too large for the API server") }
+            }
+            (429 | 503 | 504, _) => Error::Busy { message: or(message, "try again") },
+            (400 | 422, _) => {
+                let causes = details.map(|details| details.causes).unwrap_or_default();
+                let causes = causes.into_iter().map(|cause| match cause.field.as_str() {
+                    "" => cause.message,
+                    field => format!("{field}: {}", cause.message),
+                });
+                Error::Invalid {
+                    message: or(message, "the API server refuses the request"),
+                    causes: causes.collect(),
+                }
+            }
+            _ => Error::Api { code, reason, message },
+        }
+    }
+
+    /// 403 is the answer to a missing permission, but also to a used-up quota and of most admission rules.
+    fn forbidden(&self, message: String) -> Error {
+        if message.contains("exceeded quota") {
+            return Error::QuotaExceeded { message };
+        }
+        if let Some((verb, resource, namespace)) = parse_denial(&message) {
+            return Error::Forbidden {
+                verb: verb.to_owned(),
+                resource: resource.to_owned(),
+                namespace: namespace.map(str::to_owned),
+            };
+        }
+        if self.verb == "create" && !message.is_empty() {
+            return Error::Refused { message };
+        }
+        Error::Forbidden {
+            verb: self.verb.to_owned(),
+            resource: self.resource.to_owned(),
+            namespace: self.namespace.map(ToString::to_string),
+        }
+    }
+
+    fn what(&self, details: Option<&kube::core::response::StatusDetails>) -> String {
+        match details {
+            Some(details) if !details.kind.is_empty() && !details.name.is_empty() => {
+                format!("{} {:?}", details.kind, details.name)
+            }
+            _ => match self.name {
+                Some(name) => format!("{} {name:?}", self.resource),
+                None => self.resource.to_owned(),
+            },
+        }
+    }
+}
+
+fn or(message: String, otherwise: &str) -> String {
+    if message.is_empty() { otherwise.to_owned() } else { message }
+}
+
+/// Reads `… cannot <verb> resource "<resource>" in API group "" in the namespace "<namespace>"`.
+fn parse_denial(message: &str) -> Option<(&str, &str, Option<&str>)> {
+    let (_, rest) = message.split_once(" cannot ")?;
+    let (verb, rest) = rest.split_once(" resource \"")?;
+    let (resource, rest) = rest.split_once('"')?;
+    let namespace = rest.split_once(" in the namespace \"").and_then(|(_, rest)| rest.split('"').next());
+    (!verb.contains(' ')).then_some((verb, resource, namespace))
+}
+
+/// The causes of `error` without the client library's own wrapping.
+fn cause(error: &kube::Error) -> String {
+    match error.source() {
+        Some(source) => chain(source),
+        None => error.to_string(),
+    }
+}
+
+/// An error's text and those of its sources, without repetitions.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let more = source.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        next = source.source();
+    }
+    text
+}
+
+/// Whether the version asked for is no longer known to the API server, so that everything must be read anew.
+pub(crate) fn is_expired(status: &Status) -> bool {
+    status.code == 410 || matches!(status.reason.as_str(), "Expired" | "Gone")
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::response::{StatusCause, StatusDetails};
+    use nocrd_model::{ErrorKind, error as codes};
+
+    use super::*;
+
+    const ASKED: Asked<'static> = Asked { verb: "create", resource: "pods", namespace: None, name: None };
+
+    fn details(kind: &str, name: &str, causes: Vec<StatusCause>) -> StatusDetails {
+        StatusDetails {
+            name: name.into(),
+            group: String::new(),
+            kind: kind.into(),
+            uid: String::new(),
+            causes,
+            retry_after_seconds: 0,
+        }
+    }
+
+    fn answer(code: u16, reason: &str, message: &str) -> Error {
+        let status = Status::failure(message, reason).with_code(code);
+        ASKED.failed(kube::Error::Api(Box::new(status)), None)
+    }
+
+    #[test]
+    fn a_missing_permission_names_verb_resource_and_namespace() {
+        let error = answer(
+            403,
+            "Forbidden",
+            "pods \"p1\" is forbidden: User \"viewer\" cannot get resource \"pods/log\" in API group \"\" in the namespace \"golden\"",
+        );
+        let Error::Forbidden { verb, resource, namespace } = &error else { panic!("{error:?}") };
+        assert_eq!(
+            (verb.as_str(), resource.as_str(), namespace.as_deref()),
+            ("get", "pods/log", Some("golden"))
+        );
+        assert_eq!(error.to_string(), "the server lacks the permission to get pods/log in namespace golden");
+
+        let wide = "pods is forbidden: User \"v\" cannot list resource \"pods\" in API group \"\" at the cluster scope";
+        assert!(matches!(answer(403, "Forbidden", wide), Error::Forbidden { namespace: None, .. }));
+    }
+
+    #[test]
+    fn other_forbidden_answers_are_told_apart() {
+        let quota =
+            "pods \"p\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=3, limited: pods=3";
+        assert_eq!(answer(403, "Forbidden", quota).code(), codes::CLUSTER_QUOTA);
+        let admission =
+            "pods \"p\" is forbidden: violates PodSecurity \"restricted:latest\": host namespaces";
+        let refused = answer(403, "Forbidden", admission);
+        assert_eq!((refused.code(), refused.kind()), (codes::CLUSTER_REFUSED, ErrorKind::Unprocessable));
+        assert!(refused.to_string().contains("host namespaces"), "{refused}");
+    }
+
+    #[test]
+    fn conflicts_are_told_apart() {
+        let exists = answer(409, "AlreadyExists", "pods \"p\" already exists");
+        assert!(matches!(&exists, Error::AlreadyExists { what } if what == "pods"), "{exists:?}");
+        assert_eq!(answer(409, "Conflict", "modified").code(), codes::CLUSTER_CONFLICT);
+    }
+
+    #[test]
+    fn missing_things_are_named_from_the_details() {
+        let details = details("namespaces", "nope", Vec::new());
+        let status =
+            Status::failure("namespaces \"nope\" not found", "NotFound").with_code(404).with_details(details);
+        let error = ASKED.failed(kube::Error::Api(Box::new(status)), None);
+        assert_eq!(error.to_string(), "namespaces \"nope\" not found");
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn invalid_objects_carry_their_causes() {
+        let cause = StatusCause {
+            reason: "FieldValueRequired".into(),
+            message: "Required value".into(),
+            field: "spec.containers".into(),
+        };
+        let details = details("Pod", "p", vec![cause]);
+        let status = Status::failure("Pod \"p\" is invalid", "Invalid").with_code(422).with_details(details);
+        let error = ASKED.failed(kube::Error::Api(Box::new(status)), None);
+        assert!(
+            matches!(&error, Error::Invalid { causes, .. } if causes == &["spec.containers: Required value"])
+        );
+    }
+
+    #[test]
+    fn bodies_that_are_no_status_are_not_repeated() {
+        let error = answer(502, "Failed to parse error data", "<html>secret of the load balancer</html>");
+        assert_eq!(error.to_string(), "the Kubernetes API server answered 502");
+        assert_eq!(error.code(), codes::CLUSTER_ERROR);
+    }
+
+    #[test]
+    fn transport_errors_name_the_server_and_the_innermost_cause() {
+        let io = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+        let error = ASKED.failed(kube::Error::Service(Box::new(io)), Some("https://10.0.0.1:6443"));
+        assert_eq!(
+            error.to_string(),
+            "cannot reach the Kubernetes API server at https://10.0.0.1:6443: connection refused"
+        );
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+}

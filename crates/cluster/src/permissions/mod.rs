@@ -1,0 +1,12 @@
+//! What the server's own identity needs and has.
+
+mod needs;
+mod report;
+mod review;
+#[cfg(test)]
+mod tests;
+
+pub use needs::{NEEDS, Permission, TOOLS};
+pub use report::PermissionReport;
+
+pub(crate) use review::Reviewer;

@@ -1,0 +1,138 @@
+//! The one table of the rights the product uses. Access reviews, the tools that are offered, the RBAC manifests and
+//! the documentation are made from it.
+
+use crate::Scope;
+
+/// One right the product uses, and what for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permission {
+    /// RBAC verb.
+    pub verb: &'static str,
+    /// RBAC resource, of the core API group like everything here.
+    pub resource: &'static str,
+    /// Subresource; empty for none.
+    pub subresource: &'static str,
+    /// Whether the resource exists once per cluster rather than in namespaces.
+    pub cluster_scoped: bool,
+    /// Tools that can't work without it.
+    pub tools: &'static [&'static str],
+    /// Tools that work without it, but do less.
+    pub helps: &'static [&'static str],
+    /// What it is for.
+    pub why: &'static str,
+}
+
+impl Permission {
+    /// The API group: all of these are in the core group, whose name is empty.
+    pub const GROUP: &'static str = "";
+
+    /// The resource with its subresource after a slash, as RBAC rules and reports name it.
+    #[must_use]
+    pub fn full_resource(&self) -> String {
+        match self.subresource {
+            "" => self.resource.to_owned(),
+            subresource => format!("{}/{subresource}", self.resource),
+        }
+    }
+
+    /// Whether it is used at all in this scope: things that exist once per cluster are not asked for in a server that
+    /// keeps to one namespace.
+    #[must_use]
+    pub fn applies_in(&self, scope: Scope) -> bool {
+        scope == Scope::Cluster || !self.cluster_scoped
+    }
+}
+
+/// All tools, in the order in which reports name them.
+pub const TOOLS: &[&str] = &[
+    "list_registry_images",
+    "current_namespace",
+    "check_permissions",
+    "get_capabilities",
+    "list_templates",
+    "get_template",
+    "list_pods",
+    "get_pod",
+    "create_pod",
+    "delete_pod",
+    "patch_pod",
+    "get_pod_logs",
+    "list_namespaces",
+    "create_template",
+    "update_template",
+    "delete_template",
+    "create_pod_from_template",
+    "list_workspaces",
+    "spawn_workspace",
+    "stop_workspace",
+    "get_workspace",
+    "get_workspace_events",
+    "upgrade_workspace",
+    "upgrade_all_workspaces",
+];
+
+macro_rules! needs {
+    ($($verb:literal $resource:literal / $sub:literal $scoped:literal : [$($tool:literal)*] + [$($helped:literal)*] $why:literal;)*) => {
+        /// Every right the product uses.
+        pub const NEEDS: &[Permission] = &[$(Permission {
+            verb: $verb,
+            resource: $resource,
+            subresource: $sub,
+            cluster_scoped: $scoped,
+            tools: &[$($tool),*],
+            helps: &[$($helped),*],
+            why: $why,
+        },)*];
+    };
+}
+
+needs! {
+    "list" "pods"/"" false: ["list_pods" "list_workspaces" "get_workspace" "get_workspace_events" "spawn_workspace" "stop_workspace" "create_pod" "create_pod_from_template" "upgrade_workspace" "upgrade_all_workspaces"] + []
+        "Reads the workspaces that are there, once, before they are watched.";
+    "watch" "pods"/"" false: ["list_workspaces" "get_workspace" "get_workspace_events" "spawn_workspace" "stop_workspace" "create_pod" "create_pod_from_template" "upgrade_workspace" "upgrade_all_workspaces"] + []
+        "Keeps the list of workspaces up to date, for tools and for the proxy.";
+    "get" "pods"/"" false: ["get_pod" "get_pod_logs" "delete_pod" "patch_pod" "upgrade_workspace" "upgrade_all_workspaces"] + ["get_workspace"]
+        "Reads one pod in full, and whose it is before anything is done to it.";
+    "create" "pods"/"" false: ["create_pod" "create_pod_from_template" "spawn_workspace" "upgrade_workspace" "upgrade_all_workspaces"] + []
+        "Starts workspaces and pods.";
+    "delete" "pods"/"" false: ["delete_pod" "stop_workspace" "spawn_workspace" "upgrade_workspace" "upgrade_all_workspaces"] + ["create_pod" "create_pod_from_template"]
+        "Stops workspaces, and undoes a spawn that lost a race or failed half-way.";
+    "patch" "pods"/"" false: ["patch_pod" "upgrade_workspace" "upgrade_all_workspaces"] + []
+        "Changes a pod, and notes the state of an upgrade on it.";
+    "get" "pods"/"log" false: ["get_pod_logs"] + []
+        "Reads logs.";
+    "list" "namespaces"/"" true: ["list_namespaces"] + []
+        "Lists the namespaces of the cluster.";
+    "list" "configmaps"/"" false: [] + ["list_templates" "get_template" "spawn_workspace" "create_pod_from_template" "upgrade_workspace" "upgrade_all_workspaces"]
+        "Reads the templates in the cluster; without it only those of the directory and the built-in ones are known.";
+    "watch" "configmaps"/"" false: [] + ["list_templates" "get_template" "spawn_workspace" "create_pod_from_template" "upgrade_workspace" "upgrade_all_workspaces"]
+        "Keeps the templates up to date.";
+    "get" "configmaps"/"" false: ["update_template" "delete_template"] + []
+        "Makes sure that a ConfigMap is a template, and whose, before it is changed.";
+    "create" "configmaps"/"" false: ["create_template"] + []
+        "Stores a template.";
+    "update" "configmaps"/"" false: ["update_template"] + []
+        "Replaces a template.";
+    "delete" "configmaps"/"" false: ["delete_template"] + []
+        "Deletes a template.";
+    "create" "secrets"/"" false: [] + ["spawn_workspace" "create_pod_from_template" "upgrade_workspace" "upgrade_all_workspaces"]
+        "Keeps context values in a Secret that the pod owns; without it they stand in the pod's own environment, with a warning.";
+    "get" "secrets"/"" false: [] + ["spawn_workspace"]
+        "Finds out whether the Secret a pod waits for was ever created.";
+    "delete" "secrets"/"" false: [] + ["spawn_workspace" "upgrade_workspace" "upgrade_all_workspaces"]
+        "Undoes a spawn, and removes a Secret that an earlier pod of the same name left.";
+    "list" "secrets"/"" false: [] + ["spawn_workspace"]
+        "Finds Secrets of workspaces that are gone.";
+    "create" "serviceaccounts"/"" false: [] + ["spawn_workspace" "upgrade_workspace" "upgrade_all_workspaces"]
+        "Gives a workspace an AWS role, when its template asks for one.";
+    "delete" "serviceaccounts"/"" false: [] + ["spawn_workspace" "stop_workspace" "upgrade_workspace" "upgrade_all_workspaces"]
+        "Removes such an account when its workspace is gone.";
+    "list" "serviceaccounts"/"" false: [] + ["spawn_workspace"]
+        "Finds accounts of workspaces that are gone.";
+    "list" "events"/"" false: ["get_workspace_events"] + ["spawn_workspace"]
+        "Tells what Kubernetes reports about a pod.";
+    "watch" "events"/"" false: [] + ["spawn_workspace"]
+        "Reports what happens while a workspace starts.";
+    "get" "persistentvolumeclaims"/"" false: [] + ["upgrade_workspace" "upgrade_all_workspaces"]
+        "Finds out whether a volume can be used by two pods at once; without it an upgrade stops the old pod first.";
+}

@@ -1,0 +1,153 @@
+//! Calls about pods.
+
+use futures::AsyncReadExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::{Request, subresource::LogParams};
+use nocrd_model::Namespace;
+use serde_json::Value;
+
+use crate::{
+    Cluster, Error, WorkspacePod,
+    calls::{self, check_name},
+    cluster::Watched,
+    error::Asked,
+    list::Selector,
+    supervise::workspace_selector,
+};
+
+/// How to delete a pod.
+#[derive(Debug, Clone, Default)]
+pub struct DeletePod {
+    /// Delete only the pod with this uid; another of the same name stays, and the call ends in [`Error::Conflict`].
+    pub uid: Option<String>,
+    /// Seconds between the request to stop and the kill; `None` leaves it to the pod.
+    pub grace_period_seconds: Option<u32>,
+}
+
+/// What part of a log to read.
+#[derive(Debug, Clone, Default)]
+pub struct LogOptions {
+    /// The container; needed when the pod has several.
+    pub container: Option<String>,
+    /// Lines from the end; [`DEFAULT_LOG_LINES`] when nothing is said.
+    pub tail_lines: Option<u32>,
+    /// Not older than this.
+    pub since_seconds: Option<u32>,
+    /// At most this many bytes, and never more than [`MAX_LOG_BYTES`].
+    pub limit_bytes: Option<u32>,
+    /// Whether each line begins with its time (RFC 3339).
+    pub timestamps: bool,
+    /// Whether to read the log of the container's previous run.
+    pub previous: bool,
+}
+
+/// Lines that are read when a caller names no number.
+pub const DEFAULT_LOG_LINES: u32 = 2000;
+
+/// Most bytes of a log that are read at once.
+pub const MAX_LOG_BYTES: u32 = 1024 * 1024;
+
+impl Cluster {
+    /// Creates a pod and gives it as the API server stored it. Fields the API server does not know are refused.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`], [`Error::Invalid`], [`Error::Refused`] and [`Error::QuotaExceeded`] are about the pod;
+    /// the others are about the cluster.
+    pub async fn create_pod(&self, namespace: &Namespace, pod: &Value) -> Result<Value, Error> {
+        self.calls().create(namespace, "pods", pod).await
+    }
+
+    /// Reads a pod, with all the fields the API server has.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], and those about the cluster.
+    pub async fn get_pod(&self, namespace: &Namespace, name: &str) -> Result<Value, Error> {
+        self.calls().get(namespace, "pods", name).await
+    }
+
+    /// Asks for a pod to be deleted. It goes on running for its grace period; one that is not there is deleted already.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when [`DeletePod::uid`] is another pod's, and those about the cluster.
+    pub async fn delete_pod(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        options: DeletePod,
+    ) -> Result<(), Error> {
+        let DeletePod { uid, grace_period_seconds } = options;
+        self.calls().delete(namespace, "pods", name, uid.as_deref(), grace_period_seconds).await
+    }
+
+    /// Asks the API server for the workspaces' pods, past the index: for when the watch is behind. `None` means all
+    /// namespaces that are watched. Pods the index knows have their arrival from it; the others come after them, by
+    /// age.
+    ///
+    /// # Errors
+    /// Those about the cluster.
+    pub async fn list_workspace_pods(
+        &self,
+        namespace: Option<&Namespace>,
+    ) -> Result<Vec<WorkspacePod>, Error> {
+        let watched = self.health().watched;
+        let namespace = match (&watched, namespace) {
+            (_, Some(namespace)) => Some(namespace),
+            (Watched::One(namespace), None) => Some(namespace),
+            _ => None,
+        };
+        let asked = Asked { verb: "list", resource: "pods", namespace, name: None };
+        let selector = Selector { labels: Some(workspace_selector()), fields: None };
+        let mut pods = Vec::new();
+        let path = calls::path(namespace, "pods");
+        self.calls()
+            .list(asked, &path, &selector, false, |page: Vec<Pod>| {
+                // What is no workspace was told when the watch saw it.
+                pods.extend(page.into_iter().filter_map(|pod| WorkspacePod::parse(pod).ok()));
+            })
+            .await?;
+        self.workspaces().place(&mut pods);
+        Ok(pods)
+    }
+
+    /// Reads a log. Bytes that are no UTF-8 are replaced.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Invalid`] when the pod has no such container, or several and none is named; those
+    /// about the cluster.
+    pub async fn pod_logs(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        options: LogOptions,
+    ) -> Result<String, Error> {
+        let asked = Asked { verb: "get", resource: "pods/log", namespace: Some(namespace), name: Some(name) };
+        check_name(asked)?;
+        let limit = options.limit_bytes.unwrap_or(MAX_LOG_BYTES).min(MAX_LOG_BYTES);
+        let params = LogParams {
+            container: options.container,
+            tail_lines: Some(options.tail_lines.unwrap_or(DEFAULT_LOG_LINES).into()),
+            since_seconds: options.since_seconds.map(i64::from),
+            limit_bytes: Some(limit.into()),
+            timestamps: options.timestamps,
+            previous: options.previous,
+            ..LogParams::default()
+        };
+        let calls = self.calls();
+        let failed = |error| asked.failed(error, calls.server.as_deref());
+        let request = Request::new(calls::path(Some(namespace), "pods"))
+            .logs(name, &params)
+            .map_err(|error| failed(kube::Error::BuildRequest(error)))?;
+        calls
+            .in_time(asked, async {
+                let body = calls.client.request_stream(request).await.map_err(failed)?;
+                let mut log = Vec::new();
+                // The API server may give slightly more than it was asked for.
+                std::pin::pin!(body.take(limit.into()))
+                    .read_to_end(&mut log)
+                    .await
+                    .map_err(|error| failed(kube::Error::ReadEvents(error)))?;
+                Ok(String::from_utf8_lossy(&log).into_owned())
+            })
+            .await
+    }
+}
