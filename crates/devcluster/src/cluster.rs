@@ -1,0 +1,246 @@
+//! The cluster as a whole: store, API, controllers, kubelet, listener.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::Router;
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error,
+    access::Access,
+    api::{self, Api},
+    controllers::Controllers,
+    kind::Kind,
+    kubeconfig,
+    kubelet::{self, BackoffConfig, Image, Kubelet, Sandbox},
+    runtime::{NoRuntime, Runtime},
+    server::{self, Authority, Server, Token},
+    status::Status,
+    store::{self, Store},
+};
+
+/// How often the disk is asked to keep up, when objects are kept.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+/// Namespaces every cluster has.
+const NAMESPACES: [&str; 3] = ["default", "kube-system", "kube-public"];
+
+/// What kind of cluster.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the API listens: a loopback address. Port 0 takes any free one.
+    pub bind: SocketAddr,
+    /// Where objects are kept; in memory when absent.
+    pub data_dir: Option<PathBuf>,
+    /// A namespace that is there from the start, and the one the kubeconfig names.
+    pub namespace: String,
+    /// Name of the node.
+    pub node_name: String,
+    /// Whether pods are run. Without, they are bound to the node and stay pending: tests then write their status.
+    pub run_pods: bool,
+    /// Images beside the built-in ones.
+    pub images: Vec<Image>,
+    /// How containers are kept apart.
+    pub sandbox: Sandbox,
+    /// Delays between restarts of containers.
+    pub backoff: BackoffConfig,
+    /// Where volumes and logs are kept while pods run; a temporary directory when absent.
+    pub run_dir: Option<PathBuf>,
+    /// Directories that `hostPath` volumes may be in.
+    pub host_paths: Vec<PathBuf>,
+    /// Rules on what may be done. They can be changed while the cluster runs.
+    pub access: Access,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let kubelet = kubelet::Config::default();
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+            data_dir: None,
+            namespace: "nogoo9".into(),
+            node_name: kubelet.node_name,
+            run_pods: true,
+            images: kubelet.images,
+            sandbox: kubelet.sandbox,
+            backoff: kubelet.backoff,
+            run_dir: kubelet.run_dir,
+            host_paths: kubelet.host_paths,
+            access: Access::default(),
+        }
+    }
+}
+
+/// A running cluster. [`DevCluster::shutdown`] stops it in order; dropping it stops it in haste.
+pub struct DevCluster {
+    store: Store,
+    router: Router,
+    access: Access,
+    token: Token,
+    authority: Authority,
+    namespace: String,
+    server: Server,
+    controllers: Controllers,
+    kubelet: Option<Arc<Kubelet>>,
+    flushing: Option<JoinHandle<()>>,
+    closing: CancellationToken,
+}
+
+impl DevCluster {
+    /// Starts a cluster.
+    ///
+    /// # Errors
+    /// When its data can't be used, its address not be listened on, or pods not be run on this machine.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let options = store::Options { data_dir: config.data_dir.clone(), ..store::Options::default() };
+        let store = Store::open(&options).map_err(Error::Store)?;
+        bootstrap(&store, &config).map_err(Error::Bootstrap)?;
+
+        let kubelet = if config.run_pods {
+            let config = kubelet::Config {
+                node_name: config.node_name,
+                images: config.images,
+                sandbox: config.sandbox,
+                backoff: config.backoff,
+                run_dir: config.run_dir,
+                host_paths: config.host_paths,
+                hidden: config.data_dir.into_iter().collect(),
+            };
+            Some(Kubelet::start(store.clone(), config).await.map_err(Error::Kubelet)?)
+        } else {
+            None
+        };
+        let runtime: Arc<dyn Runtime> = match &kubelet {
+            Some(kubelet) => Arc::clone(kubelet) as Arc<dyn Runtime>,
+            None => Arc::new(NoRuntime),
+        };
+        let closing = CancellationToken::new();
+        let api = api::Options::default();
+        let controllers = Controllers::start(&store, api.service_accounts);
+        let router =
+            Api::new(store.clone(), runtime, config.access.clone(), api, closing.child_token()).router();
+        let (token, authority) = (Token::generate(), Authority::generate()?);
+        let guarded = server::require_token(router.clone(), token.clone());
+        let server = Server::start(config.bind, guarded, &authority, closing.child_token()).await?;
+        let flushing = options.data_dir.is_some().then(|| tokio::spawn(flush(store.clone())));
+        Ok(Self {
+            store,
+            router,
+            access: config.access,
+            token,
+            authority,
+            namespace: config.namespace,
+            server,
+            controllers,
+            kubelet,
+            flushing,
+            closing,
+        })
+    }
+
+    /// The API for clients in this process, which need neither socket nor token. Commands in containers need the
+    /// listener, because they take over a connection.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Address of the API.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}", self.server.address())
+    }
+
+    /// The bearer token that the listener wants.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The objects.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The rules on what may be done.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// The kubeconfig for clients of the listener, as YAML. It contains the token.
+    #[must_use]
+    pub fn kubeconfig(&self) -> String {
+        kubeconfig::render(&self.url(), &self.authority.pem(), &self.token, &self.namespace)
+    }
+
+    /// Writes the kubeconfig to a file that only its owner can read.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn write_kubeconfig(&self, path: &std::path::Path) -> Result<(), Error> {
+        kubeconfig::write(path, &self.kubeconfig())
+            .map_err(|source| Error::Kubeconfig { path: path.to_owned(), source })
+    }
+
+    /// Stops the cluster: ends watches and connections, kills all processes of pods and waits for their end, and
+    /// leaves the objects where they are kept.
+    ///
+    /// # Errors
+    /// When the objects can't be brought to disk.
+    pub async fn shutdown(self) -> Result<(), Error> {
+        self.closing.cancel();
+        self.server.shutdown().await;
+        self.controllers.shutdown().await;
+        if let Some(kubelet) = &self.kubelet {
+            kubelet.shutdown().await;
+        }
+        if let Some(flushing) = &self.flushing {
+            flushing.abort();
+        }
+        self.store.flush().map_err(Error::Store)
+    }
+}
+
+async fn flush(store: Store) {
+    let mut ticks = tokio::time::interval(FLUSH_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let store = store.clone();
+        // Waiting for a disk would hold up everything else here.
+        match tokio::task::spawn_blocking(move || store.flush()).await {
+            Ok(Err(error)) => tracing::warn!(%error, "the cluster's objects are not safe on disk"),
+            Ok(Ok(())) | Err(_) => {}
+        }
+    }
+}
+
+/// What every cluster has: namespaces, and a node for the pods. A kubelet says more of the node later.
+fn bootstrap(store: &Store, config: &Config) -> Result<(), Status> {
+    let unless_there = |result: Result<_, Status>| match result {
+        Err(status) if status.code != 409 => Err(status),
+        _ => Ok(()),
+    };
+    for name in NAMESPACES.into_iter().chain([config.namespace.as_str()]) {
+        let namespace = json!({
+            "metadata": { "name": name, "labels": { "kubernetes.io/metadata.name": name } },
+            "spec": { "finalizers": ["kubernetes"] }, "status": { "phase": "Active" },
+        });
+        unless_there(store.create(Kind::Namespace, namespace))?;
+        let account = json!({ "metadata": { "name": "default", "namespace": name } });
+        unless_there(store.create(Kind::ServiceAccount, account))?;
+    }
+    if config.run_pods {
+        return Ok(());
+    }
+    let labels = json!({ "kubernetes.io/hostname": config.node_name, "kubernetes.io/os": std::env::consts::OS });
+    let node = json!({
+        "metadata": { "name": config.node_name, "labels": labels }, "spec": {},
+        "status": { "conditions": [{
+            "type": "Ready", "status": "True", "reason": "NothingRuns", "message": "pods are bound but not run",
+        }] },
+    });
+    unless_there(store.create(Kind::Node, node))
+}

@@ -1,0 +1,118 @@
+use serde_json::json;
+
+use super::*;
+use crate::{
+    kind::Kind,
+    resources::{Part, check_create, check_update, prepare_create, prepare_update, set_defaults},
+    schema::decode::decode,
+};
+
+fn pod(spec: Value) -> Value {
+    let mut pod = decode("Pod", json!({ "metadata": { "name": "p", "namespace": "n" }, "spec": spec })).expect("decodes").value;
+    set_defaults(Kind::Pod, &mut pod);
+    pod
+}
+
+fn problems(spec: Value) -> Vec<String> {
+    let causes = check_create(Kind::Pod, &pod(spec)).into_causes();
+    causes.into_iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
+}
+
+fn container(extra: Value) -> Value {
+    let mut container = json!({ "name": "c", "image": "x" });
+    container.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    json!({ "containers": [container] })
+}
+
+#[test]
+fn defaults_of_containers_and_volumes() {
+    let mut spec = container(json!({
+        "image": "x:1",
+        "readinessProbe": { "httpGet": { "port": 80 } },
+        "env": [{ "name": "A", "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } }],
+        "resources": { "limits": { "cpu": "1" } },
+    }));
+    spec["volumes"] = json!([{ "name": "v" }, { "name": "s", "secret": { "secretName": "s" } }]);
+    spec["serviceAccountName"] = "sa".into();
+    let pod = pod(spec);
+    let container = &pod["spec"]["containers"][0];
+    assert_eq!(container["imagePullPolicy"], "IfNotPresent");
+    assert_eq!(
+        container["readinessProbe"],
+        json!({ "httpGet": { "path": "/", "port": 80, "scheme": "HTTP" }, "timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3 })
+    );
+    assert_eq!(container["env"][0]["valueFrom"]["fieldRef"]["apiVersion"], "v1");
+    assert_eq!(container["resources"]["requests"], json!({ "cpu": "1" }));
+    assert_eq!(pod["spec"]["volumes"][0], json!({ "name": "v", "emptyDir": {} }));
+    assert_eq!(pod["spec"]["volumes"][1]["secret"]["defaultMode"], 420);
+    assert_eq!(pod["spec"]["serviceAccount"], "sa");
+}
+
+#[test]
+fn a_plain_pod_is_valid() {
+    assert_eq!(problems(container(json!({}))), Vec::<String>::new());
+}
+
+#[test]
+fn problems_are_named_as_by_a_real_server() {
+    for (spec, expected) in [
+        (container(json!({ "name": "C" })), "spec.containers[0].name: Invalid value: \"C\": a lowercase RFC 1123 label"),
+        (container(json!({ "ports": [{ "containerPort": 70000 }] })), "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"),
+        (container(json!({ "env": [{ "name": "A=B" }] })), "spec.containers[0].env[0].name: Invalid value: \"A=B\": a valid environment variable name"),
+        (container(json!({ "imagePullPolicy": "x" })), "spec.containers[0].imagePullPolicy: Unsupported value: \"x\": supported values: \"Always\", \"IfNotPresent\", \"Never\""),
+        (container(json!({ "resources": { "limits": { "cpu": "1" }, "requests": { "cpu": "2" } } })), "spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1"),
+        (container(json!({ "readinessProbe": {} })), "spec.containers[0].readinessProbe: Required value: must specify a handler type"),
+        (container(json!({ "volumeMounts": [{ "name": "v", "mountPath": "/x" }] })), "spec.containers[0].volumeMounts[0].name: Not found: \"v\""),
+        (container(json!({ "env": [{ "name": "A", "valueFrom": { "fieldRef": { "fieldPath": "x" } } }] })), "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Unsupported value: \"x\""),
+        (json!({ "containers": [{ "name": "c", "image": "x" }], "restartPolicy": "x" }), "spec.restartPolicy: Unsupported value: \"x\": supported values: \"Always\", \"Never\", \"OnFailure\""),
+        (json!({ "containers": [{ "name": "c", "image": "x" }], "initContainers": [{ "name": "c", "image": "x" }] }), "spec.initContainers[0].name: Duplicate value: \"c\""),
+        (json!({ "containers": [{ "name": "c", "image": "x" }], "volumes": [{ "name": "v", "secret": {} }] }), "spec.volumes[0].secret.secretName: Required value"),
+        (json!({ "containers": [{ "name": "c", "image": "x" }], "volumes": [{ "name": "v", "emptyDir": {}, "hostPath": { "path": "/x" } }] }), "spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"),
+        (json!({ "containers": [{ "name": "c", "image": "x" }], "terminationGracePeriodSeconds": -1 }), "spec.terminationGracePeriodSeconds: Invalid value: -1: must be greater than or equal to 0"),
+    ] {
+        let found = problems(spec);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{expected}: {found:?}");
+    }
+}
+
+#[test]
+fn quality_of_service_classes() {
+    let class = |resources: Value| quality_of_service(&pod(container(json!({ "resources": resources }))));
+    assert_eq!(class(json!({})), "BestEffort");
+    assert_eq!(class(json!({ "limits": { "cpu": "1", "memory": "1Gi" } })), "Guaranteed");
+    assert_eq!(class(json!({ "requests": { "cpu": "1" } })), "Burstable");
+}
+
+#[test]
+fn only_images_deadlines_and_more_tolerations_may_change() {
+    let mut old = pod(container(json!({ "env": [{ "name": "A", "value": "1" }] })));
+    prepare_create(Kind::Pod, &mut old);
+    admit(&mut old);
+    let refusals = |change: &dyn Fn(&mut Value)| {
+        let mut new = old.clone();
+        change(&mut new["spec"]);
+        prepare_update(Kind::Pod, Part::Object, &old, &mut new);
+        let generation = new["metadata"]["generation"].as_i64().unwrap();
+        (check_update(Kind::Pod, Part::Object, &old, &new).into_causes(), generation)
+    };
+    assert_eq!(refusals(&|_| {}), (Vec::new(), 1));
+    for allowed in [
+        (&|spec: &mut Value| spec["containers"][0]["image"] = "y".into()) as &dyn Fn(&mut Value),
+        &|spec| spec["activeDeadlineSeconds"] = 5.into(),
+        &|spec| spec["tolerations"].as_array_mut().unwrap().push(json!({ "key": "x", "operator": "Exists" })),
+        &|spec| spec["tolerations"][0]["tolerationSeconds"] = 1.into(),
+    ] {
+        assert_eq!(refusals(allowed), (Vec::new(), 2));
+    }
+    for (refused, field) in [
+        ((&|spec: &mut Value| spec["containers"][0]["env"][0]["value"] = "2".into()) as &dyn Fn(&mut Value), "spec"),
+        (&|spec| spec["nodeName"] = "x".into(), "spec"),
+        (&|spec| spec["tolerations"] = json!([]), "spec"),
+        (&|spec| spec["terminationGracePeriodSeconds"] = 1.into(), "spec"),
+        (&|spec| spec["containers"][0]["image"] = "".into(), "spec.containers[0].image"),
+        (&|spec| spec["containers"] = json!([]), "spec.containers"),
+    ] {
+        let causes = refusals(refused).0;
+        assert_eq!(causes.iter().map(|cause| cause.field.as_str()).collect::<Vec<_>>(), [field]);
+    }
+}
