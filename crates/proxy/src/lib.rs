@@ -1,1 +1,45 @@
-//! proxy
+//! The reverse proxy of no-crd: `<base>/route/<id>/<path>` goes to the pod of workspace `<id>`.
+//!
+//! A request passes one pipeline, in this order:
+//!
+//! 1. **parse** ([`path`]): which workspace, which path, and whether every reader of that path reads the same;
+//! 2. *authenticate*: not yet, requests are anonymous;
+//! 3. **resolve** ([`WorkspaceDirectory`], [`Target`]): the pod, and the port its path belongs to;
+//! 4. *authorise*: not yet;
+//! 5. **clean** the request's headers: what only this proxy may say is deleted, then said;
+//! 6. **forward** over a pooled connection, or **tunnel** a WebSocket;
+//! 7. **clean** the response: a workspace can't speak for the site it shares with others.
+//!
+//! The path that was matched is the path that is forwarded, byte for byte. Bodies are streamed both ways, never
+//! buffered, never decompressed; a slow reader slows the writer down.
+//!
+//! The crate knows neither Kubernetes nor the rest of the server: the embedding server implements
+//! [`WorkspaceDirectory`], and calls [`Proxy::handle`] from its own hyper service for each request that
+//! [`Proxy::matches`].
+
+mod address;
+mod base_path;
+mod body;
+mod config;
+mod directory;
+mod drain;
+mod error;
+mod headers;
+pub mod path;
+mod peer;
+mod proxy;
+mod respond;
+mod upstream;
+mod websocket;
+
+pub use address::AddressPolicy;
+pub use base_path::{BasePath, InvalidBasePath};
+pub use body::{Body, BoxError};
+pub use config::Config;
+pub use directory::{Lookup, Pod, Target, WorkspaceDirectory};
+pub use drain::Drain;
+pub use error::Error;
+pub use peer::Peer;
+pub use proxy::Proxy;
+pub use respond::{ErrorPages, Failure, RenderError, Wants};
+pub use websocket::OriginPolicy;

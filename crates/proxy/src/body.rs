@@ -1,0 +1,134 @@
+//! The body of an answer.
+
+use std::{
+    error::Error as StdError,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::{
+    headers,
+    upstream::{IdleLimit, Lease},
+};
+
+/// Any error that ends a body before its time.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// The body of an answer: none, one text of ours, or a workspace's own as it arrives.
+#[derive(Debug)]
+pub struct Body(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Empty,
+    Full(Bytes),
+    Stream(Stream),
+}
+
+/// A workspace's answer under way.
+#[derive(Debug)]
+struct Stream {
+    incoming: Incoming,
+    /// The connection it comes over, until it is free for the next request.
+    lease: Option<Lease>,
+    idle: IdleLimit,
+}
+
+impl Body {
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self(Inner::Empty)
+    }
+
+    /// What a pod sends. `lease` is given back once the body has ended; a body that is dropped before takes its
+    /// connection with it.
+    pub(crate) fn stream(incoming: Incoming, lease: Option<Lease>, idle: IdleLimit) -> Self {
+        let mut stream = Stream { incoming, lease, idle };
+        stream.release_at_end();
+        Self(Inner::Stream(stream))
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(if bytes.is_empty() { Inner::Empty } else { Inner::Full(bytes) })
+    }
+}
+
+impl Stream {
+    fn release_at_end(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.release();
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            ready!(self.idle.poll_expired(cx));
+            self.lease = None;
+            return Poll::Ready(Some(Err("the workspace sent nothing for too long".into())));
+        };
+        self.idle.moved();
+        Poll::Ready(match next {
+            None => {
+                self.release();
+                None
+            }
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::clean_response_trailers(trailers);
+                }
+                self.release_at_end();
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => Some(Err(error.into())),
+        })
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Inner::Empty => Poll::Ready(None),
+            Inner::Full(bytes) => {
+                let frame = Frame::data(std::mem::take(bytes));
+                self.0 = Inner::Empty;
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Inner::Stream(stream) => stream.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Inner::Empty => true,
+            Inner::Full(_) => false,
+            Inner::Stream(stream) => stream.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Inner::Empty => SizeHint::with_exact(0),
+            Inner::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Inner::Stream(stream) => stream.incoming.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Headers on their way to a workspace.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::{cookies, has_token, remove_hop_by_hop};
+use crate::Peer;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// What the proxy tells a workspace about a request.
+#[derive(Debug)]
+pub(crate) struct Said<'a> {
+    /// Who sent it.
+    pub(crate) peer: &'a Peer,
+    /// The authority the client asked; `None` when it told none (HTTP/1.0).
+    pub(crate) host: Option<&'a HeaderValue>,
+    /// The path under which the client sees the workspace.
+    pub(crate) prefix: HeaderValue,
+    /// The value of `Host`.
+    pub(crate) authority: HeaderValue,
+}
+
+/// Deletes what clients may not say to workspaces, and says what the proxy has to say.
+///
+/// `Expect` is answered by this proxy's own server, once the pod's connection wants the body.
+pub(crate) fn clean_request(headers: &mut HeaderMap, said: Said<'_>) {
+    let takes_trailers = has_token(headers, &header::TE, "trailers");
+    remove_hop_by_hop(headers);
+    headers.remove(header::EXPECT);
+    headers.remove(HTTP2_SETTINGS);
+    remove_ours(headers);
+    cookies::strip_request(headers);
+
+    if takes_trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    headers.insert(header::HOST, said.authority);
+    headers.insert(X_FORWARDED_FOR, said.peer.forwarded_for());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(said.peer.scheme()));
+    if let Some(host) = said.host {
+        headers.insert(X_FORWARDED_HOST, host.clone());
+    }
+    headers.insert(X_FORWARDED_PREFIX, said.prefix);
+}
+
+/// Deletes from a request's trailers what must not be merged into its headers behind our back.
+pub(crate) fn clean_request_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    for name in [header::HOST, header::COOKIE, header::AUTHORIZATION, header::CONTENT_LENGTH, header::EXPECT]
+    {
+        trailers.remove(name);
+    }
+    remove_ours(trailers);
+}
+
+/// Deletes every header that only the proxy sets, in every spelling that a program may take for it.
+fn remove_ours(headers: &mut HeaderMap) {
+    let mut found: Option<Vec<HeaderName>> = None;
+    for name in headers.keys().filter(|name| is_ours(name.as_str())) {
+        found.get_or_insert_with(Vec::new).push(name.clone());
+    }
+    for name in found.into_iter().flatten() {
+        headers.remove(name);
+    }
+}
+
+/// Tells whether only the proxy may set `name` (in lower case).
+///
+/// Programs behind CGI-like interfaces can't tell `-` from `_`, some not from `.` either. A name with such a character
+/// is therefore also ours when it reads like one that frames, addresses or identifies a request.
+fn is_ours(name: &str) -> bool {
+    if name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        return is_reserved(name);
+    }
+    let dashed: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    is_reserved(&dashed)
+        || matches!(
+            dashed.as_str(),
+            "host"
+                | "cookie"
+                | "authorization"
+                | "content-length"
+                | "content-type"
+                | "transfer-encoding"
+                | "connection"
+                | "keep-alive"
+                | "te"
+                | "trailer"
+                | "upgrade"
+                | "expect"
+                | "origin"
+        )
+        || dashed.starts_with("proxy-")
+}
+
+fn is_reserved(name: &str) -> bool {
+    // Nearly every header fails here.
+    if !name.starts_with("x-") {
+        return matches!(name, "forwarded" | "true-client-ip");
+    }
+    const FAMILIES: [&str; 5] = ["x-user-", "x-forwarded-", "x-original-", "x-rewrite-", "x-nogoo9-"];
+    FAMILIES.iter().any(|family| name.starts_with(family))
+        || matches!(
+            name,
+            "x-user"
+                | "x-forwarded"
+                | "x-workspace-jwt"
+                | "x-real-ip"
+                | "x-client-ip"
+                | "x-cluster-client-ip"
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cleaned(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        let peer = Peer::new("192.0.2.7:1".parse().unwrap(), true);
+        let host = HeaderValue::from_static("gw.example");
+        clean_request(
+            &mut headers,
+            Said {
+                peer: &peer,
+                host: Some(&host),
+                prefix: HeaderValue::from_static("/gw/route/a"),
+                authority: HeaderValue::from_static("10.0.0.1:3000"),
+            },
+        );
+        headers
+    }
+
+    const SAID: [(&str, &str); 5] = [
+        ("host", "10.0.0.1:3000"),
+        ("x-forwarded-for", "192.0.2.7"),
+        ("x-forwarded-host", "gw.example"),
+        ("x-forwarded-prefix", "/gw/route/a"),
+        ("x-forwarded-proto", "https"),
+    ];
+
+    fn sorted(headers: &HeaderMap) -> Vec<(&str, &str)> {
+        let mut all: Vec<_> = headers.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn t29_t31_what_only_the_proxy_says_is_deleted_in_every_spelling() {
+        for name in [
+            "x-user-sub",
+            "X-User-Sub",
+            "X_USER_SUB",
+            "x_user-sub",
+            "x-user_roles",
+            "x.user.sub",
+            "X-User-Anything",
+            "x-user",
+            "x-workspace-jwt",
+            "X_Workspace_Jwt",
+            "x-forwarded-user",
+            "x_forwarded_user",
+            "x-forwarded-for",
+            "X_Forwarded_For",
+            "x-forwarded-proto",
+            "x-forwarded-uri",
+            "x-forwarded-email",
+            "forwarded",
+            "Forwarded",
+            "x-real-ip",
+            "X_Real_IP",
+            "x-original-url",
+            "x_original_url",
+            "X-Original-URI",
+            "x-rewrite-url",
+            "X_Rewrite_Url",
+            "x-nogoo9-internal",
+            "content_length",
+            "transfer_encoding",
+            "host_",
+            "HOST.",
+            "proxy_authorization",
+            "true_client_ip",
+        ] {
+            let headers = cleaned(&[(name, "evil"), (name, "twice")]);
+            let left: Vec<_> =
+                headers.iter().filter(|(_, value)| *value == "evil" || *value == "twice").collect();
+            // A name that only looks like ours when a character is cut off stays.
+            assert_eq!(left.is_empty(), !matches!(name, "host_" | "HOST."), "{name}: {left:?}");
+        }
+    }
+
+    #[test]
+    fn t30_connection_cannot_remove_what_the_proxy_says() {
+        let headers = cleaned(&[
+            ("connection", "close, X-Forwarded-For, x-forwarded-prefix, host, x-custom"),
+            ("connection", "x-forwarded-proto,content-length , , \"bad\""),
+            ("x-custom", "1"),
+            ("content-length", "5"),
+        ]);
+        let mut expected = SAID.to_vec();
+        expected.push(("content-length", "5"));
+        expected.sort_unstable();
+        assert_eq!(sorted(&headers), expected);
+    }
+
+    #[test]
+    fn hop_by_hop_headers_end_here() {
+        let headers = cleaned(&[
+            ("connection", "keep-alive"),
+            ("keep-alive", "timeout=5"),
+            ("te", "gzip, trailers;q=1"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABkAAQAAP__"),
+            ("transfer-encoding", "chunked"),
+            ("proxy-authorization", "Basic x"),
+            ("proxy-connection", "keep-alive"),
+            ("expect", "100-continue"),
+        ]);
+        assert_eq!(sorted(&headers), SAID);
+        let with_trailers = cleaned(&[("te", "gzip;q=0.5, Trailers"), ("trailer", "x-sum")]);
+        assert_eq!(
+            (&with_trailers["te"], &with_trailers["trailer"]),
+            (&"trailers".parse().unwrap(), &"x-sum".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn everything_else_passes() {
+        let other = [
+            ("accept", "*/*"),
+            ("authorization", "Basic eA=="),
+            ("cookie", "a=1"),
+            ("origin", "https://gw.example"),
+            ("x-custom", "1"),
+            ("x_custom", "2"),
+        ];
+        let headers = cleaned(&other);
+        for (name, value) in other {
+            assert_eq!(headers[name], value);
+        }
+    }
+
+    #[test]
+    fn t29_trailers_cannot_carry_identity() {
+        let mut trailers = HeaderMap::new();
+        for name in
+            ["x-user-sub", "x_user_sub", "host", "cookie", "authorization", "content-length", "x-checksum"]
+        {
+            trailers.insert(name, "v".parse().unwrap());
+        }
+        clean_request_trailers(&mut trailers);
+        assert_eq!(sorted(&trailers), [("x-checksum", "v")]);
+    }
+}

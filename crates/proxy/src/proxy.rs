@@ -1,0 +1,306 @@
+//! The pipeline.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use nocrd_model::WorkspaceId;
+use tokio::sync::Semaphore;
+
+use crate::{
+    Body, Config, Drain, Error, Failure, Lookup, Peer, Target, WorkspaceDirectory,
+    directory::Resolved,
+    headers::{self, Outside, Said},
+    path::{self, Route},
+    respond::Asker,
+    upstream::{Destination, IdleLimit, Outgoing, Upstream},
+    websocket::{Handshake, Tunnel},
+};
+
+/// The methods named to a client that uses one we never forward. Others than these are forwarded too.
+const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+/// The proxy. Cheap to clone; all clones share their connections to pods.
+#[derive(Clone)]
+pub struct Proxy(Arc<Inner>);
+
+struct Inner {
+    directory: Arc<dyn WorkspaceDirectory>,
+    config: Config,
+    drain: Drain,
+    upstream: Upstream,
+    tunnels: Arc<Semaphore>,
+}
+
+/// What both kinds of requests need to know.
+struct Exchange<'a> {
+    target: &'a Target,
+    resolved: Resolved<'a>,
+    /// `<base>/route/<id>`.
+    prefix: &'a str,
+}
+
+impl Proxy {
+    /// A proxy to the workspaces of `directory`.
+    #[must_use]
+    pub fn new(directory: Arc<dyn WorkspaceDirectory>, config: Config, drain: Drain) -> Self {
+        let upstream = Upstream::new(&config);
+        let tunnels = Arc::new(Semaphore::new(config.max_tunnels.min(Semaphore::MAX_PERMITS)));
+        Self(Arc::new(Inner { directory, config, drain, upstream, tunnels }))
+    }
+
+    /// Tells whether a path is the proxy's: `<base>/route` and everything below. Ask with the raw path of the request's
+    /// target, before anything decodes or normalises it.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        path::is_route(&self.0.config.base_path, path)
+    }
+
+    /// Answers a request: with the workspace's answer, or with an error's. Serve its connection
+    /// [with upgrades](hyper::server::conn::http1::Connection::with_upgrades), or WebSockets won't open.
+    ///
+    /// Dropping the future, or the answer's body, breaks off the request to the pod.
+    pub async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        let asker = Asker::of(request.method(), request.headers());
+        match self.0.serve(request, peer).await {
+            Ok(answer) => answer,
+            Err(error) => self.0.refuse(&error, &asker),
+        }
+    }
+}
+
+impl Inner {
+    async fn serve(&self, mut request: Request<Incoming>, peer: &Peer) -> Result<Response<Body>, Error> {
+        if self.drain.is_started() {
+            return Err(Error::Draining);
+        }
+        // Parse.
+        match *request.method() {
+            Method::CONNECT => {
+                return Err(Error::UpgradeRefused("WebSockets are served over HTTP/1.1 only"));
+            }
+            // It would show a client what this proxy adds to its requests.
+            Method::TRACE => return Err(Error::MethodNotAllowed),
+            _ => {}
+        }
+        let has_body = !http_body::Body::is_end_stream(request.body());
+        let host = headers::host::of_request(request.uri(), request.headers(), request.version())?;
+        let handshake = Handshake::wanted(request.method(), request.version(), request.headers(), has_body)?;
+        let upgrade = handshake.map(|handshake| (handshake, hyper::upgrade::on(&mut request)));
+        let (mut parts, body) = request.into_parts();
+        let uri = parts.uri;
+        let Route { id, rest, alias } = path::parse(&self.config.base_path, uri.path())?;
+        if upgrade.is_none() && rest.is_empty() && matches!(parts.method, Method::GET | Method::HEAD) {
+            return redirect_to_slash(&uri);
+        }
+        if upgrade.is_some() && !self.config.origins.allows(&parts.headers, host.as_ref(), peer.is_tls()) {
+            return Err(Error::ForeignOrigin);
+        }
+
+        // Authenticate: who asks will be established here, before the directory is.
+
+        // Resolve.
+        let target = self.find(&id)?;
+        let resolved = target.resolve(&parts.method, rest, alias.as_deref()).map_err(Error::InvalidPath)?;
+
+        // Authorise: may they use `resolved.api` of this workspace? To be decided here.
+
+        // Clean, and forward or tunnel.
+        let prefix = uri.path().get(..uri.path().len() - rest.len()).unwrap_or_default();
+        let exchange = Exchange { target: &target, resolved, prefix };
+        // Programs compare a WebSocket's `Origin` with its `Host`, so that must be the one the client used. For other
+        // requests it is the pod's address, which development servers accept without being told our name.
+        let authority = match &upgrade {
+            Some(_) => host.as_ref().unwrap_or(&resolved.port.authority),
+            None => &resolved.port.authority,
+        };
+        let said =
+            Said { peer, host: host.as_ref(), prefix: header_value(prefix)?, authority: authority.clone() };
+        headers::clean_request(&mut parts.headers, said);
+        let mut outgoing = Request::new(Outgoing::new(body));
+        *outgoing.uri_mut() = self.forwarded(&uri, &exchange)?;
+        *outgoing.method_mut() = parts.method;
+        *outgoing.headers_mut() = parts.headers;
+        let answer = match upgrade {
+            None => self.forward(&exchange, outgoing).await,
+            Some((handshake, client)) => self.tunnel(&exchange, outgoing, &handshake, client).await,
+        };
+        answer.inspect_err(|error| {
+            tracing::warn!(
+                workspace.id = %id,
+                route.api = resolved.api.map(|api| api.name.as_str()),
+                port = resolved.port.number,
+                code = error.code().id,
+                cause = std::error::Error::source(error).map(tracing::field::display),
+                "{error}"
+            );
+        })
+    }
+
+    /// The pod of a workspace, at an address that may be dialled.
+    fn find(&self, id: &WorkspaceId) -> Result<Arc<Target>, Error> {
+        let target = match self.directory.lookup(id) {
+            Lookup::Found(target) => target,
+            Lookup::NotReady { state, message, retry_after } => {
+                return Err(Error::NotReady { id: id.clone(), state, message, retry_after });
+            }
+            Lookup::NotFound => return Err(Error::NotFound(id.clone())),
+            Lookup::NotSynced => return Err(Error::NotSynced),
+        };
+        if self.config.addresses.allows(target.ip()) {
+            Ok(target)
+        } else {
+            tracing::warn!(workspace.id = %id, ip = %target.ip(), "pod address refused");
+            Err(Error::AddressRefused)
+        }
+    }
+
+    /// The target of the request to the pod: what follows the workspace's id, byte for byte, without the path of an API
+    /// that is stripped, or with `/route/<id>` in front for programs that want that.
+    fn forwarded(&self, uri: &Uri, exchange: &Exchange<'_>) -> Result<Uri, Error> {
+        let whole = uri.path_and_query().map_or("", PathAndQuery::as_str);
+        let stripped = exchange.resolved.stripped;
+        let front = if exchange.target.subfolder() && stripped.is_empty() {
+            exchange.prefix.strip_prefix(self.config.base_path.as_str()).unwrap_or_default()
+        } else {
+            ""
+        };
+        // It can't fail: it is made of a valid target, and not longer than that but for a slash.
+        path::forwarded(whole, exchange.prefix.len() + stripped.len(), front)
+            .map(Uri::from)
+            .map_err(|_| Error::RouteNotFound)
+    }
+
+    async fn forward(
+        &self,
+        exchange: &Exchange<'_>,
+        mut request: Request<Outgoing>,
+    ) -> Result<Response<Body>, Error> {
+        if matches!(request.body(), Outgoing::Upload(..))
+            && !request.headers().contains_key(header::CONTENT_LENGTH)
+        {
+            request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        if !self.config.keep_alive {
+            request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let (answer, lease) = self.upstream.send(exchange.destination(), request).await?;
+        let (status, headers, body) = self.cleaned(exchange, answer);
+        Ok(respond(status, headers, Body::stream(body, Some(lease), self.idle_limit())))
+    }
+
+    async fn tunnel(
+        &self,
+        exchange: &Exchange<'_>,
+        mut request: Request<Outgoing>,
+        handshake: &Handshake,
+        client: OnUpgrade,
+    ) -> Result<Response<Body>, Error> {
+        let permit = Arc::clone(&self.tunnels).try_acquire_owned().map_err(|_| Error::TunnelLimit)?;
+        Handshake::write_request(request.headers_mut());
+        let (mut answer, lease) = self.upstream.send_upgradeable(exchange.destination(), request).await?;
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let (status, headers, body) = self.cleaned(exchange, answer);
+            return Ok(respond(status, headers, Body::stream(body, Some(lease), self.idle_limit())));
+        }
+        if !handshake.is_agreed(answer.status(), answer.headers()) {
+            return Err(Error::Invalid("the pod's 101 does not agree to the WebSocket handshake".into()));
+        }
+        let pod = hyper::upgrade::on(&mut answer);
+        let (status, mut headers, _) = self.cleaned(exchange, answer);
+        Handshake::write_response(&mut headers);
+        let tunnel = Tunnel {
+            client,
+            pod,
+            idle_timeout: self.config.idle_timeout,
+            close_timeout: self.config.close_timeout,
+            drain: self.drain.clone(),
+            permit,
+        };
+        self.drain.tunnels().spawn(tunnel.run());
+        Ok(respond(status, headers, Body::empty()))
+    }
+
+    /// The parts of a pod's answer that a client gets.
+    fn cleaned(
+        &self,
+        exchange: &Exchange<'_>,
+        answer: Response<Incoming>,
+    ) -> (StatusCode, HeaderMap, Incoming) {
+        let (mut parts, body) = answer.into_parts();
+        let outside = Outside {
+            base: self.config.base_path.as_str(),
+            prefix: exchange.prefix,
+            stripped: exchange.resolved.stripped,
+            target: exchange.target,
+        };
+        headers::clean_response(&mut parts.headers, &outside);
+        (parts.status, parts.headers, body)
+    }
+
+    fn idle_limit(&self) -> IdleLimit {
+        IdleLimit::new(self.config.idle_timeout)
+    }
+
+    /// The answer to a request that failed.
+    fn refuse(&self, error: &Error, asker: &Asker) -> Response<Body> {
+        let message = error.to_string();
+        let failure = Failure { code: error.code(), message: &message, retry_after: error.retry_after() };
+        let (mut parts, body) = self.config.errors.render(&failure, asker.wants()).into_parts();
+        let headers = &mut parts.headers;
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match error {
+            Error::MethodNotAllowed => {
+                headers.insert(header::ALLOW, ALLOW);
+            }
+            Error::UpgradeRefused(_) => {
+                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            // The client should come back over another connection, to a server that stays.
+            Error::Draining => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let body = if asker.is_head() { Body::empty() } else { Body::from(body) };
+        Response::from_parts(parts, body)
+    }
+}
+
+impl<'a> Exchange<'a> {
+    fn destination(&self) -> Destination<'a> {
+        Destination {
+            addr: SocketAddr::new(self.target.ip(), self.resolved.port.number.get()),
+            uid: self.target.uid(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
+fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// `/route/<id>` is answered with `/route/<id>/`, or a page's relative links would lead to other workspaces.
+fn redirect_to_slash(uri: &Uri) -> Result<Response<Body>, Error> {
+    let query = uri.query().map_or(String::new(), |query| format!("?{query}"));
+    let mut headers = HeaderMap::new();
+    headers.insert(header::LOCATION, header_value(&[uri.path(), "/", &query].concat())?);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(respond(StatusCode::PERMANENT_REDIRECT, headers, Body::empty()))
+}
+
+/// A part of the request's target as a header's value.
+fn header_value(text: &str) -> Result<HeaderValue, Error> {
+    // Control characters, all that a value may not hold, were no part of a valid target.
+    HeaderValue::from_bytes(text.as_bytes()).map_err(|_| Error::RouteNotFound)
+}

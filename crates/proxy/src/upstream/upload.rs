@@ -1,0 +1,197 @@
+//! A request's body on its way to a pod, and the time a pod has to answer.
+
+use std::{
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, sleep_until};
+
+use crate::{Error, headers::clean_request_trailers};
+
+/// The body of a request to a pod.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// None.
+    Empty,
+    /// What a client sends, as it arrives.
+    Upload(Incoming, Arc<Progress>),
+}
+
+/// How far a client's body has come.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    start: Instant,
+    /// When the last piece was passed on, in milliseconds after `start`.
+    last: AtomicU64,
+    /// The pod would take more, but the client has sent none.
+    is_waiting: AtomicBool,
+    has_failed: AtomicBool,
+}
+
+impl Outgoing {
+    /// Takes over a client's body.
+    pub(crate) fn new(body: Incoming) -> Self {
+        if body.is_end_stream() {
+            return Self::Empty;
+        }
+        let progress = Progress {
+            start: Instant::now(),
+            last: AtomicU64::new(0),
+            is_waiting: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
+        };
+        Self::Upload(body, Arc::new(progress))
+    }
+
+    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
+        match self {
+            Self::Empty => None,
+            Self::Upload(_, progress) => Some(Arc::clone(progress)),
+        }
+    }
+}
+
+impl Progress {
+    fn moved(&self) {
+        let elapsed = self.start.elapsed().as_millis();
+        self.last.store(u64::try_from(elapsed).unwrap_or(u64::MAX), Relaxed);
+        self.is_waiting.store(false, Relaxed);
+    }
+
+    fn last(&self) -> Instant {
+        self.start + Duration::from_millis(self.last.load(Relaxed))
+    }
+
+    /// Tells whether the client's body broke off or was malformed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.load(Relaxed)
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Self::Upload(body, progress) = &mut *self else { return Poll::Ready(None) };
+        let mut next = Pin::new(body).poll_frame(cx);
+        match &mut next {
+            Poll::Pending => progress.is_waiting.store(true, Relaxed),
+            Poll::Ready(frame) => {
+                progress.moved();
+                match frame {
+                    Some(Ok(frame)) => {
+                        if let Some(trailers) = frame.trailers_mut() {
+                            clean_request_trailers(trailers);
+                        }
+                    }
+                    Some(Err(_)) => progress.has_failed.store(true, Relaxed),
+                    None => {}
+                }
+            }
+        }
+        next
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Upload(body, _) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Upload(body, _) => body.size_hint(),
+        }
+    }
+}
+
+/// Waits for an answer at most `limit` after the last piece of the request's body was passed on.
+///
+/// # Errors
+/// [`Error::RequestTimeout`] when it is the client that makes everybody wait, else [`Error::ResponseTimeout`].
+pub(super) async fn within<F: Future>(
+    limit: Option<Duration>,
+    progress: Option<&Progress>,
+    answer: F,
+) -> Result<F::Output, Error> {
+    let Some(limit) = limit else { return Ok(answer.await) };
+    let mut answer = pin!(answer);
+    let mut sleep = pin!(sleep_until(Instant::now() + limit));
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => return Ok(answer),
+            () = &mut sleep => {}
+        }
+        let Some(progress) = progress else { return Err(Error::ResponseTimeout) };
+        let deadline = progress.last() + limit;
+        if deadline > Instant::now() {
+            sleep.as_mut().reset(deadline);
+        } else if progress.is_waiting.load(Relaxed) {
+            return Err(Error::RequestTimeout);
+        } else {
+            return Err(Error::ResponseTimeout);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::{advance, pause};
+
+    use super::*;
+
+    fn progress() -> Progress {
+        Progress {
+            start: Instant::now(),
+            last: AtomicU64::new(0),
+            is_waiting: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
+        }
+    }
+
+    #[tokio::test]
+    async fn t41_an_answer_is_due_after_the_last_piece_of_the_request() {
+        pause();
+        let second = Duration::from_secs(1);
+        let start = Instant::now();
+        let none = within(Some(5 * second), None, pending::<()>()).await;
+        assert!(matches!(none, Err(Error::ResponseTimeout)));
+        assert_eq!(start.elapsed().as_secs(), 5);
+
+        let upload = progress();
+        advance(3 * second).await;
+        upload.moved();
+        let start = Instant::now();
+        let late = within(Some(5 * second), Some(&upload), async {
+            tokio::time::sleep(4 * second).await;
+            upload.moved();
+            pending::<()>().await;
+        });
+        assert!(matches!(late.await, Err(Error::ResponseTimeout)));
+        assert_eq!(start.elapsed().as_secs(), 9);
+
+        let stalled = progress();
+        stalled.is_waiting.store(true, Relaxed);
+        let late = within(Some(second), Some(&stalled), pending::<()>()).await;
+        assert!(matches!(late, Err(Error::RequestTimeout)));
+        assert_eq!(within(None, None, async { 7 }).await.unwrap(), 7);
+    }
+}

@@ -1,0 +1,18 @@
+//! The proxy between real sockets: a client that writes bytes, the proxy in a hyper server, and small pods.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "clippy knows tests by their attribute, which what they share does not have"
+)]
+
+mod failures;
+mod forwarding;
+mod hygiene;
+mod reuse;
+mod smuggling;
+mod streaming;
+mod support;
+mod websocket;
