@@ -1,1 +1,48 @@
-//! mcp-surface
+//! The MCP server: tools over [`nocrd_spawner`], their schemas, and the transports.
+//!
+//! A [`Surface`] answers both eras of the protocol: sessions (2024-11-05 to 2025-11-25) and the stateless 2026-07-28.
+//! [`http_service`] makes it a tower service for `/mcp`, [`serve_stdio`] speaks over standard input and output.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`catalogue`] | the one table of tools, from which `tools/list`, the dispatch and the reference are made |
+//! | `tools` | the tools, by group; each is thin: arguments in, a call or two, a view out |
+//! | `view` | what tools send; output schemas are generated from these types |
+//! | `arguments`, `schema` | input schemas, and the check of arguments against them |
+//! | `respond` | results and errors as `tools/call` results; the only place that maps an error to a reply |
+//! | `transport` | Streamable HTTP and stdio |
+//!
+//! # To add a tool
+//!
+//! Implement `tool::Tool` for a unit struct in `tools/<group>.rs`, add it to [`catalogue::TOOLS`], and name it in
+//! [`nocrd_cluster::NEEDS`] beside the Kubernetes permissions it uses. Everything else follows: its place in
+//! `tools/list`, the refusal of unknown arguments, the check that the permissions are granted, the reference page.
+//!
+//! # Who is asking
+//!
+//! A transport puts a [`nocrd_model::Caller`] into the HTTP request's extensions; stdio is given one. Nothing in a
+//! request's body is ever taken for an identity.
+
+mod arguments;
+mod call;
+pub mod catalogue;
+mod changes;
+mod cursor;
+mod error;
+mod handler;
+mod instructions;
+mod options;
+mod redact;
+mod respond;
+mod schema;
+mod surface;
+mod text;
+mod tool;
+mod tools;
+mod transport;
+mod view;
+
+pub use error::Error;
+pub use options::Options;
+pub use surface::Surface;
+pub use transport::{Body, HttpOptions, HttpService, http_service, serve_io, serve_stdio};

@@ -1,0 +1,89 @@
+//! What a tool knows about the call it answers.
+
+use nocrd_cluster::{Cluster, PermissionReport};
+use nocrd_model::{Caller, Namespace, Subject, WorkspaceId};
+use nocrd_spawner::Spawner;
+use rmcp::{
+    RoleServer,
+    model::{ProgressNotificationParam, ProgressToken},
+    service::{Peer, RequestContext},
+};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Error, Options, Surface, text};
+
+pub(crate) struct Call {
+    surface: Surface,
+    caller: Caller,
+    /// Cancelled when the client no longer wants the answer.
+    pub(crate) cancelled: CancellationToken,
+    /// Where progress goes, if the client asked for it.
+    pub(crate) progress: Option<Progress>,
+}
+
+impl Call {
+    pub(crate) fn new(surface: Surface, caller: Caller, context: &RequestContext<RoleServer>) -> Self {
+        let progress =
+            context.meta.get_progress_token().map(|token| Progress { peer: context.peer.clone(), token });
+        Self { surface, caller, cancelled: context.ct.clone(), progress }
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The owner whose things the caller sees; `None` means everybody's.
+    pub(crate) fn owner(&self) -> Option<&Subject> {
+        self.caller.owner_filter()
+    }
+
+    pub(crate) fn spawner(&self) -> &Spawner {
+        self.surface.spawner()
+    }
+
+    pub(crate) fn cluster(&self) -> &Cluster {
+        self.spawner().cluster()
+    }
+
+    pub(crate) fn permissions(&self) -> Arc<PermissionReport> {
+        self.cluster().permissions()
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        self.surface.options()
+    }
+
+    /// The namespace a request takes place in.
+    pub(crate) fn namespace(&self, requested: Option<&str>) -> Result<Namespace, Error> {
+        Ok(self.cluster().resolve_namespace(requested)?)
+    }
+
+    /// The namespace to search, when the caller names one; `None` means everywhere.
+    pub(crate) fn search_namespace(&self, requested: Option<&str>) -> Result<Option<Namespace>, Error> {
+        let requested = requested.filter(|name| !name.is_empty());
+        requested.map(|name| self.namespace(Some(name))).transpose()
+    }
+}
+
+/// Reads a workspace id.
+pub(crate) fn workspace_id(text: &str) -> Result<WorkspaceId, Error> {
+    WorkspaceId::parse(text).map_err(Error::WorkspaceId)
+}
+
+/// Tells a client how a call goes on.
+pub(crate) struct Progress {
+    peer: Peer<RoleServer>,
+    token: ProgressToken,
+}
+
+impl Progress {
+    /// Sends one step. A client that can't be reached any more is none of the tool's business.
+    pub(crate) async fn send(&self, step: u32, message: &str) {
+        let note = ProgressNotificationParam::new(self.token.clone(), f64::from(step))
+            .with_message(text::line(message, 300));
+        if let Err(error) = self.peer.notify_progress(note).await {
+            tracing::debug!(%error, "progress was not delivered");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The reference page of the tools.
+
+use std::fmt::Write as _;
+
+use nocrd_cluster::Permission;
+use rmcp::model::JsonObject;
+use serde_json::Value;
+
+use super::{Entry, TOOLS};
+
+/// The tools with their arguments, results and permissions, as Markdown.
+#[must_use]
+pub fn reference_markdown() -> String {
+    let mut out = String::from("| Tool | Effect | Kubernetes permissions |\n|---|---|---|\n");
+    for tool in TOOLS {
+        let needs = permissions(tool.needs());
+        let _ = writeln!(out, "| [`{0}`](#{0}) | {1} | {2} |", tool.name, tool.effect.describe(), needs);
+    }
+    for tool in TOOLS {
+        section(&mut out, tool);
+    }
+    out
+}
+
+fn section(out: &mut String, tool: &Entry) {
+    let _ = write!(out, "\n## {}\n\n**{}.** {}\n", tool.name, tool.title, tool.description);
+    let input = tool.input_schema();
+    if members(&input).next().is_none() {
+        out.push_str("\nIt takes no arguments.\n");
+    } else {
+        out.push_str("\n| Argument | Type | Required | Meaning |\n|---|---|---|---|\n");
+        let required = required(input.get("required"));
+        for (name, schema) in members(&input) {
+            let is_required = if required.contains(&name) { "yes" } else { "no" };
+            let _ = writeln!(out, "| `{name}` | {} | {is_required} | {} |", kind(schema), meaning(schema));
+        }
+    }
+    out.push_str("\n| Result | Type | Always | Meaning |\n|---|---|---|---|\n");
+    let output = tool.output_schema();
+    let always = required(output.get("anyOf").and_then(|variants| variants.pointer("/0/required")));
+    for (name, schema) in members(&output).filter(|(name, _)| *name != "error") {
+        let is_always = if always.contains(&name) { "yes" } else { "no" };
+        let _ = writeln!(out, "| `{name}` | {} | {is_always} | {} |", kind(schema), meaning(schema));
+    }
+    if tool.helped_by().next().is_some() {
+        let _ = writeln!(out, "\nIt does less without: {}.", permissions(tool.helped_by()));
+    }
+}
+
+fn members(schema: &JsonObject) -> impl Iterator<Item = (&str, &Value)> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    properties.into_iter().flatten().map(|(name, schema)| (name.as_str(), schema))
+}
+
+fn required(names: Option<&Value>) -> Vec<&str> {
+    names.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn kind(schema: &Value) -> String {
+    let inner = |key: &str| schema.get(key).filter(|inner| inner.is_object()).map(kind);
+    match schema.get("type").and_then(Value::as_str) {
+        Some("array") => {
+            inner("items").map_or_else(|| "array".to_owned(), |items| format!("array of {items}"))
+        }
+        Some("object") => {
+            inner("additionalProperties").map_or_else(|| "object".to_owned(), |of| format!("object of {of}"))
+        }
+        Some(name) => name.to_owned(),
+        None => "any".to_owned(),
+    }
+}
+
+fn meaning(schema: &Value) -> String {
+    let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+    text.replace('\n', " ").replace('|', "\\|")
+}
+
+fn permissions<'a>(all: impl Iterator<Item = &'a Permission>) -> String {
+    let each: Vec<String> = all.map(|need| format!("`{} {}`", need.verb, need.full_resource())).collect();
+    if each.is_empty() { "none".to_owned() } else { each.join(", ") }
+}

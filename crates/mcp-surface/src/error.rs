@@ -1,0 +1,107 @@
+use nocrd_model::{Code, ErrorKind, InvalidName, error as codes};
+
+/// Why a tool could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Arguments that don't fit the tool's input schema.
+    #[error("{}", problems.join("; "))]
+    Arguments {
+        /// What is wrong, one sentence per argument.
+        problems: Vec<String>,
+    },
+    /// A workspace id that is none.
+    #[error(transparent)]
+    WorkspaceId(InvalidName),
+    /// Spawning, finding or stopping failed.
+    #[error(transparent)]
+    Spawner(#[from] nocrd_spawner::Error),
+    /// The Kubernetes API, or the limits set on its use.
+    #[error(transparent)]
+    Cluster(#[from] nocrd_cluster::Error),
+    /// Something about a template.
+    #[error(transparent)]
+    Template(#[from] nocrd_templates::Error),
+    /// The server's own identity lacks permissions without which the tool can't work.
+    #[error("{tool} needs Kubernetes permissions that the server lacks: {}", missing.join(", "))]
+    MissingPermission {
+        /// The tool.
+        tool: &'static str,
+        /// `verb resource`, each.
+        missing: Vec<String>,
+    },
+    /// The caller may not do this.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// The server verifies callers, and this request's transport named none.
+    #[error("the request carries no verified identity")]
+    Unauthenticated,
+    /// The client cancelled the call.
+    #[error("cancelled by the client")]
+    Cancelled,
+    /// A tool of ours broke.
+    #[error("the tool failed unexpectedly")]
+    Internal,
+}
+
+impl Error {
+    /// One wrong argument.
+    pub(crate) fn argument(problem: impl Into<String>) -> Self {
+        Self::Arguments { problems: vec![problem.into()] }
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Arguments { .. } => codes::INVALID_ARGUMENT,
+            Self::WorkspaceId(_) => codes::INVALID_WORKSPACE_ID,
+            Self::Spawner(source) => source.code(),
+            Self::Cluster(source) => source.code(),
+            Self::Template(source) => source.code(),
+            Self::MissingPermission { .. } => codes::CLUSTER_FORBIDDEN,
+            Self::Forbidden(_) => codes::FORBIDDEN,
+            Self::Unauthenticated => codes::UNAUTHENTICATED,
+            Self::Cancelled => codes::CANCELLED,
+            Self::Internal => codes::INTERNAL,
+        }
+    }
+
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.code().kind
+    }
+
+    /// The parts of an error that has several, for programs.
+    pub(crate) fn details(&self) -> &[String] {
+        use nocrd_cluster::Error as Cluster;
+        use nocrd_spawner::Error as Spawner;
+        match self {
+            Self::Arguments { problems } => problems,
+            Self::MissingPermission { missing, .. } => missing,
+            Self::Spawner(Spawner::Policy { violations, .. }) => violations,
+            Self::Spawner(Spawner::MissingContext { names }) => names,
+            Self::Spawner(Spawner::StartFailed { diagnosis, .. }) => diagnosis,
+            Self::Cluster(Cluster::Invalid { causes, .. })
+            | Self::Spawner(Spawner::Cluster(Cluster::Invalid { causes, .. })) => causes,
+            _ => &[],
+        }
+    }
+}
+
+/// A failed tool call.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// What the caller should know beside the error: what was done all the same.
+    pub(crate) note: Option<String>,
+    /// What is known in spite of the error, in the shape of the tool's output.
+    pub(crate) partial: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), note: None, partial: None }
+    }
+}

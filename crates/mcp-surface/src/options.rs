@@ -1,0 +1,30 @@
+use std::time::Duration;
+
+/// What a [`Surface`](crate::Surface) is told when it starts.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The product's version, for `serverInfo` and `get_capabilities`.
+    pub version: String,
+    /// What stands before `/route/<id>/` in the URLs of workspaces: empty, a path such as `/gateway`, or a whole URL
+    /// without a slash at its end.
+    pub base_url: String,
+    /// Whether raw pod tools see only pods that this product made.
+    pub managed_only: bool,
+    /// Whether transports verify callers. Then a request without a [`Caller`](nocrd_model::Caller) is refused;
+    /// otherwise it counts as the local user's.
+    pub auth_enabled: bool,
+    /// How long `spawn_workspace` waits at most, and by default, for a workspace to become ready.
+    pub spawn_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            base_url: String::new(),
+            managed_only: true,
+            auth_enabled: false,
+            spawn_timeout: Duration::from_secs(300),
+        }
+    }
+}

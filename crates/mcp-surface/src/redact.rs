@@ -1,0 +1,62 @@
+//! Pods as tools may show them.
+
+use serde_json::Value;
+
+/// Stands for the value of an environment variable.
+const HIDDEN: &str = "[redacted]";
+
+/// Removes what nobody but the pod itself should see (the values of environment variables, wherever they may be
+/// repeated) and what says nothing to a reader (managed fields).
+pub(crate) fn pod(pod: &mut Value) {
+    if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            // A copy of the whole manifest.
+            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
+    }
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        let containers = pod.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            let variables = container.get_mut("env").and_then(Value::as_array_mut);
+            for variable in variables.into_iter().flatten() {
+                if let Some(value) = variable.get_mut("value").filter(|value| !value.is_null()) {
+                    *value = Value::String(HIDDEN.to_owned());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn t54_no_environment_value_is_shown() {
+        let env = json!([{"name": "A", "value": "s3cret"}, {"name": "B", "value": ""}, {"name": "C",
+            "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
+        let mut all = json!({
+            "metadata": {"name": "p", "managedFields": [{"fieldsV1": "s3cret"}],
+                "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "s3cret", "keep": "this"}},
+            "spec": {"containers": [{"name": "a", "env": env}], "initContainers": [{"name": "i", "env": env}],
+                "ephemeralContainers": [{"name": "e", "env": env}]},
+        });
+        pod(&mut all);
+        let text = all.to_string();
+        assert!(!text.contains("s3cret"), "{text}");
+        assert!(text.contains("\"keep\":\"this\"") && text.contains("secretKeyRef"), "{text}");
+        assert_eq!(text.matches(HIDDEN).count(), 6, "{text}");
+    }
+
+    #[test]
+    fn odd_pods_do_no_harm() {
+        for mut odd in
+            [json!(null), json!([]), json!({"metadata": 1, "spec": {"containers": [1, {"env": 2}]}})]
+        {
+            pod(&mut odd);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Texts that other programs and people wrote (event messages, status messages, descriptions), made safe to show to a
+//! model and on a terminal.
+
+use std::fmt::Write as _;
+
+/// One line of at most `max` characters: without control characters, terminal escapes and invisible characters; line
+/// breaks become blanks.
+pub(crate) fn line(text: &str, max: usize) -> String {
+    let mut out = String::new();
+    for c in visible(text) {
+        let c = if c.is_whitespace() { ' ' } else { c };
+        if !(c == ' ' && (out.is_empty() || out.ends_with(' '))) {
+            out.push(c);
+        }
+    }
+    out.truncate(out.trim_end().len());
+    cut(out, max)
+}
+
+/// Likewise, but line breaks and tabs stay.
+pub(crate) fn block(text: &str, max: usize) -> String {
+    cut(visible(text).collect(), max)
+}
+
+fn cut(text: String, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// The characters of `text` that can be seen, and line breaks and tabs.
+fn visible(text: &str) -> impl Iterator<Item = char> {
+    let mut rest = text.chars().peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let c = rest.next()?;
+            if c == '\u{1b}' && rest.next_if_eq(&'[').is_some() {
+                // A terminal's control sequence (ECMA-48) ends with the first character from '@' to '~'.
+                while rest.next_if(|c| !('@'..='~').contains(c)).is_some() {}
+                rest.next();
+            } else if !is_hidden(c) {
+                return Some(c);
+            }
+        }
+    })
+}
+
+/// Control characters, and those that reorder, hide or join text without showing: they serve to make a text look
+/// different to a person than to a model.
+fn is_hidden(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t')
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A table with tab-separated columns.
+pub(crate) fn table<const N: usize>(
+    header: Option<[&str; N]>,
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut out = header.map(|names| names.join("\t")).unwrap_or_default();
+    for row in rows {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        for (column, cell) in row.iter().enumerate() {
+            let _ = write!(out, "{}{}", if column == 0 { "" } else { "\t" }, line(cell, 200));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t63_hidden_characters_are_removed() {
+        let nasty = "a\u{1b}[31;1mred\u{1b}[0m\u{7}\u{0}\u{202e}b\u{200b}\u{e0041}\r\nc\u{9b}d";
+        assert_eq!(line(nasty, 100), "aredb cd");
+        assert_eq!(block(nasty, 100), "aredb\ncd");
+        assert_eq!(line("unfinished \u{1b}[31", 100), "unfinished");
+        assert_eq!(line("  grüße,\t 日本 ", 100), "grüße, 日本");
+    }
+
+    #[test]
+    fn t63_size_is_capped() {
+        assert_eq!(line("äöü", 2), "äö…");
+        assert_eq!(line("äöü", 3), "äöü");
+        assert_eq!(block(&"x".repeat(10_000), 100).chars().count(), 101);
+    }
+
+    #[test]
+    fn cells_keep_to_their_cell() {
+        let rows = [["a\tb".to_owned(), "c\nd".to_owned()]];
+        assert_eq!(table(Some(["X", "Y"]), rows.clone()), "X\tY\na b\tc d");
+        assert_eq!(table(None, rows), "a b\tc d");
+    }
+}

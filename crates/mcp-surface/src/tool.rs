@@ -1,0 +1,83 @@
+//! What a tool is.
+
+use rmcp::model::{JsonObject, ToolAnnotations};
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{call::Call, error::Failure};
+
+/// What a tool does to the world, for clients that ask their user before some calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It only reads.
+    Read,
+    /// It adds something, each time it is called.
+    Create,
+    /// It destroys something; a second call has nothing left to do.
+    Destroy,
+}
+
+impl Effect {
+    /// The protocol's hints. No tool reaches beyond the cluster the server serves.
+    pub(crate) fn annotations(self) -> ToolAnnotations {
+        ToolAnnotations::new()
+            .read_only(self == Self::Read)
+            .destructive(self == Self::Destroy)
+            .idempotent(self != Self::Create)
+            .open_world(false)
+    }
+
+    /// The effect in a few words, for the reference.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::Read => "reads only",
+            Self::Create => "creates something each time it is called",
+            Self::Destroy => "destroys; calling it again has no further effect",
+        }
+    }
+}
+
+/// A tool. Implementations are unit structs, listed in [`catalogue::TOOLS`](crate::catalogue::TOOLS).
+pub(crate) trait Tool: 'static {
+    /// Its arguments. Doc comments become the descriptions that a model reads.
+    type Params: DeserializeOwned + JsonSchema + Send;
+    /// Its `structuredContent`.
+    type Output: Serialize + JsonSchema + Send;
+
+    const NAME: &'static str;
+    /// For people.
+    const TITLE: &'static str;
+    /// For a model: what it does, when to use it, what to call next.
+    const DESCRIPTION: &'static str;
+    const EFFECT: Effect;
+
+    fn run(
+        call: Call,
+        params: Self::Params,
+    ) -> impl Future<Output = Result<Reply<Self::Output>, Failure>> + Send;
+}
+
+/// What a successful call sends.
+pub(crate) struct Reply<T> {
+    /// A short rendering, for models and clients that don't read `structured`.
+    pub(crate) text: String,
+    pub(crate) structured: T,
+}
+
+impl<T: Serialize> Reply<T> {
+    pub(crate) fn new(text: impl Into<String>, structured: T) -> Self {
+        Self { text: text.into(), structured }
+    }
+
+    /// A reply whose text is the object itself, as indented JSON.
+    pub(crate) fn json(structured: T) -> Self {
+        Self { text: serde_json::to_string_pretty(&structured).unwrap_or_default(), structured }
+    }
+}
+
+/// The arguments of a tool that takes none.
+#[derive(serde::Deserialize, JsonSchema)]
+pub(crate) struct NoParams {}
+
+/// A call's arguments as they came.
+pub(crate) type Arguments = Option<JsonObject>;

@@ -1,0 +1,7 @@
+//! The tools, by group.
+
+pub(crate) mod diagnostics;
+pub(crate) mod page;
+pub(crate) mod spawn;
+pub(crate) mod templates;
+pub(crate) mod workspaces;

@@ -1,0 +1,236 @@
+//! The tool that makes workspaces.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use nocrd_model::Subject;
+use nocrd_spawner::{
+    Context, Source, SpawnRequest, Spawned, TemplateRef, WaitOptions, Workspace, WorkspaceId,
+    templates::overrides::ContainerOverride,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+
+use crate::{
+    call::{Call, Progress, workspace_id},
+    error::{Error, Failure},
+    text,
+    tool::{Effect, Reply, Tool},
+    view::workspace::url,
+};
+
+pub(crate) struct SpawnWorkspace;
+
+// No `Debug`: the context often holds secrets.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SpawnParams {
+    /// New: up to 63 lower-case letters, digits and `-`.
+    id: String,
+    /// `name` or `namespace/name`, from list_templates.
+    template_ref: Option<String>,
+    /// Kubernetes PodSpec; may also hold `labels` and `annotations`.
+    spec: Option<Map<String, Value>>,
+    /// Display name.
+    name: Option<String>,
+    /// Environment variables, kept in a Secret; all of the template's `requiredContext`.
+    #[serde(default)]
+    context: BTreeMap<String, String>,
+    /// Default: the server's.
+    namespace: Option<String>,
+    /// Return when it is ready or can't start.
+    #[serde(default)]
+    wait: bool,
+    /// With `wait`: give up after so long.
+    #[schemars(range(min = 1))]
+    timeout_seconds: Option<u32>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    /// Changes to the template's containers, by `name`.
+    #[serde(default)]
+    container_overrides: Vec<OverrideParams>,
+    /// Changes to other PodSpec fields.
+    #[serde(default)]
+    top_level_overrides: Map<String, Value>,
+    /// Owner, for administrators. Default: you.
+    user_sub: Option<String>,
+}
+
+/// A [`ContainerOverride`], with a schema.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(inline)]
+struct OverrideParams {
+    name: String,
+    image: Option<String>,
+    command: Option<Vec<String>>,
+    args: Option<Vec<String>>,
+    env: Option<Vec<Map<String, Value>>>,
+    env_from: Option<Vec<Map<String, Value>>>,
+    resources: Option<Map<String, Value>>,
+    volume_mounts: Option<Vec<Map<String, Value>>>,
+}
+
+impl From<OverrideParams> for ContainerOverride {
+    fn from(params: OverrideParams) -> Self {
+        let OverrideParams { name, image, command, args, env, env_from, resources, volume_mounts } = params;
+        Self { name, image, command, args, env, env_from, resources, volume_mounts }
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SpawnView {
+    id: String,
+    /// `spawned`, or with `wait` `running`.
+    status: String,
+    pod_name: String,
+    namespace: String,
+    /// Where its main page will be.
+    url: String,
+    warnings: Vec<String>,
+}
+
+impl Tool for SpawnWorkspace {
+    type Params = SpawnParams;
+    type Output = SpawnView;
+
+    const NAME: &'static str = "spawn_workspace";
+    const TITLE: &'static str = "Spawn a workspace";
+    const DESCRIPTION: &'static str = "Start a new workspace from a template (`templateRef`) or your own pod spec (`spec`): exactly \
+        one of them. Returns once the pod is created, with `wait: true` once it is ready, or says why it does not \
+        start. Then use its `url`; call stop_workspace when done.";
+    const EFFECT: Effect = Effect::Create;
+
+    async fn run(call: Call, params: SpawnParams) -> Result<Reply<SpawnView>, Failure> {
+        let (wait, timeout) = (params.wait, params.timeout_seconds);
+        let spawned = call.spawner().spawn(request(&call, params)?).await.map_err(Error::Spawner)?;
+        let mut view = SpawnView::new(&call, &spawned);
+        if !wait {
+            let hint = format!("It starts now; get_workspace tells when it is ready at {}.", view.url);
+            return Ok(Reply::new(view.text(&hint), view));
+        }
+        let timeout = view.timeout(&call, timeout);
+        match wait_ready(&call, &spawned, timeout).await {
+            Ok(workspace) => {
+                view.status = "running".to_owned();
+                view.url = url(&call.options().base_url, workspace.id(), workspace.path());
+                let hint = format!("It is ready at {}.", view.url);
+                Ok(Reply::new(view.text(&hint), view))
+            }
+            Err(error) => Err(view.kept(&call, &spawned.id, error)),
+        }
+    }
+}
+
+/// Makes the request, with the owner that the caller may name.
+fn request(call: &Call, params: SpawnParams) -> Result<SpawnRequest, Error> {
+    let caller = call.caller();
+    let owner = params.user_sub.filter(|subject| !subject.is_empty()).map(Subject::new);
+    let owner = owner.unwrap_or_else(|| caller.subject.clone());
+    if owner != caller.subject && !caller.is_admin() {
+        return Err(Error::Forbidden("only an administrator may spawn a workspace for somebody else"));
+    }
+    let source = match (params.template_ref, params.spec) {
+        (Some(reference), None) => Source::Template(reference.parse::<TemplateRef>()?),
+        (None, Some(spec)) => Source::Inline(Value::Object(spec)),
+        _ => return Err(nocrd_spawner::Error::NoSource.into()),
+    };
+    Ok(SpawnRequest::builder()
+        .id(workspace_id(&params.id)?)
+        .source(source)
+        .maybe_namespace(params.namespace)
+        .owner(owner)
+        .quota_exempt(caller.is_quota_exempt())
+        .maybe_name(params.name)
+        .context(params.context.into_iter().collect::<Context>())
+        .labels(params.labels)
+        .annotations(params.annotations)
+        .container_overrides(params.container_overrides.into_iter().map(ContainerOverride::from).collect())
+        .top_level_overrides(params.top_level_overrides)
+        .build())
+}
+
+/// Waits until the workspace is ready and passes on every step, until the client cancels.
+async fn wait_ready(call: &Call, spawned: &Spawned, timeout: Duration) -> Result<Workspace, Error> {
+    let (steps, received) = mpsc::unbounded_channel();
+    let options = WaitOptions { timeout, ..WaitOptions::default() };
+    let wait = call.spawner().wait_ready(&spawned.id, options, move |step| {
+        // Nobody listens when the client did not ask for progress.
+        let _ = steps.send((step.step, step.message));
+    });
+    let both = async {
+        // The channel closes with the wait, so that the answer comes after the last step.
+        let (outcome, ()) = tokio::join!(wait, forward(call.progress.as_ref(), received));
+        outcome
+    };
+    tokio::select! {
+        outcome = both => outcome.map_err(Error::Spawner),
+        () = call.cancelled.cancelled() => Err(Error::Cancelled),
+    }
+}
+
+async fn forward(progress: Option<&Progress>, mut steps: mpsc::UnboundedReceiver<(u32, String)>) {
+    let Some(progress) = progress else { return };
+    while let Some((step, message)) = steps.recv().await {
+        progress.send(step, &message).await;
+    }
+}
+
+impl SpawnView {
+    fn new(call: &Call, spawned: &Spawned) -> Self {
+        let path = call.spawner().get(&spawned.id, None).map(|workspace| workspace.path().to_owned());
+        Self {
+            id: spawned.id.to_string(),
+            status: "spawned".to_owned(),
+            pod_name: spawned.pod_name.clone(),
+            namespace: spawned.namespace.to_string(),
+            url: url(&call.options().base_url, &spawned.id, path.as_deref().unwrap_or("/")),
+            warnings: spawned.warnings.iter().map(|warning| text::line(warning, 500)).collect(),
+        }
+    }
+
+    /// How long to wait: what the caller asks for, within the server's limit.
+    fn timeout(&mut self, call: &Call, asked: Option<u32>) -> Duration {
+        let limit = call.options().spawn_timeout;
+        match asked.map(|seconds| Duration::from_secs(seconds.into())) {
+            Some(asked) if asked > limit => {
+                self.warnings.push(format!("this server waits {} s at most", limit.as_secs()));
+                limit
+            }
+            Some(asked) => asked,
+            None => limit,
+        }
+    }
+
+    fn text(&self, hint: &str) -> String {
+        let mut text = format!("Successfully spawned workspace {} (Pod: {}). {hint}", self.id, self.pod_name);
+        for warning in &self.warnings {
+            text = format!("{text}\n⚠ {warning}");
+        }
+        text
+    }
+
+    /// The failure of a wait. The workspace stays as it is: its owner may want to look at it.
+    fn kept(mut self, call: &Call, id: &WorkspaceId, error: Error) -> Failure {
+        let left = call.spawner().get(id, None).ok();
+        self.status =
+            left.as_ref().map_or("NotFound".to_owned(), |workspace| workspace.status().state.to_string());
+        let note = left.map(|_| match error {
+            Error::Cancelled => {
+                format!("The workspace was created and stays; stop_workspace {id} removes it")
+            }
+            _ => format!(
+                "It is kept as it is: get_workspace_events {id} tells more, stop_workspace {id} removes it"
+            ),
+        });
+        let partial = serde_json::to_value(self).ok().and_then(|value| match value {
+            Value::Object(object) => Some(object),
+            _ => None,
+        });
+        Failure { error, note, partial }
+    }
+}

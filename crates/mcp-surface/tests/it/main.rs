@@ -1,0 +1,21 @@
+//! The server from outside, over a scripted cluster: in-process clients, raw HTTP and raw lines.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that meets what it does not expect has failed"
+)]
+
+mod api;
+mod arguments;
+mod http;
+mod permissions;
+mod reads;
+mod sessions;
+mod spawn;
+mod stateless;
+mod stdio;
+mod tenants;
+mod world;

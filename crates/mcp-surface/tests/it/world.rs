@@ -1,0 +1,176 @@
+//! A server over a scripted cluster, and a client that checks every reply as the strictest official SDK does.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use nocrd_cluster::{Cluster, Config, Scope};
+use nocrd_mcp_surface::{Options, Surface};
+use nocrd_model::{Caller, Namespace};
+use nocrd_spawner::Spawner;
+use rmcp::{
+    ClientHandler, RoleClient, ServiceError, ServiceExt,
+    model::{CallToolRequestParams, ProgressNotificationParam},
+    service::{NotificationContext, RunningService},
+};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+
+/// Long enough never to be the reason of a failure.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+pub(crate) struct World {
+    pub(crate) api: Api,
+    pub(crate) cluster: Cluster,
+    pub(crate) surface: Surface,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(Api::default(), Options::default()).await
+    }
+
+    /// Over an API server that is prepared, or down.
+    pub(crate) async fn with(api: Api, options: Options) -> Self {
+        let config = Config::new(Scope::Cluster, Namespace::parse("nogoo9").unwrap());
+        let cluster = Cluster::start(api.client(), config).await.unwrap();
+        let surface =
+            Surface::new(Spawner::new(cluster.clone(), Default::default(), Default::default()), options);
+        Self { api, cluster, surface }
+    }
+
+    /// Waits until what the API server has is known.
+    pub(crate) async fn synced(self) -> Self {
+        self.cluster.synced().await;
+        self
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        self.client_of(Caller::local()).await
+    }
+
+    pub(crate) async fn client_of(&self, caller: Caller) -> Client {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let (input, output) = tokio::io::split(theirs);
+        let serving = nocrd_mcp_surface::serve_io(
+            self.surface.clone(),
+            caller,
+            input,
+            output,
+            CancellationToken::new(),
+        );
+        tokio::spawn(serving);
+        Client::over(ours).await
+    }
+}
+
+/// What the client hears besides answers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Heard {
+    Progress(f64, String),
+    ToolsChanged,
+}
+
+pub(crate) struct Ears(mpsc::UnboundedSender<Heard>);
+
+impl ClientHandler for Ears {
+    async fn on_progress(&self, note: ProgressNotificationParam, _context: NotificationContext<RoleClient>) {
+        let _ = self.0.send(Heard::Progress(note.progress, note.message.unwrap_or_default()));
+    }
+
+    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        let _ = self.0.send(Heard::ToolsChanged);
+    }
+}
+
+pub(crate) struct Client {
+    pub(crate) mcp: RunningService<RoleClient, Ears>,
+    pub(crate) heard: mpsc::UnboundedReceiver<Heard>,
+    schemas: BTreeMap<String, jsonschema::Validator>,
+}
+
+/// A tool's result.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) failed: bool,
+    pub(crate) text: String,
+    pub(crate) structured: Value,
+}
+
+impl Reply {
+    /// The id of the error, or why there is none.
+    pub(crate) fn error_id(&self) -> String {
+        self.structured["error"]["id"]
+            .as_str()
+            .map_or_else(|| format!("no error: {}", self.text), str::to_owned)
+    }
+}
+
+impl Client {
+    async fn over(stream: tokio::io::DuplexStream) -> Self {
+        let (ears, heard) = mpsc::unbounded_channel();
+        Self::of(Ears(ears).serve(stream).await.unwrap(), heard).await
+    }
+
+    pub(crate) fn ears() -> (Ears, mpsc::UnboundedReceiver<Heard>) {
+        let (ears, heard) = mpsc::unbounded_channel();
+        (Ears(ears), heard)
+    }
+
+    /// Reads the tools' schemas, as clients do before their first call.
+    pub(crate) async fn of(
+        mcp: RunningService<RoleClient, Ears>,
+        heard: mpsc::UnboundedReceiver<Heard>,
+    ) -> Self {
+        let mut schemas = BTreeMap::new();
+        for tool in mcp.list_all_tools().await.unwrap() {
+            let schema = Value::Object((*tool.output_schema.unwrap()).clone());
+            schemas.insert(tool.name.to_string(), jsonschema::draft202012::new(&schema).unwrap());
+        }
+        Self { mcp, heard, schemas }
+    }
+
+    pub(crate) fn tools(&self) -> Vec<&str> {
+        self.schemas.keys().map(String::as_str).collect()
+    }
+
+    /// Calls a tool. Its reply must fit the output schema, be it an error.
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Reply {
+        self.try_call(tool, arguments).await.unwrap()
+    }
+
+    pub(crate) async fn try_call(&self, tool: &str, arguments: Value) -> Result<Reply, ServiceError> {
+        let mut params = CallToolRequestParams::new(tool.to_owned());
+        params.arguments = arguments.as_object().cloned();
+        let result = tokio::time::timeout(PATIENCE, self.mcp.call_tool(params)).await.expect("an answer")?;
+        let reply = Reply {
+            failed: result.is_error == Some(true),
+            text: result.content.iter().filter_map(|block| Some(block.as_text()?.text.clone())).collect(),
+            structured: result.structured_content.expect("structured content"),
+        };
+        if let Some(schema) = self.schemas.get(tool) {
+            let problems: Vec<String> =
+                schema.iter_errors(&reply.structured).map(|e| e.to_string()).collect();
+            assert!(problems.is_empty(), "{tool}: {problems:?} in {}", reply.structured);
+        }
+        assert_eq!(reply.failed, reply.structured.get("error").is_some(), "{reply:?}");
+        assert!(!reply.text.is_empty());
+        Ok(reply)
+    }
+
+    /// The next thing the client hears.
+    pub(crate) async fn hears(&mut self) -> Heard {
+        tokio::time::timeout(PATIENCE, self.heard.recv()).await.expect("a notification").unwrap()
+    }
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never happened: {what}"));
+}
