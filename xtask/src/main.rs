@@ -6,6 +6,7 @@
 //! | [`docs`] | pages rendered from the tables in the code |
 //! | [`test`] | everything a change must pass, from a bare machine on |
 //! | [`demo`] | the main job, end to end |
+//! | [`bench`] | measurements of a release build |
 
 #![expect(clippy::print_stdout, reason = "tasks talk to whoever runs them")]
 #![expect(
@@ -13,6 +14,7 @@
     reason = "a JSON value that is read by index gives null where there is nothing"
 )]
 
+mod bench;
 mod demo;
 mod docs;
 mod process;
@@ -61,6 +63,12 @@ enum Task {
         #[arg(long)]
         once: bool,
     },
+    /// Measure a release build: start, memory, spawn and list, requests through the proxy beside direct ones.
+    Bench {
+        /// How often each rate is measured.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
 }
 
 fn main() -> ExitCode {
@@ -74,6 +82,7 @@ fn main() -> ExitCode {
         Task::Test { cluster: true, filter } => test::on_cluster(&mut steps, filter.as_deref()),
         Task::Test { cluster: false, filter } => test::everything(&mut steps, filter.as_deref()),
         Task::Demo { once } => demo::run(&mut steps, once),
+        Task::Bench { rounds } => bench::run(&mut steps, rounds),
     };
     steps.print_summary();
     match outcome {

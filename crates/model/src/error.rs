@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Forbidden,
     /// Not there, or not the caller's. 404
     NotFound,
+    /// Begun, but not finished in time: send it faster. 408
+    Slow,
     /// Clashes with what is there. 409
     Conflict,
     /// Too large. 413
@@ -44,6 +46,7 @@ impl ErrorKind {
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
+            Self::Slow => 408,
             Self::Conflict => 409,
             Self::TooLarge => 413,
             Self::Unprocessable => 422,
@@ -120,6 +123,8 @@ codes! {
     CLUSTER_CONFLICT = "NCR0505", "ClusterConflict", Conflict, "The object was changed by somebody else meanwhile.", "Read it again and retry.";
     NOT_SYNCED = "NCR0506", "NotSynced", Unavailable, "The server has not read the cluster's state yet.", "Try again in a moment.";
     CLUSTER_ERROR = "NCR0507", "ClusterError", BadGateway, "The Kubernetes API failed in an unexpected way.", "Try again; if it persists, look at the API server.";
+    CLUSTER_NOT_FOUND = "NCR0508", "ClusterNotFound", NotFound, "The Kubernetes API knows no object of that name.", "Check the name and the namespace.";
+    CLUSTER_EXISTS = "NCR0509", "ClusterExists", Conflict, "The Kubernetes API has an object of that name already.", "Choose another name, or delete the object first.";
     // 06: proxy
     ROUTE_NOT_FOUND = "NCR0601", "RouteNotFound", NotFound, "Nothing is served at this path.", "Check the URL.";
     UPSTREAM_REFUSED = "NCR0602", "UpstreamRefused", BadGateway, "The workspace does not accept connections on that port, or broke the connection.", "Check that the program in the workspace listens on the port its annotations name, on the pod's address.";
@@ -130,9 +135,16 @@ codes! {
     METHOD_NOT_ALLOWED = "NCR0607", "MethodNotAllowed", Invalid, "The path does not support this method.", "Use a method the answer's Allow header names.";
     UPGRADE_REFUSED = "NCR0608", "UpgradeRefused", Invalid, "An upgrade other than a well-formed WebSocket handshake was asked for.", "Use a WebSocket client (RFC 6455).";
     DRAINING = "NCR0609", "Draining", Unavailable, "The server is shutting down.", "Try again: another replica, or this one after its restart, answers.";
+    REQUEST_MALFORMED = "NCR0610", "RequestMalformed", Invalid, "A request's headers or body contradict HTTP, or each other.", "Use an HTTP client that follows RFC 9112; the message says what is wrong.";
+    REQUEST_TIMEOUT = "NCR0611", "RequestTimeout", Slow, "The client stopped sending the request's body.", "Send the body without long pauses.";
+    TUNNEL_LIMIT = "NCR0612", "TunnelLimit", Unavailable, "As many WebSockets are open as the server allows.", "Close some, or try again later.";
+    // 07: the embedded development cluster
+    DEV_CLUSTER_DATA = "NCR0701", "DevClusterData", Internal, "The embedded cluster's data directory can't be used: another process uses it, its file is damaged, or the disk refuses.", "Do what the message says, or name another directory with --data-dir.";
+    DEV_CLUSTER_START = "NCR0702", "DevClusterStart", Internal, "The embedded cluster can't start.", "Do what the message says.";
     // 09: the server itself
     INTERNAL = "NCR0901", "Internal", Internal, "Something failed that should not.", "Report it with the request id.";
     CANCELLED = "NCR0902", "Cancelled", Conflict, "The caller cancelled the request.", "Nothing; what was created is named in the message.";
+    INVALID_SETTING = "NCR0903", "InvalidSetting", Invalid, "A flag or an environment variable has a value the server can't use.", "Correct every setting the message names; `--help` tells what is allowed.";
 }
 
 #[cfg(test)]

@@ -1,1 +1,45 @@
-//! server
+//! The composition root: what turns settings into a running server.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`entry`] | what the `main` functions of the binaries share |
+//! | [`server`](mod@server) | [`Server`]: bind, compose, serve, drain |
+//! | [`shutdown`] | signals |
+//! | `compose` | settings → cluster, spawner, MCP surface, proxy |
+//! | `listener` | accept loop, connections, their limits |
+//! | `tls` | certificate and key, loaded and reloaded |
+//! | `http` | from a hyper request to an answer: proxy first, then the router |
+//! | `health` | `/healthz`, `/livez`, `/readyz` |
+//! | `site`, `cors` | which `Host` and `Origin` headers are served |
+//! | `directory` | the proxy's view of the cluster's index |
+//! | `respond` | error answers |
+//! | [`permissions`] | `--check-permissions` |
+//!
+//! # The way of a request
+//!
+//! A path below `<base>/route/` goes to the proxy before any router or decoder touches it, because the path that was
+//! matched must be the path that is forwarded. Everything else goes to one axum router, built in `http::router`: to add
+//! a route, add it there.
+
+mod compose;
+mod cors;
+mod directory;
+pub mod entry;
+mod error;
+mod health;
+mod http;
+mod landing;
+mod limits;
+mod listener;
+mod logging;
+pub mod permissions;
+mod respond;
+pub mod server;
+pub mod shutdown;
+mod site;
+mod stdio;
+mod tls;
+
+pub use error::Error;
+pub use server::{Components, Server, Urls};
+pub use shutdown::Shutdown;

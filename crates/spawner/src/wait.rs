@@ -17,11 +17,14 @@ pub struct WaitOptions {
     /// A state that does not get better by waiting (image pull back-off, crash loop, unschedulable) is taken for the
     /// outcome when it has lasted this long: the first scheduling attempt or pull may fail and the next succeed.
     pub settle: Duration,
+    /// How long the workspace must stay ready to count as ready. A container without a readiness probe is ready the
+    /// moment it starts, even if it ends the moment after.
+    pub steady: Duration,
 }
 
 impl Default for WaitOptions {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(300), settle: Duration::from_secs(3) }
+        Self { timeout: Duration::from_secs(300), settle: Duration::from_secs(3), steady: Duration::from_secs(1) }
     }
 }
 
@@ -45,10 +48,13 @@ struct Wait<'a, F> {
     options: WaitOptions,
     report: F,
     step: u32,
-    last_report: String,
+    /// The state that was told last; events in between don't have it told again.
+    last_state: String,
     warnings: Vec<String>,
     /// Since when the state has been one that waiting does not cure.
     bad_since: Option<Instant>,
+    /// Since when it has been ready.
+    ready_since: Option<Instant>,
 }
 
 impl Spawner {
@@ -70,9 +76,10 @@ impl Spawner {
             options,
             report,
             step: 0,
-            last_report: String::new(),
+            last_state: String::new(),
             warnings: Vec::new(),
             bad_since: None,
+            ready_since: None,
         };
         wait.run().await
     }
@@ -94,14 +101,16 @@ impl<F: FnMut(Progress) + Send> Wait<'_, F> {
             let stream = events.get_or_insert_with(|| {
                 self.spawner.cluster().watch_events(&pod.namespace, &pod.pod_name, &pod.uid).boxed()
             });
-            let settled = self.bad_since.map_or(deadline, |since| since + self.options.settle);
+            let settled = self.bad_since.map(|since| since + self.options.settle);
+            let steady = self.ready_since.map(|since| since + self.options.steady);
+            let next_look = [settled, steady].into_iter().flatten().fold(deadline, Instant::min);
             tokio::select! {
                 // A lagging or closed channel is no reason to stop: the next look is at the index itself.
                 change = changes.recv() => if matches!(change, Err(tokio::sync::broadcast::error::RecvError::Closed)) {
                     return Err(Error::NotSynced);
                 },
                 Some(event) = stream.next() => self.hear(&pod, &event),
-                () = sleep_until(settled.min(deadline)) => {
+                () = sleep_until(next_look) => {
                     if Instant::now() >= deadline {
                         let last = pod.status.to_string();
                         return Err(Error::StartTimeout { id: self.id.clone(), waited: started.elapsed(), last });
@@ -118,10 +127,17 @@ impl<F: FnMut(Progress) + Send> Wait<'_, F> {
 
     /// Looks at the pod's state: the workspace when it is ready, an error when it never will be.
     fn observe(&mut self, pod: &Arc<WorkspacePod>) -> Result<Option<Workspace>, Error> {
-        self.tell(pod.status.state, pod.status.to_string());
-        if pod.ready {
-            return Ok(Some(self.spawner.describe(Arc::clone(pod))));
+        let state = pod.status.to_string();
+        if state != self.last_state {
+            self.last_state.clone_from(&state);
+            self.tell(pod.status.state, state);
         }
+        if pod.ready {
+            let since = *self.ready_since.get_or_insert_with(Instant::now);
+            let steady = since.elapsed() >= self.options.steady;
+            return Ok(steady.then(|| self.spawner.describe(Arc::clone(pod))));
+        }
+        self.ready_since = None;
         if !pod.status.fatal {
             self.bad_since = None;
             return Ok(None);
@@ -149,10 +165,7 @@ impl<F: FnMut(Progress) + Send> Wait<'_, F> {
     }
 
     fn tell(&mut self, state: State, message: String) {
-        if message != self.last_report {
-            self.step += 1;
-            self.last_report.clone_from(&message);
-            (self.report)(Progress { step: self.step, state, message });
-        }
+        self.step += 1;
+        (self.report)(Progress { step: self.step, state, message });
     }
 }

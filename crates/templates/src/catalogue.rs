@@ -19,6 +19,8 @@ struct Sources {
     config_maps: BTreeMap<Namespace, ByName>,
     /// The directory's, and the built-in ones it does not replace.
     local: ByName,
+    /// What the directory holds besides, under names that are taken by other files of it.
+    besides: Vec<Problem>,
 }
 
 /// The templates one sees from a namespace.
@@ -46,9 +48,17 @@ impl Catalogue {
                 sources.config_maps.entry(namespace).or_default().insert(name, entry);
             }
         }
-        for entry in entries(directory).chain(entries((built_in, Vec::new()))) {
+        for entry in entries(directory) {
             let name = identity(&entry).0.to_owned();
-            sources.local.entry(name).or_insert(entry);
+            match (sources.local.contains_key(&name), entry) {
+                (true, Err(problem)) => sources.besides.push(problem),
+                (_, entry) => {
+                    sources.local.insert(name, entry);
+                }
+            }
+        }
+        for entry in entries((built_in, Vec::new())) {
+            sources.local.entry(identity(&entry).0.to_owned()).or_insert(entry);
         }
         Self(Arc::new(sources))
     }
@@ -87,6 +97,7 @@ impl Catalogue {
                 Err(problem) => listing.problems.push(problem.clone()),
             }
         }
+        listing.problems.extend(self.0.besides.iter().cloned());
         listing
     }
 
@@ -165,6 +176,17 @@ mod tests {
         assert!(matches!(origin("c", "ns"), Err(Error::Malformed { reason, .. }) if reason == "line 3"));
         assert!(matches!(origin("e", "ns"), Err(Error::Malformed { .. })));
         assert_eq!(origin("c", "other"), Ok(Origin::BuiltIn));
+    }
+
+    #[test]
+    fn a_problem_beside_a_good_template_of_its_name_is_still_reported() {
+        let problem = Problem { name: "a".into(), origin: Origin::Directory, reason: "twice".into() };
+        let directory = (vec![template("a", Origin::Directory)], vec![problem.clone()]);
+        let catalogue = Catalogue::new(Default::default(), directory, vec![template("a", Origin::BuiltIn)]);
+        let listing = catalogue.list(&namespace("ns"));
+        assert_eq!((listing.templates.len(), listing.problems), (1, vec![problem]));
+        let found = catalogue.resolve(&"a".parse().unwrap(), &namespace("ns")).unwrap();
+        assert_eq!(found.origin, Origin::Directory);
     }
 
     #[test]

@@ -1,8 +1,13 @@
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Read},
+    path::Path,
+};
 
 use crate::{Origin, Problem, Template, document::parse_file, spec::MAX_BYTES};
 
-/// Most files that are looked at.
+/// Most template files that are read.
 const MAX_FILES: usize = 1_000;
 
 /// Reads the `.yaml`, `.yml` and `.json` files directly in `directory`, by file name. What can't be read is reported
@@ -19,7 +24,11 @@ pub fn load_directory(directory: &Path) -> (Vec<Template>, Vec<Problem>) {
             return (Vec::new(), vec![problem("", format!("can't read {}: {error}", directory.display()))]);
         }
     };
-    for (file, stem) in files {
+    if files.len() > MAX_FILES {
+        let reason = format!("only the first {MAX_FILES} of its {} template files are read", files.len());
+        problems.push(problem("", reason));
+    }
+    for (file, stem) in files.into_iter().take(MAX_FILES) {
         let text = match read(&directory.join(&file)) {
             Ok(text) => text,
             Err(error) => {
@@ -28,28 +37,23 @@ pub fn load_directory(directory: &Path) -> (Vec<Template>, Vec<Problem>) {
             }
         };
         match parse_file(&text, &stem, &Origin::Directory) {
-            Ok(template) => match templates.get(&template.name) {
-                Some(_) => problems.push(problem(
-                    &stem,
-                    format!("{file}: another file has the template {:?} already", template.name),
-                )),
-                None => {
-                    templates.insert(template.name.clone(), template);
-                }
-            },
+            Ok(template) if templates.contains_key(&template.name) => {
+                let reason = format!("{file}: another file has the template {:?} already", template.name);
+                problems.push(problem(&template.name, reason));
+            }
+            Ok(template) => {
+                templates.insert(template.name.clone(), template);
+            }
             Err(found) => problems.push(Problem { reason: format!("{file}: {}", found.reason), ..found }),
         }
     }
-    // A template that could be read is not hidden by another file that claims its name.
-    problems
-        .retain(|problem| !templates.contains_key(&problem.name) || problem.reason.contains("another file"));
     (templates.into_values().collect(), problems)
 }
 
 /// The template files and their stems, sorted.
 fn list(directory: &Path) -> io::Result<Vec<(String, String)>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(directory)?.take(MAX_FILES) {
+    for entry in fs::read_dir(directory)? {
         let Ok(name) = entry?.file_name().into_string() else { continue };
         let Some((stem, extension)) = name.rsplit_once('.') else { continue };
         if !stem.is_empty()
@@ -62,12 +66,17 @@ fn list(directory: &Path) -> io::Result<Vec<(String, String)>> {
     Ok(files)
 }
 
+/// Reads a file that is one, as far as it may be long: a pipe would block, and a device may have no end.
 fn read(path: &Path) -> io::Result<String> {
-    let length = fs::metadata(path)?.len();
-    if length > MAX_BYTES as u64 {
-        return Err(io::Error::other(format!("it has {length} bytes, more than the {MAX_BYTES} allowed")));
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
     }
-    fs::read_to_string(path)
+    let mut text = String::new();
+    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > MAX_BYTES {
+        return Err(io::Error::other(format!("it has more than the {MAX_BYTES} bytes allowed")));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

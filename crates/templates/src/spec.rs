@@ -1,5 +1,6 @@
 //! Pod specs: from text, checked against the Kubernetes schema, and taken apart.
 
+mod json;
 mod text;
 mod validate;
 

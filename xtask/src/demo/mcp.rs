@@ -12,7 +12,7 @@ const PROTOCOL: &str = "2025-11-25";
 const SESSION: &str = "mcp-session-id";
 
 /// A client in an initialised session.
-pub(super) struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
     session: Option<String>,
@@ -22,7 +22,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Opens a session.
-    pub(super) async fn connect(url: &str) -> Result<Self> {
+    pub(crate) async fn connect(url: &str) -> Result<Self> {
         let http = reqwest::Client::builder().no_proxy().build()?;
         let mut client = Self { http, url: url.to_owned(), session: None, server: String::new(), last_id: 0 };
         let hello = client
@@ -46,12 +46,12 @@ impl Client {
     }
 
     /// Name and version the server gave.
-    pub(super) fn server(&self) -> &str {
+    pub(crate) fn server(&self) -> &str {
         &self.server
     }
 
     /// Calls a tool and gives its structured result; a tool's error is an error here.
-    pub(super) async fn call_tool(&mut self, name: &str, arguments: Value) -> Result<Value> {
+    pub(crate) async fn call_tool(&mut self, name: &str, arguments: Value) -> Result<Value> {
         let progress = json!({ "progressToken": format!("{name}-{}", self.last_id) });
         let result = self
             .request("tools/call", json!({ "name": name, "arguments": arguments, "_meta": progress }))

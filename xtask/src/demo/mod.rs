@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use crate::{Result, process::cargo, process::output, steps::Steps};
-use mcp::Client;
-use server::Server;
+pub(crate) use mcp::Client;
+pub(crate) use server::{Server, address};
 
 /// The workspace's id and the template it is made from.
 const WORKSPACE: &str = "demo";
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the demo; without `once` it stays up until it is interrupted.
 pub(crate) fn run(steps: &mut Steps, once: bool) -> Result {
-    let program = steps.step("build nocrd-all", build)?;
+    let program = steps.step("build nocrd-all", || build(false))?;
     let runtime = Runtime::new()?;
     let mut server = steps.step("start the server on an embedded cluster", || {
         runtime.block_on(unless_interrupted(Server::start(&program)))
@@ -37,9 +37,12 @@ pub(crate) fn run(steps: &mut Steps, once: bool) -> Result {
     shown.and(stopped)
 }
 
-fn build() -> Result<String> {
-    let messages =
-        output(cargo().args(["build", "--package=nocrd-all", "--message-format=json-render-diagnostics"]))?;
+/// Builds the program and tells where it is.
+pub(crate) fn build(release: bool) -> Result<String> {
+    let mut cargo = cargo();
+    cargo.args(["build", "--package=nocrd-all", "--message-format=json-render-diagnostics"]);
+    cargo.args(release.then_some("--release"));
+    let messages = output(&mut cargo)?;
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())

@@ -19,7 +19,7 @@ use super::{PATIENCE, processes};
 use crate::{Result, root};
 
 /// A running server.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     base: String,
     directory: TempDir,
@@ -29,7 +29,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts the server and waits until it is ready.
-    pub(super) async fn start(program: &str) -> Result<Self> {
+    pub(crate) async fn start(program: &str) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let mut child = Command::new(program)
             .args(["dev", "--port=0", "--api-port=0", "--kubeconfig"])
@@ -73,29 +73,29 @@ impl Server {
     }
 
     /// URL of the server, without a slash at the end.
-    pub(super) fn base(&self) -> &str {
+    pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
     /// Where the embedded cluster's kubeconfig is.
-    pub(super) fn kubeconfig(&self) -> PathBuf {
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         kubeconfig(&self.directory)
     }
 
     /// Resolves when the server ends by itself.
-    pub(super) async fn died(&mut self) -> String {
+    pub(crate) async fn died(&mut self) -> String {
         self.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string())
     }
 
     /// Notes the processes that run below the server now: none of them may outlive it.
-    pub(super) fn note_processes(&mut self) -> Result {
+    pub(crate) fn note_processes(&mut self) -> Result {
         let Some(pid) = self.child.id() else { return Err("the server has ended".into()) };
         self.family.extend(processes::descendants(pid)?);
         Ok(())
     }
 
     /// Stops the server as an init system would and checks that it leaves no process behind.
-    pub(super) async fn stop(mut self) -> Result {
+    pub(crate) async fn stop(mut self) -> Result {
         self.note_processes()?;
         let Some(pid) = self.child.id() else { return Err("the server has ended".into()) };
         // The shell's own kill, because a bare machine need not have the program.
@@ -134,7 +134,7 @@ async fn relay(stderr: impl AsyncRead + Unpin, found: oneshot::Sender<String>) {
 }
 
 /// The first `http://127.0.0.1:<port>` in a line. The embedded cluster's own API speaks https.
-fn address(line: &str) -> Option<&str> {
+pub(crate) fn address(line: &str) -> Option<&str> {
     const START: &str = "http://127.0.0.1:";
     let url = line.get(line.find(START)?..)?;
     let digits = url.get(START.len()..)?.bytes().take_while(u8::is_ascii_digit).count();

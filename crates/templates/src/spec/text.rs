@@ -1,5 +1,7 @@
 use serde_json::Value;
+use serde_saphyr::budget::BudgetBreach;
 
+use super::json::Strict;
 use crate::Error;
 
 /// Largest text, in bytes: what a ConfigMap can hold.
@@ -28,8 +30,10 @@ pub fn parse_text(text: &str) -> Result<Value, Error> {
     }
     let value = if text.starts_with(['{', '[']) {
         match serde_json::from_str(text) {
-            Ok(value) => value,
-            Err(json) => parse_yaml(text).map_err(|_| Error::Unreadable(format!("no valid JSON: {json}")))?,
+            Ok(Strict(value)) => value,
+            Err(json) if json.is_data() => return Err(Error::Unreadable(format!("no valid JSON: {json}"))),
+            Err(json) => parse_yaml(text)
+                .map_err(|yaml| Error::Unreadable(format!("no valid JSON: {json}; and no valid YAML: {yaml}")))?,
         }
     } else {
         parse_yaml(text).map_err(|reason| Error::Unreadable(format!("no valid YAML: {reason}")))?
@@ -55,19 +59,41 @@ fn parse_yaml(text: &str) -> Result<Value, String> {
             max_total_replayed_events: MAX_NODES,
         },
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| first_line(&error.to_string()))
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(&error))
 }
 
-/// The message without the excerpt of the source that may follow it: templates can hold what logs should not.
+/// What is wrong, and where, without the excerpt of the source that the reader would add: templates can hold what logs
+/// should not.
+fn explain(error: &serde_saphyr::Error) -> String {
+    use serde_saphyr::Error as Yaml;
+    let error = error.without_snippet();
+    let reason = match error {
+        Yaml::DuplicateMappingKey { key: Some(key), .. } => format!("the key {:?} stands twice", cut(key)),
+        Yaml::MultipleDocuments { .. } | Yaml::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
+            "there are several documents, where one is wanted".to_owned()
+        }
+        Yaml::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            format!("it is nested deeper than {MAX_DEPTH} levels")
+        }
+        Yaml::AliasReplayLimitExceeded { .. }
+        | Yaml::AliasExpansionLimitExceeded { .. }
+        | Yaml::AliasReplayStackDepthExceeded { .. } => "its aliases repeat too much".to_owned(),
+        Yaml::Budget { .. } => format!("it has more than {MAX_NODES} values, or too many anchors and aliases"),
+        other => return first_line(&other.to_string()),
+    };
+    match error.location() {
+        Some(place) => format!("line {} column {}: {reason}", place.line(), place.column()),
+        None => reason,
+    }
+}
+
 fn first_line(message: &str) -> String {
-    message
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
-        .unwrap_or("unknown error")
-        .chars()
-        .take(300)
-        .collect()
+    let line = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown error");
+    cut(line.strip_prefix("error: ").unwrap_or(line))
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(300).collect()
 }
 
 fn depth_exceeds(value: &Value, left: usize) -> bool {

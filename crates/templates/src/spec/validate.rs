@@ -46,6 +46,9 @@ fn check_containers(spec: &PodSpec) -> Result<(), Error> {
     }
     let mut names = BTreeSet::new();
     let mut check = |list: &str, index: usize, container: &Container| {
+        if container.name.is_empty() {
+            return Err(Error::spec(format!("{list}[{index}].name"), "a name is needed"));
+        }
         if container.image.as_deref().unwrap_or_default().is_empty() {
             return Err(Error::spec(format!("{list}[{index}].image"), "an image is needed"));
         }

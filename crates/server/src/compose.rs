@@ -1,0 +1,164 @@
+//! From settings to the parts of a server.
+
+use std::{sync::Arc, time::Duration};
+
+use nocrd_cluster::{Cluster, ConnectOptions, Connection, Scope, connect};
+use nocrd_config::{Mode, PodSecurity, Settings};
+use nocrd_mcp_surface::{HttpOptions, Options, Surface, http_service};
+use nocrd_model::keys::DEFAULT_WORKSPACE_PORT;
+use nocrd_proxy_core::{AddressPolicy, BasePath, Drain, OriginPolicy, Proxy};
+use nocrd_spawner::{Spawner, TemplateSources, templates::BuiltInOptions};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use crate::{
+    Components, Error, Urls,
+    cors::Cors,
+    directory::Directory,
+    health::Health,
+    http::{App, router},
+    landing::Page,
+    limits::Limits,
+    site::Site,
+};
+
+/// How long the API server may take to answer before an operator is told that the server waits for it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Finds the cluster and begins to watch it. That it can't be reached now is no error.
+pub(crate) async fn cluster(settings: &Settings) -> Result<(Cluster, Connection), Error> {
+    let connection = connect(&ConnectOptions {
+        kubeconfig: settings.kubeconfig.clone(),
+        home: settings.home.clone(),
+        context: None,
+        insecure_tls: !settings.node_tls_reject_unauthorized,
+    })
+    .await?;
+    let scope = match settings.mode {
+        Mode::Cluster => Scope::Cluster,
+        Mode::Namespaced => Scope::Namespaced,
+    };
+    let mut config = nocrd_cluster::Config::new(scope, settings.namespace.clone());
+    config.allowed_namespaces = settings.allowed_namespaces.clone();
+    config.check_permissions = !settings.disable_permission_checks;
+    config.server = Some(connection.server.clone());
+    let cluster = Cluster::start(connection.client.clone(), config).await?;
+    Ok((cluster, connection))
+}
+
+/// Tells in the log when the cluster's state is known, and what is wrong if that takes long.
+pub(crate) fn report(cluster: Cluster, connection: Connection) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let (server, source) = (connection.server.as_str(), connection.source.as_str());
+        if tokio::time::timeout(PATIENCE, cluster.synced()).await.is_err() {
+            let cause = cluster.health().last_error.unwrap_or_else(|| "it does not answer".to_owned());
+            tracing::error!(
+                server,
+                source,
+                "the Kubernetes API can't be used yet, trying on; to work without a cluster, run `nocrd-all dev`: {cause}"
+            );
+            cluster.synced().await;
+        }
+        let watched = cluster.health().watched;
+        tracing::info!(server, source, %watched, workspaces = cluster.workspaces().len(), "ready");
+    }))
+}
+
+pub(crate) fn spawner(settings: &Settings, cluster: Cluster) -> Spawner {
+    let templates = TemplateSources {
+        directory: settings.templates_dir.clone(),
+        built_in: settings.builtin_templates.then(BuiltInOptions::default),
+    };
+    let config = nocrd_spawner::Config {
+        max_workspaces_per_user: settings.max_workspaces_per_user,
+        pod_security: match settings.pod_security {
+            PodSecurity::Baseline => nocrd_spawner::PodSecurity::Baseline,
+            PodSecurity::Restricted => nocrd_spawner::PodSecurity::Restricted,
+            PodSecurity::Privileged => nocrd_spawner::PodSecurity::Privileged,
+        },
+        allowed_service_accounts: settings.allowed_service_accounts.clone(),
+        ..nocrd_spawner::Config::default()
+    };
+    Spawner::new(cluster, templates, config)
+}
+
+/// The MCP server; `urls` is where the HTTP server is, if there is one.
+pub(crate) fn surface(settings: &Settings, spawner: Spawner, urls: Option<&Urls>) -> Surface {
+    Surface::new(
+        spawner,
+        Options {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            base_url: urls.map_or_else(|| settings.base_url.clone(), |urls| urls.users().to_owned()),
+            managed_only: settings.managed_only,
+            auth_enabled: settings.auth_enabled,
+            spawn_timeout: settings.spawn_timeout,
+        },
+    )
+}
+
+/// What serves HTTP.
+pub(crate) struct Web {
+    pub(crate) app: Arc<App>,
+    pub(crate) health: Arc<Health>,
+    /// Ends tunnels.
+    pub(crate) drain: Drain,
+    /// Ends MCP sessions and streams.
+    pub(crate) mcp_end: CancellationToken,
+    _tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+pub(crate) fn web(
+    settings: &Settings,
+    components: Components,
+    cluster: &Cluster,
+    surface: Option<&Surface>,
+    urls: &Urls,
+    limits: &Limits,
+) -> Result<Web, Error> {
+    let (drain, mcp_end) = (Drain::new(), CancellationToken::new());
+    let health = Arc::new(Health::new(cluster.clone(), settings));
+    let mut tasks = Vec::new();
+    let proxy = if components.proxy {
+        let port = settings.default_workspace_port.or(std::num::NonZeroU16::new(DEFAULT_WORKSPACE_PORT));
+        let directory = port.map(|port| Arc::new(Directory::new(cluster.clone(), port)));
+        directory
+            .map(|directory| {
+                tasks.push(AbortOnDropHandle::new(tokio::spawn(Arc::clone(&directory).forget_the_gone())));
+                Ok::<_, Error>(Proxy::new(directory, proxy_config(settings)?, drain.clone()))
+            })
+            .transpose()?
+    } else {
+        None
+    };
+    let mcp = surface.map(|surface| {
+        let options = HttpOptions {
+            stateless: settings.stateless,
+            // Checked by the router, by the rules of the whole site.
+            allowed_hosts: None,
+            allowed_origins: None,
+            shutdown: mcp_end.clone(),
+            ..HttpOptions::default()
+        };
+        http_service(surface.clone(), options)
+    });
+    let router = router::build(router::Parts {
+        base: settings.base_url.clone(),
+        site: Arc::new(Site::new(settings)),
+        cors: Arc::new(Cors::new(settings)),
+        health: Arc::clone(&health),
+        mcp,
+        landing: (settings.ui_enabled && components.mcp).then(|| Page::new(settings, urls.users())),
+        body_pause: limits.body_pause,
+    });
+    Ok(Web { app: Arc::new(App::new(proxy, router)), health, drain, mcp_end, _tasks: tasks })
+}
+
+fn proxy_config(settings: &Settings) -> Result<nocrd_proxy_core::Config, Error> {
+    Ok(nocrd_proxy_core::Config {
+        base_path: BasePath::parse(&settings.base_url).map_err(|error| Error::BaseUrl(error.to_string()))?,
+        addresses: AddressPolicy::new(settings.pod_cidrs.clone()),
+        response_timeout: settings.proxy_timeout,
+        keep_alive: settings.proxy_keep_alive,
+        origins: OriginPolicy { hosts: Site::authorities(settings), allow_missing: true },
+        ..nocrd_proxy_core::Config::default()
+    })
+}

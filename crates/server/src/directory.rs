@@ -1,0 +1,102 @@
+//! The proxy's view of the cluster: look-ups in the index, and no API call.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU16,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use nocrd_cluster::{ChangeKind, Cluster, State, WorkspacePod};
+use nocrd_model::WorkspaceId;
+use nocrd_proxy_core::{Lookup, Pod, Target, WorkspaceDirectory};
+use tokio::sync::broadcast::error::RecvError;
+
+/// When to ask again for a workspace that is on its way, and for one that is not.
+const SOON: Duration = Duration::from_secs(2);
+const LATER: Duration = Duration::from_secs(10);
+
+/// Workspaces by id, as targets of requests.
+pub(crate) struct Directory {
+    cluster: Cluster,
+    default_port: NonZeroU16,
+    targets: RwLock<HashMap<WorkspaceId, Prepared>>,
+}
+
+/// A target, and the state of the pod it was made from.
+struct Prepared {
+    pod: Arc<WorkspacePod>,
+    target: Arc<Target>,
+}
+
+impl Directory {
+    pub(crate) fn new(cluster: Cluster, default_port: NonZeroU16) -> Self {
+        Self { cluster, default_port, targets: RwLock::default() }
+    }
+
+    /// The target that a pod in this state is.
+    fn target(&self, pod: &Arc<WorkspacePod>) -> Option<Arc<Target>> {
+        let known = |targets: &HashMap<WorkspaceId, Prepared>| {
+            let prepared = targets.get(&pod.id).filter(|prepared| Arc::ptr_eq(&prepared.pod, pod))?;
+            Some(Arc::clone(&prepared.target))
+        };
+        if let Some(target) = known(&self.targets.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Some(target);
+        }
+        let target = Arc::new(Target::new(Pod {
+            uid: pod.uid.clone(),
+            ip: pod.ip?,
+            port: pod.port.unwrap_or(self.default_port),
+            apis: pod.apis.clone(),
+            owner: pod.owner.clone(),
+            subfolder: pod.subfolder,
+        }));
+        let prepared = Prepared { pod: Arc::clone(pod), target: Arc::clone(&target) };
+        self.targets.write().unwrap_or_else(PoisonError::into_inner).insert(pod.id.clone(), prepared);
+        Some(target)
+    }
+
+    /// Forgets targets of workspaces that are gone, for as long as it is polled.
+    pub(crate) async fn forget_the_gone(self: Arc<Self>) {
+        let mut changes = self.cluster.workspaces().changes();
+        loop {
+            match changes.recv().await {
+                Ok(change) if change.kind == ChangeKind::Deleted => {
+                    self.keep(|id| *id != change.id);
+                }
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => {
+                    let index = self.cluster.workspaces();
+                    self.keep(|id| index.routable(id).is_some());
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn keep(&self, wanted: impl Fn(&WorkspaceId) -> bool) {
+        self.targets.write().unwrap_or_else(PoisonError::into_inner).retain(|id, _| wanted(id));
+    }
+}
+
+impl WorkspaceDirectory for Directory {
+    fn lookup(&self, id: &WorkspaceId) -> Lookup {
+        let index = self.cluster.workspaces();
+        if let Some(target) = index.routable(id).and_then(|pod| self.target(&pod)) {
+            return Lookup::Found(target);
+        }
+        match index.get(id).last() {
+            Some(pod) => not_ready(pod),
+            None if self.cluster.health().synced => Lookup::NotFound,
+            None => Lookup::NotSynced,
+        }
+    }
+}
+
+fn not_ready(pod: &WorkspacePod) -> Lookup {
+    let status = &pod.status;
+    let ended = matches!(status.state, State::Terminating | State::Succeeded | State::Failed);
+    let message = if status.message.is_empty() { status.to_string() } else { status.message.clone() };
+    let retry_after = if status.fatal || ended { LATER } else { SOON };
+    Lookup::NotReady { state: status.state.to_string(), message, retry_after }
+}

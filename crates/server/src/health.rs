@@ -1,0 +1,150 @@
+//! Probes. None of them asks the cluster anything: they tell what the watches know.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use ::http::{HeaderValue, StatusCode, header};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use nocrd_cluster::{Cluster, Health as ClusterHealth};
+use nocrd_config::Settings;
+use serde::Serialize;
+
+/// What the probes need.
+pub(crate) struct Health {
+    cluster: Cluster,
+    branding: Branding,
+    draining: AtomicBool,
+}
+
+/// How the product calls itself here; dashboards of earlier versions read it.
+#[derive(Debug, Clone, Serialize)]
+struct Branding {
+    title: String,
+    subtitle: String,
+}
+
+#[derive(Serialize)]
+struct Live {
+    status: &'static str,
+    version: &'static str,
+    branding: Branding,
+}
+
+#[derive(Serialize)]
+struct Trouble {
+    status: &'static str,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct Ready {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    checks: Checks,
+}
+
+#[derive(Serialize)]
+struct Checks {
+    index: Index,
+    kubernetes: Kubernetes,
+    draining: bool,
+}
+
+#[derive(Serialize)]
+struct Index {
+    synced: bool,
+    workspaces: usize,
+    watched: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Kubernetes {
+    reachable: bool,
+    /// Seconds since the API server was last heard of; only while it can't be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale_for: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+}
+
+impl Health {
+    pub(crate) fn new(cluster: Cluster, settings: &Settings) -> Self {
+        let branding = Branding { title: settings.ui_title.clone(), subtitle: settings.ui_subtitle.clone() };
+        Self { cluster, branding, draining: AtomicBool::new(false) }
+    }
+
+    /// From now on the server is about to end, and wants no new work.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Why there should be no traffic for this server now.
+    ///
+    /// That the API server is out of reach is no reason: workspaces that run are served as before.
+    fn trouble(&self, health: &ClusterHealth) -> Option<String> {
+        if self.is_draining() {
+            return Some("the server is shutting down".to_owned());
+        }
+        (!health.synced).then(|| match &health.last_error {
+            None => "the server is reading the cluster's state".to_owned(),
+            Some(error) => format!("the server can't read the cluster's state: {error}"),
+        })
+    }
+}
+
+/// `/healthz`: whether the server does its work. Probes of earlier versions' manifests ask this.
+pub(crate) async fn healthz(State(health): State<Arc<Health>>) -> Response {
+    match health.trouble(&health.cluster.health()) {
+        None => {
+            let branding = health.branding.clone();
+            fresh(StatusCode::OK, Live { status: "ok", version: env!("CARGO_PKG_VERSION"), branding })
+        }
+        Some(message) => fresh(StatusCode::SERVICE_UNAVAILABLE, Trouble { status: "error", message }),
+    }
+}
+
+/// `/livez`: whether the process should go on. It answers, so it should.
+pub(crate) async fn livez() -> Response {
+    fresh(StatusCode::OK, serde_json::json!({ "status": "ok" }))
+}
+
+/// `/readyz`: whether the server should get requests, and what that depends on.
+pub(crate) async fn readyz(State(health): State<Arc<Health>>) -> Response {
+    let cluster = health.cluster.health();
+    let message = health.trouble(&cluster);
+    let (status, word) = match message {
+        None => (StatusCode::OK, "ok"),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "error"),
+    };
+    let checks = Checks {
+        index: Index {
+            synced: cluster.synced,
+            workspaces: health.cluster.workspaces().len(),
+            watched: cluster.watched.to_string(),
+        },
+        kubernetes: Kubernetes {
+            reachable: cluster.stale_for.is_none(),
+            stale_for: cluster.stale_for.map(|time| time.as_secs()),
+            last_error: cluster.last_error,
+        },
+        draining: health.is_draining(),
+    };
+    fresh(status, Ready { status: word, message, checks })
+}
+
+fn fresh(status: StatusCode, body: impl Serialize) -> Response {
+    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (status, no_store, Json(body)).into_response()
+}

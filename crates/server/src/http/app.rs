@@ -1,0 +1,146 @@
+//! Everything the server answers: the proxy's paths, then the router's.
+
+use std::{convert::Infallible, panic::AssertUnwindSafe, time::Instant};
+
+use ::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use axum::Router;
+use futures::FutureExt;
+use hyper::body::Incoming;
+use nocrd_model::error as codes;
+use nocrd_proxy_core::{Peer, Proxy};
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+use tracing::{Instrument, Level};
+
+use super::{
+    body::{Body, Source},
+    request_id::RequestId,
+};
+use crate::{listener::InFlight, respond};
+
+/// The application behind the listener.
+pub(crate) struct App {
+    proxy: Option<Proxy>,
+    router: Router,
+    /// MCP calls under way: those that end by themselves.
+    calls: TaskTracker,
+}
+
+/// What the log says of a request. Never the query, which may hold secrets.
+struct Facts {
+    id: RequestId,
+    method: Method,
+    uri: Uri,
+    start: Instant,
+    /// Level of a line about a request that went well.
+    level: Level,
+}
+
+impl App {
+    pub(crate) fn new(proxy: Option<Proxy>, router: Router) -> Self {
+        Self { proxy, router, calls: TaskTracker::new() }
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+        in_flight: InFlight,
+    ) -> Response<Body> {
+        let proxy = self.proxy.as_ref().filter(|proxy| proxy.matches(request.uri().path()));
+        let facts = Facts::of(&request, proxy.is_some());
+        let call = (proxy.is_none() && is_call(&request)).then(|| self.calls.token());
+        let answer = match proxy {
+            Some(proxy) => {
+                caught(&facts, proxy.handle(request, peer)).await.map(|answer| answer.map(Source::Proxy))
+            }
+            None => {
+                let span = tracing::info_span!("request", id = %facts.id);
+                caught(&facts, self.route(request).instrument(span))
+                    .await
+                    .map(|answer| answer.map(Source::Router))
+            }
+        };
+        let mut answer = answer.unwrap_or_else(|| {
+            let message = "the server failed unexpectedly";
+            respond::failure(&HeaderMap::new(), codes::INTERNAL, message).map(Source::Router)
+        });
+        facts.id.tell(answer.headers_mut());
+        facts.log(answer.status(), peer);
+        answer.map(|source| Body::new(source, in_flight, call))
+    }
+
+    /// Waits until no call is under way.
+    pub(crate) async fn calls_finished(&self) {
+        self.calls.close();
+        self.calls.wait().await;
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Response<axum::body::Body> {
+        // `OPTIONS *` and `CONNECT host:port` name no path, and routers take it for granted that there is one.
+        if !request.uri().path().starts_with('/') {
+            let message = "the request names no path";
+            return respond::failure(request.headers(), codes::REQUEST_MALFORMED, message);
+        }
+        let answer: Result<_, Infallible> = self.router.clone().oneshot(request).await;
+        match answer {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// Whether it is an MCP call: not a stream that the client listens on for as long as it likes.
+fn is_call(request: &Request<Incoming>) -> bool {
+    let listens = request.headers().get("mcp-method").is_some_and(|method| method == "subscriptions/listen");
+    request.method() == Method::POST && !listens
+}
+
+/// The outcome of `work`; `None` when it panicked. One broken request must not take its connection, with the requests of
+/// others on it, along.
+async fn caught<T>(facts: &Facts, work: impl Future<Output = T>) -> Option<T> {
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .inspect_err(|_| tracing::error!(request.id = %facts.id, "a request handler panicked"))
+        .ok()
+}
+
+impl Facts {
+    fn of(request: &Request<Incoming>, proxied: bool) -> Self {
+        let path = request.uri().path();
+        let routine =
+            proxied || path.ends_with("/healthz") || path.ends_with("/livez") || path.ends_with("/readyz");
+        Self {
+            id: RequestId::new(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            start: Instant::now(),
+            // There are many of these, and the workspace keeps its own log.
+            level: if routine { Level::DEBUG } else { Level::INFO },
+        }
+    }
+
+    fn log(&self, status: StatusCode, peer: &Peer) {
+        macro_rules! line {
+            ($level:expr) => {
+                tracing::event!(
+                    $level,
+                    request.id = %self.id,
+                    method = %self.method,
+                    path = self.uri.path(),
+                    status = status.as_u16(),
+                    micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX),
+                    peer = %peer.addr(),
+                    "answered"
+                )
+            };
+        }
+        if self.level == Level::INFO || status.is_server_error() {
+            line!(Level::INFO);
+        } else {
+            line!(Level::DEBUG);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Middleware that refuses requests from foreign sites.
+
+use std::sync::Arc;
+
+use ::http::{HeaderMap, Uri, Version};
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use nocrd_model::error as codes;
+
+use crate::{
+    respond,
+    site::{Refused, Site},
+};
+
+/// The `Host` must be ours.
+pub(super) async fn host(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    match asked(&site, &request) {
+        Ok(_) => next.run(request).await,
+        Err(refused) => refuse(request.headers(), &refused),
+    }
+}
+
+/// The `Host` must be ours, and so must the page that sent the request, if it was a page.
+pub(super) async fn host_and_origin(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let checked =
+        asked(&site, &request).and_then(|host| site.check_origin(request.headers(), host.as_deref()));
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(refused) => refuse(request.headers(), &refused),
+    }
+}
+
+/// The authority that was asked for, checked.
+fn asked(site: &Site, request: &Request) -> Result<Option<String>, Refused> {
+    let host = requested(request.uri(), request.headers(), request.version())?;
+    if let Some(host) = &host {
+        site.check_host(host)?;
+    }
+    Ok(host)
+}
+
+/// The authority of a request: that of an absolute target or of HTTP/2's `:authority`, else `Host`.
+fn requested(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<String>, Refused> {
+    if let Some(authority) = uri.authority() {
+        return Ok(Some(authority.as_str().to_owned()));
+    }
+    let mut hosts = headers.get_all(::http::header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => {
+            host.to_str().map(|host| Some(host.to_owned())).map_err(|_| Refused::Unreadable)
+        }
+        (None, _) if version < Version::HTTP_11 => Ok(None),
+        _ => Err(Refused::Unreadable),
+    }
+}
+
+fn refuse(headers: &HeaderMap, refused: &Refused) -> Response {
+    let code = match refused {
+        Refused::Unreadable => codes::REQUEST_MALFORMED,
+        Refused::Host(_) | Refused::Origin(_) | Refused::CrossSite => codes::HOST_NOT_ALLOWED,
+    };
+    tracing::info!("refused: {refused}");
+    respond::failure(headers, code, &refused.to_string())
+}

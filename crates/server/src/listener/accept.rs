@@ -1,0 +1,117 @@
+//! The accept loop, and the end of everything it began.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
+
+use super::connection::{Connections, Security};
+use crate::{http::App, limits::Limits, tls::Tls};
+
+/// How often a silent peer is asked by TCP whether it is still there: laptops that are shut leave event streams and
+/// WebSockets behind.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+/// How long to wait after a failed accept: the usual cause, too many open files, does not go away at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener at work. Dropping it cuts everything off.
+pub(crate) struct Listener {
+    accepting: CancellationToken,
+    connections: Arc<Connections>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Listener {
+    /// Begins to accept connections and to serve them with `app`.
+    pub(crate) fn start(listener: TcpListener, app: Arc<App>, tls: Option<Tls>, limits: Limits) -> Self {
+        let accepting = CancellationToken::new();
+        let room = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+        let connections = Arc::new(Connections::new(app, limits));
+        let task = accept(listener, tls, Arc::clone(&connections), room, accepting.clone());
+        Self { accepting, connections, _task: AbortOnDropHandle::new(tokio::spawn(task)) }
+    }
+
+    /// Closes the port, and each connection after the request that is under way on it.
+    pub(crate) fn finish(&self) {
+        self.accepting.cancel();
+        self.connections.finish();
+    }
+
+    /// Waits until all connections are closed; begin that with [`Self::finish`].
+    pub(crate) async fn finished(&self) {
+        self.connections.tasks().wait().await;
+    }
+
+    /// Connections that are open.
+    pub(crate) fn open(&self) -> usize {
+        self.connections.tasks().len()
+    }
+
+    /// Cuts off what is still open.
+    pub(crate) fn cut(&self) {
+        self.connections.cut();
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.cut();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    connections: Arc<Connections>,
+    room: Arc<Semaphore>,
+    accepting: CancellationToken,
+) {
+    let next = async || {
+        // Who has no room waits in the backlog, where it costs nothing.
+        let permit = Arc::clone(&room).acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, addr)) => return Some((permit, stream, addr)),
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "can't accept connections");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    while let Some(Some((permit, stream, addr))) = accepting.run_until_cancelled(next()).await {
+        tune(&stream, addr);
+        let security = tls.as_ref().map_or(Security::Plain, |tls| Security::Tls(tls.config()));
+        let connections = Arc::clone(&connections);
+        tasks(&connections).spawn(async move {
+            connections.serve(stream, addr, security).await;
+            drop(permit);
+        });
+    }
+}
+
+fn tasks(connections: &Arc<Connections>) -> TaskTracker {
+    connections.tasks().clone()
+}
+
+/// The client was gone before we looked.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+fn tune(stream: &TcpStream, addr: SocketAddr) {
+    let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE).with_interval(TCP_KEEPALIVE / 4);
+    let tuned = stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    if let Err(error) = tuned {
+        tracing::debug!(%addr, %error, "a socket option is not supported");
+    }
+}

@@ -1,0 +1,138 @@
+//! One connection: TLS, then HTTP/1.1 or HTTP/2, until it is unused, done or cut off.
+
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use nocrd_proxy_core::Peer;
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{activity::Activity, plaintext};
+use crate::{http::App, limits::Limits};
+
+/// How often an HTTP/2 client without a request under way is asked whether it is still there, and how long it has to
+/// answer.
+const PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
+
+/// What a connection speaks below HTTP.
+pub(super) enum Security {
+    Plain,
+    Tls(Arc<ServerConfig>),
+}
+
+/// What all connections share.
+pub(super) struct Connections {
+    app: Arc<App>,
+    http: auto::Builder<TokioExecutor>,
+    limits: Limits,
+    tasks: TaskTracker,
+    finish: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Connections {
+    pub(super) fn new(app: Arc<App>, limits: Limits) -> Self {
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1()
+            .timer(TokioTimer::new())
+            // Also limits how long a connection that is kept open may wait for its next request.
+            .header_read_timeout(limits.idle)
+            .max_headers(limits.headers)
+            .max_buf_size(limits.head_bytes);
+        http.http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING.0)
+            .keep_alive_timeout(PING.1)
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+            .adaptive_window(true);
+        let (tasks, finish, cut) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        Self { app, http, limits, tasks, finish, cut }
+    }
+
+    pub(super) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Lets each connection end after the request under way on it.
+    pub(super) fn finish(&self) {
+        self.tasks.close();
+        self.finish.cancel();
+    }
+
+    /// Ends all connections.
+    pub(super) fn cut(&self) {
+        self.finish();
+        self.cut.cancel();
+    }
+
+    pub(super) async fn serve(&self, stream: TcpStream, addr: SocketAddr, security: Security) {
+        let serving = async {
+            match security {
+                Security::Plain => self.http(stream, Peer::new(addr, false)).await,
+                Security::Tls(config) => {
+                    if let Some(stream) = self.secure(stream, addr, config).await {
+                        self.http(stream, Peer::new(addr, true)).await;
+                    }
+                }
+            }
+        };
+        self.cut.run_until_cancelled(serving).await;
+    }
+
+    async fn secure(
+        &self,
+        stream: TcpStream,
+        addr: SocketAddr,
+        config: Arc<ServerConfig>,
+    ) -> Option<TlsStream<TcpStream>> {
+        let handshake = async {
+            if plaintext::begins_like_tls(&stream).await? {
+                return TlsAcceptor::from(config).accept(stream).await.map(Some);
+            }
+            plaintext::refuse(stream).await.map(|()| None)
+        };
+        match self.finish.run_until_cancelled(timeout(self.limits.handshake, handshake)).await? {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                tracing::debug!(%addr, %error, "TLS handshake failed");
+                None
+            }
+            Err(_) => {
+                tracing::debug!(%addr, "TLS handshake took too long");
+                None
+            }
+        }
+    }
+
+    async fn http(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+        let (activity, peer) = (Arc::new(Activity::default()), Arc::new(peer));
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let (app, peer, in_flight) = (Arc::clone(&self.app), Arc::clone(&peer), activity.begin());
+            async move { Ok::<_, Infallible>(app.answer(request, &peer, in_flight).await) }
+        });
+        let mut connection = pin!(self.http.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = self.finish.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+            () = activity.unused(self.limits.first_request, self.limits.idle) => return,
+        };
+        // Resets, bad syntax, timeouts: a client's affair, and no news.
+        if let Err(error) = result {
+            tracing::debug!(addr = %peer.addr(), error = error.as_ref(), "connection ended");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! From a bound socket to HTTP connections.
+
+mod accept;
+mod activity;
+mod bind;
+mod connection;
+mod plaintext;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use accept::Listener;
+pub(crate) use activity::InFlight;
+pub(crate) use bind::bind;

@@ -1,0 +1,227 @@
+//! A server, from the bound port to its end.
+
+use std::{net::SocketAddr, time::Duration};
+
+use nocrd_config::Settings;
+use nocrd_mcp_surface::Surface;
+use nocrd_proxy_core::BasePath;
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{
+    Error, Shutdown,
+    compose::{self, Web},
+    limits::{self, Limits},
+    listener::{self, Listener},
+    stdio,
+    tls::{PERIOD, Tls},
+};
+
+/// How long a server in a cluster goes on as before when it is told to stop: until then the cluster's load balancers have
+/// heard that it is not ready any more.
+const NOTICE: Duration = Duration::from_secs(3);
+
+/// Which parts of the product a server is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Components {
+    /// The MCP server.
+    pub mcp: bool,
+    /// The proxy to running workspaces.
+    pub proxy: bool,
+}
+
+impl Components {
+    /// Everything.
+    pub const ALL: Self = Self { mcp: true, proxy: true };
+    /// The MCP server alone.
+    pub const MCP: Self = Self { mcp: true, proxy: false };
+    /// The proxy alone.
+    pub const PROXY: Self = Self { mcp: false, proxy: true };
+}
+
+/// Where a server is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Urls {
+    local: String,
+    public: Option<String>,
+}
+
+impl Urls {
+    fn new(settings: &Settings, address: SocketAddr, tls: bool) -> Self {
+        let scheme = if tls { "https" } else { "http" };
+        let ip = match address.ip() {
+            ip if !ip.is_unspecified() => ip,
+            ip if ip.is_ipv4() => std::net::Ipv4Addr::LOCALHOST.into(),
+            _ => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        let local = format!("{scheme}://{}{}", SocketAddr::new(ip, address.port()), settings.base_url);
+        // A public URL with a path is taken as a whole; one without stands for the host in front of us.
+        let public = settings.public_url.as_ref().map(|url| match url.path().trim_end_matches('/') {
+            "" => format!("{}{}", url.as_str().trim_end_matches('/'), settings.base_url),
+            _ => url.as_str().trim_end_matches('/').to_owned(),
+        });
+        Self { local, public }
+    }
+
+    /// URL on this machine, without a slash at its end.
+    #[must_use]
+    pub fn local(&self) -> &str {
+        &self.local
+    }
+
+    /// URL for users, without a slash at its end: the public one when that is set.
+    #[must_use]
+    pub fn users(&self) -> &str {
+        self.public.as_deref().unwrap_or(&self.local)
+    }
+}
+
+/// A server that has its port, and does not serve yet.
+pub struct Server {
+    settings: Settings,
+    components: Components,
+    limits: Limits,
+    port: Option<Port>,
+}
+
+struct Port {
+    listener: TcpListener,
+    urls: Urls,
+    tls: Option<Tls>,
+}
+
+impl Server {
+    /// Loads certificates and binds the port, unless the transport is `stdio`.
+    ///
+    /// # Errors
+    /// [`Error::Listen`], or one of the errors about certificates.
+    pub async fn bind(settings: Settings, components: Components) -> Result<Self, Error> {
+        let port = if settings.transport.serves_http() { Some(Port::open(&settings).await?) } else { None };
+        Ok(Self { settings, components, limits: Limits::default(), port })
+    }
+
+    /// Where it is reached; `None` without HTTP.
+    #[must_use]
+    pub fn urls(&self) -> Option<&Urls> {
+        self.port.as_ref().map(|port| &port.urls)
+    }
+
+    /// Serves until `shutdown` is requested or the client at standard input ends the session; then finishes what is under
+    /// way, within `DRAIN_TIMEOUT`.
+    ///
+    /// # Errors
+    /// When there is no cluster, or a part of the server breaks; [`Error::Interrupted`] when it was forced to end.
+    pub async fn serve(self, shutdown: Shutdown) -> Result<(), Error> {
+        let work = self.work(shutdown.clone());
+        tokio::select! {
+            result = work => result,
+            () = shutdown.forced.cancelled() => Err(Error::Interrupted),
+        }
+    }
+
+    async fn work(self, shutdown: Shutdown) -> Result<(), Error> {
+        let Self { settings, components, limits, port } = self;
+        limits::raise_open_files();
+        let (cluster, connection) = compose::cluster(&settings).await?;
+        let _report = compose::report(cluster.clone(), connection);
+        let urls = port.as_ref().map(|port| port.urls.clone());
+        let surface = components.mcp.then(|| compose::spawner(&settings, cluster.clone())).map(|spawner| {
+            let janitor = spawner.clone();
+            let janitor = AbortOnDropHandle::new(tokio::spawn(async move { janitor.janitor().await }));
+            (compose::surface(&settings, spawner, urls.as_ref()), janitor)
+        });
+        let surface = surface.as_ref().map(|(surface, _janitor)| surface);
+        let http = match port {
+            None => None,
+            Some(Port { listener, urls, tls }) => {
+                let web = compose::web(&settings, components, &cluster, surface, &urls, &limits)?;
+                let address =
+                    listener.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
+                let reload =
+                    tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.keep_fresh(PERIOD))));
+                let listener = Listener::start(listener, web.app.clone(), tls, limits);
+                tracing::info!(
+                    address,
+                    mcp = components.mcp,
+                    proxy = components.proxy,
+                    "listening on {}",
+                    urls.local()
+                );
+                Some(Http { listener, web, _reload: reload })
+            }
+        };
+        let stdio = surface.filter(|_| settings.transport.uses_stdio());
+        let outcome = until_told(&shutdown, stdio, http.is_some()).await;
+        if let Some(http) = http {
+            let notice =
+                if settings.in_cluster { NOTICE.min(settings.drain_timeout) } else { Duration::ZERO };
+            http.drain(notice, settings.drain_timeout).await;
+        }
+        tracing::info!("stopped");
+        outcome
+    }
+}
+
+impl Port {
+    async fn open(settings: &Settings) -> Result<Self, Error> {
+        // Every part of the server reads the prefix in its own way; what only one of them can read is refused.
+        BasePath::parse(&settings.base_url).map_err(|error| Error::BaseUrl(error.to_string()))?;
+        let tls = match (&settings.tls_cert, &settings.tls_key) {
+            (Some(cert), Some(key)) => Some(Tls::load(cert.clone(), key.clone())?),
+            _ => None,
+        };
+        let listener = listener::bind(&settings.host, settings.port).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| Error::Listen { address: settings.host.clone(), source })?;
+        let urls = Urls::new(settings, address, tls.is_some());
+        Ok(Self { listener, urls, tls })
+    }
+}
+
+/// Serves standard input and output, if that is asked for, until there is a reason to end.
+async fn until_told(shutdown: &Shutdown, stdio: Option<&Surface>, http: bool) -> Result<(), Error> {
+    if let Some(surface) = stdio {
+        match stdio::serve(surface.clone(), shutdown.requested.clone()).await.map_err(Error::Stdio)? {
+            stdio::Ended::WithoutClient if http => {
+                tracing::info!("standard input is closed: serving HTTP only");
+            }
+            _ => return Ok(()),
+        }
+    }
+    shutdown.requested.cancelled().await;
+    Ok(())
+}
+
+/// The HTTP half of a running server.
+struct Http {
+    listener: Listener,
+    web: Web,
+    _reload: Option<AbortOnDropHandle<()>>,
+}
+
+impl Http {
+    /// Says that it is not ready, then takes nothing new and finishes what is under way, then cuts off the rest.
+    async fn drain(self, notice: Duration, limit: Duration) {
+        self.web.health.drain();
+        tokio::time::sleep(notice).await;
+        tracing::info!(
+            connections = self.listener.open(),
+            tunnels = self.web.drain.open_tunnels(),
+            "finishing open requests"
+        );
+        self.listener.finish();
+        self.web.drain.start();
+        let finished = async {
+            self.web.app.calls_finished().await;
+            self.web.mcp_end.cancel();
+            self.listener.finished().await;
+            self.web.drain.tunnels_closed().await;
+        };
+        if timeout(limit.saturating_sub(notice), finished).await.is_err() {
+            tracing::warn!(connections = self.listener.open(), "cutting off what has not finished");
+            self.web.mcp_end.cancel();
+            self.listener.cut();
+        }
+    }
+}
