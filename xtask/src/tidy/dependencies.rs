@@ -42,7 +42,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("nocrd-mcp", &["nocrd-config", "nocrd-model", "nocrd-server", "nocrd-telemetry"]),
     ("nocrd-proxy", &["nocrd-config", "nocrd-model", "nocrd-server", "nocrd-telemetry"]),
-    ("nocrd-tests", &[]),
     ("xtask", &["nocrd-cluster", "nocrd-config", "nocrd-mcp-surface", "nocrd-model"]),
 ];
 

@@ -1,11 +1,13 @@
 //! What the server's own identity needs and has.
 
 mod needs;
+mod reference;
 mod report;
 mod review;
 #[cfg(test)]
 mod tests;
 
+pub use reference::reference_markdown;
 pub use needs::{NEEDS, Permission, TOOLS};
 pub use report::PermissionReport;
 

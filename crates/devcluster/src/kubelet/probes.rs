@@ -3,9 +3,12 @@
 mod grpc;
 mod http;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
 pub(super) use self::http::HttpProber;
 use super::{
@@ -15,6 +18,9 @@ use super::{
     spec::{Action, Container, ExecAction, HttpGet, Port, Probe, TcpSocket},
 };
 use crate::events::Severity;
+
+/// How long after the first probe the second one follows, if the container is not there yet.
+const EARLY: Duration = Duration::from_millis(20);
 
 /// Where probes and hooks of a container go.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +72,7 @@ pub(super) async fn run(
 ) -> Option<u64> {
     let prober = Prober { pod, handle, running, container };
     if let Some(probe) = &container.startup_probe
-        && !prober.becomes(Kind::Startup, probe, 1).await
+        && !prober.starts(probe).await
     {
         prober.condemn(Kind::Startup);
         return probe.termination_grace_period_seconds;
@@ -83,29 +89,65 @@ pub(super) async fn run(
 }
 
 impl Prober<'_> {
-    async fn readiness(&self) -> std::convert::Infallible {
-        if let Some(probe) = &self.container.readiness_probe {
-            let mut is_ready = false;
-            self.delay(probe).await;
-            let mut streak = Streak::default();
-            loop {
-                if let Some(now) = streak.add(self.probe(Kind::Readiness, probe).await, probe)
-                    && now != is_ready
-                {
-                    is_ready = now;
-                    self.handle.set_ready(is_ready);
-                    self.pod.changed.notify_one();
-                }
-                tokio::time::sleep(period(probe)).await;
+    async fn readiness(&self) -> Infallible {
+        let Some(probe) = &self.container.readiness_probe else { return std::future::pending().await };
+        self.delay(probe).await;
+        let mut streak = Streak::default();
+        let mut is_ready = false;
+        let mut first = self.early(probe).await;
+        loop {
+            let outcome = match first.take() {
+                Some(()) => true,
+                None => self.probe(Kind::Readiness, probe).await,
+            };
+            if let Some(now) = streak.add(outcome, probe)
+                && now != is_ready
+            {
+                is_ready = now;
+                self.handle.set_ready(is_ready);
+                self.pod.changed.notify_one();
             }
+            tokio::time::sleep(period(probe)).await;
         }
-        std::future::pending().await
+    }
+
+    /// Probes until the startup probe has succeeded once or failed often enough; answers which.
+    async fn starts(&self, probe: &Probe) -> bool {
+        self.delay(probe).await;
+        if self.early(probe).await.is_some() {
+            return true;
+        }
+        let mut streak = Streak::default();
+        loop {
+            let outcome = self.probe(Kind::Startup, probe).await;
+            if outcome || streak.add(outcome, probe).is_some() {
+                return outcome;
+            }
+            tokio::time::sleep(period(probe)).await;
+        }
+    }
+
+    /// Probes in growing intervals for one period, as long as that fails. A real kubelet asks once a period, and has
+    /// everybody wait that long for a container that takes some milliseconds. Only success counts.
+    async fn early(&self, probe: &Probe) -> Option<()> {
+        let until = Instant::now() + period(probe);
+        let mut pause = EARLY;
+        loop {
+            if self.act(&probe.action, limit(probe)).await.is_ok() {
+                return Some(());
+            }
+            if Instant::now() + pause >= until {
+                tokio::time::sleep_until(until).await;
+                return None;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
     }
 
     /// Returns when the container is dead.
     async fn liveness(&self) -> Option<u64> {
         let Some(probe) = &self.container.liveness_probe else { return std::future::pending().await };
-        // Liveness is assumed, so a failure is what the probe must become.
         self.delay(probe).await;
         let mut streak = Streak::default();
         while streak.add(self.probe(Kind::Liveness, probe).await, probe) != Some(false) {
@@ -113,19 +155,6 @@ impl Prober<'_> {
         }
         self.condemn(Kind::Liveness);
         probe.termination_grace_period_seconds
-    }
-
-    /// Probes until the probe has succeeded or failed often enough; answers which.
-    async fn becomes(&self, kind: Kind, probe: &Probe, success_threshold: u32) -> bool {
-        self.delay(probe).await;
-        let probe = &Probe { success_threshold: Some(success_threshold), ..probe.clone() };
-        let mut streak = Streak::default();
-        loop {
-            if let Some(outcome) = streak.add(self.probe(kind, probe).await, probe) {
-                return outcome;
-            }
-            tokio::time::sleep(period(probe)).await;
-        }
     }
 
     async fn delay(&self, probe: &Probe) {

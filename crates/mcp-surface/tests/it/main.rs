@@ -11,6 +11,7 @@
 mod api;
 mod arguments;
 mod http;
+mod pages;
 mod permissions;
 mod reads;
 mod sessions;

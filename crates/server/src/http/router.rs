@@ -49,6 +49,8 @@ pub(crate) fn build(parts: Parts) -> Router {
         let mcp = ["/mcp", "/mcp/", "/mcp/mcp"]
             .into_iter()
             .fold(Router::new(), |router, path| router.route(&at(path), on_service(methods, service.clone())))
+            // Before the layers, or they would not see such requests: a preflight is one.
+            .method_not_allowed_fallback(respond::method_not_allowed)
             // Who asks: a server without authentication knows one caller only.
             .layer(Extension(Caller::local()))
             .layer(from_fn(move |request, next| pause::limit(pause, request, next)))
@@ -56,14 +58,15 @@ pub(crate) fn build(parts: Parts) -> Router {
             .layer(cors.clone());
         router = router.merge(mcp);
     }
-    router = router.merge(probes.with_state(parts.health).layer(cors));
+    let probes = probes.method_not_allowed_fallback(respond::method_not_allowed).with_state(parts.health);
+    router = router.merge(probes.layer(cors));
     if let Some(page) = parts.landing {
         let mut root = Router::new().route(&at("/"), get(landing::page));
         if !parts.base.is_empty() {
             root = root.route(&parts.base, get(landing::page));
         }
-        router =
-            router.merge(root.with_state(Arc::new(page)).layer(from_fn_with_state(parts.site, guard::host)));
+        let root = root.method_not_allowed_fallback(respond::method_not_allowed).with_state(Arc::new(page));
+        router = router.merge(root.layer(from_fn_with_state(parts.site, guard::host)));
     }
-    router.method_not_allowed_fallback(respond::method_not_allowed).fallback(respond::not_found)
+    router.fallback(respond::not_found)
 }

@@ -212,7 +212,7 @@ impl Supervisor {
     fn start_failed(&self, id: &str, error: &StartError) -> Run {
         let message = format!(
             "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create \
-             failed: unable to start container process: error during container init: {error}"
+             failed: unable to start container process: error during container init: {error}: unknown"
         );
         self.event(Severity::Warning, "Failed", &format!("Error: {message}"));
         let termination = Termination {

@@ -41,7 +41,7 @@ async fn a_missing_program_is_a_start_error() {
         last["message"]
             .as_str()
             .unwrap()
-            .ends_with(r#"exec: "no-such-program": executable file not found in $PATH"#)
+            .ends_with(r#"exec: "no-such-program": executable file not found in $PATH: unknown"#)
     );
     assert_eq!(last["startedAt"], "1970-01-01T00:00:00Z");
     world.run("once", "", json!({ "container": command("/no/such"), "pod": { "restartPolicy": "Never" } }));

@@ -1,0 +1,61 @@
+//! The table of rights as a page of the documentation.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use super::{NEEDS, Permission};
+use crate::Scope;
+
+/// Renders the table, and the RBAC rules that grant all of it, as Markdown.
+#[must_use]
+pub fn reference_markdown() -> String {
+    let mut page = String::from(
+        "# Permissions\n\nWhat the server's own identity does in the cluster. It asks the API server what it may do \
+         (SelfSubjectAccessReview), when it starts and every minute; a tool whose rights are missing is not offered, and \
+         the rest works. `nocrd-all --check-permissions` prints the answers.\n\n\
+         | Verb | Resource | Tools that need it | Tools that do more with it | What for |\n|---|---|---|---|---|\n",
+    );
+    let list = |tools: &[&str]| match tools {
+        [] => "–".to_owned(),
+        tools => tools.iter().map(|tool| format!("`{tool}`")).collect::<Vec<_>>().join(", "),
+    };
+    for need in NEEDS {
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} | {} |",
+            need.verb,
+            need.full_resource(),
+            list(need.tools),
+            list(need.helps),
+            need.why
+        );
+    }
+    let _ = write!(
+        page,
+        "\n## Rules for all namespaces\n\nFor mode `cluster`, in a ClusterRole:\n\n```yaml\n{}```\n\n\
+         ## Rules for one namespace\n\nFor mode `namespaced`, in a Role:\n\n```yaml\n{}```\n",
+        rules(Scope::Cluster),
+        rules(Scope::Namespaced)
+    );
+    page
+}
+
+/// The RBAC rules (rbac.authorization.k8s.io/v1) that grant everything used in a scope.
+fn rules(scope: Scope) -> String {
+    let mut verbs: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for need in NEEDS.iter().filter(|need| need.applies_in(scope)) {
+        let granted = verbs.entry(need.full_resource()).or_default();
+        if !granted.contains(&need.verb) {
+            granted.push(need.verb);
+        }
+    }
+    let mut text = String::from("rules:\n");
+    for (resource, verbs) in verbs {
+        let group = Permission::GROUP;
+        let _ = write!(
+            text,
+            "  - apiGroups: [\"{group}\"]\n    resources: [{resource}]\n    verbs: [{}]\n",
+            verbs.join(", ")
+        );
+    }
+    text
+}
