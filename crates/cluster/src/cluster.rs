@@ -115,7 +115,7 @@ impl Cluster {
         let (pods, config_maps) = (watch("pods"), watch("configmaps"));
         let (pod_watch, template_watch) = (Arc::clone(&pods.liveness), Arc::clone(&config_maps.liveness));
 
-        let pod_sink = WorkspaceSink::new(Arc::clone(&index), pods.clone());
+        let pod_sink = WorkspaceSink::new(Arc::clone(&index), pods.clone(), config.clone());
         let template_sink = TemplateSink::new(Arc::clone(&templates), config_maps.clone());
         let mut tasks = vec![
             tokio::spawn(supervise(calls.clone(), pods, workspace_selector(), pod_sink)),

@@ -60,6 +60,16 @@ impl Config {
         }
     }
 
+    /// Whether the server works in a namespace.
+    #[must_use]
+    pub fn serves(&self, namespace: &Namespace) -> bool {
+        let allowed = match self.scope {
+            Scope::Namespaced => false,
+            Scope::Cluster => self.allowed_namespaces.as_ref().is_none_or(|allowed| allowed.contains(namespace)),
+        };
+        allowed || *namespace == self.default_namespace
+    }
+
     /// The namespace in which a request takes place that names `requested`; an empty name counts as none.
     ///
     /// # Errors
@@ -70,13 +80,7 @@ impl Config {
             return Ok(self.default_namespace.clone());
         };
         let namespace = Namespace::parse(requested).map_err(Error::InvalidNamespace)?;
-        let allowed = match self.scope {
-            Scope::Namespaced => false,
-            Scope::Cluster => {
-                self.allowed_namespaces.as_ref().is_none_or(|allowed| allowed.contains(&namespace))
-            }
-        };
-        if allowed || namespace == self.default_namespace {
+        if self.serves(&namespace) {
             return Ok(namespace);
         }
         Err(Error::NamespaceNotAllowed {

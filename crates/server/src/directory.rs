@@ -100,3 +100,6 @@ fn not_ready(pod: &WorkspacePod) -> Lookup {
     let retry_after = if status.fatal || ended { LATER } else { SOON };
     Lookup::NotReady { state: status.state.to_string(), message, retry_after }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,3 +63,50 @@ impl<R: AsyncRead + Unpin> AsyncRead for Listening<R> {
         polled
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nocrd_cluster::{Cluster, Config, Scope};
+    use nocrd_devcluster::DevCluster;
+    use nocrd_mcp_surface::Options;
+    use nocrd_model::Namespace;
+    use nocrd_spawner::{Spawner, TemplateSources};
+    use serde_json::json;
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, duplex, empty, sink};
+
+    use super::*;
+
+    async fn surface() -> (DevCluster, Surface) {
+        let config = nocrd_devcluster::Config { run_pods: false, ..nocrd_devcluster::Config::default() };
+        let dev = DevCluster::start(config).await.unwrap();
+        let client = kube::Client::new(dev.router(), "nogoo9");
+        let config = Config::new(Scope::Cluster, Namespace::parse("nogoo9").unwrap());
+        let cluster = Cluster::start(client, config).await.unwrap();
+        let spawner = Spawner::new(cluster, TemplateSources::default(), nocrd_spawner::Config::default());
+        (dev, Surface::new(spawner, Options::default()))
+    }
+
+    #[tokio::test]
+    async fn a_closed_input_from_the_start_is_no_client() {
+        let (_dev, surface) = surface().await;
+        let ended = serve_streams(surface, empty(), sink(), CancellationToken::new()).await;
+        assert_eq!(ended.unwrap(), Ended::WithoutClient);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_ends_the_session() {
+        let (_dev, surface) = surface().await;
+        let (mut client, input) = duplex(64 * 1024);
+        let (output, answers) = duplex(64 * 1024);
+        let serving = tokio::spawn(serve_streams(surface, input, output, CancellationToken::new()));
+        let params = json!({
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" },
+        });
+        let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+        client.write_all(format!("{hello}\n").as_bytes()).await.unwrap();
+        let answer = BufReader::new(answers).lines().next_line().await.unwrap().unwrap();
+        assert!(answer.contains("serverInfo"), "{answer}");
+        drop(client);
+        assert_eq!(serving.await.unwrap().unwrap(), Ended::ByClient);
+    }
+}

@@ -7,7 +7,7 @@ use nocrd_model::Namespace;
 use tracing::warn;
 
 use super::WorkspaceIndex;
-use crate::{Error, WorkspacePod, supervise::Events, watch::Sink};
+use crate::{Config, Error, WorkspacePod, supervise::Events, watch::Sink};
 
 /// Most pods that are remembered as no workspaces, so as to say it once.
 const TOLD: usize = 1000;
@@ -16,6 +16,7 @@ const TOLD: usize = 1000;
 pub(crate) struct WorkspaceSink {
     index: Arc<WorkspaceIndex>,
     events: Events,
+    config: Config,
     /// What the listing that is going on has brought: pods that are new or changed…
     changed: Vec<WorkspacePod>,
     /// …and the uids of those that are in the index as they are, which are most of them when a watch has expired.
@@ -24,8 +25,8 @@ pub(crate) struct WorkspaceSink {
 }
 
 impl WorkspaceSink {
-    pub(crate) fn new(index: Arc<WorkspaceIndex>, events: Events) -> Self {
-        Self { index, events, changed: Vec::new(), unchanged: HashSet::new(), told: HashSet::new() }
+    pub(crate) fn new(index: Arc<WorkspaceIndex>, events: Events, config: Config) -> Self {
+        Self { index, events, config, changed: Vec::new(), unchanged: HashSet::new(), told: HashSet::new() }
     }
 
     /// The uid of a pod that is in the index just like this.
@@ -42,7 +43,8 @@ impl WorkspaceSink {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let namespace = pod.metadata.namespace.clone().unwrap_or_default();
         match WorkspacePod::parse(pod) {
-            Ok(pod) => Some(pod),
+            // A watch covers all namespaces or one; what lies outside the allowed ones is neither listed nor routed.
+            Ok(pod) => self.config.serves(&pod.namespace).then_some(pod),
             Err(reason) => {
                 if self.told.len() >= TOLD {
                     self.told.clear();

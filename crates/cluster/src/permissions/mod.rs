@@ -7,8 +7,8 @@ mod review;
 #[cfg(test)]
 mod tests;
 
-pub use reference::reference_markdown;
 pub use needs::{NEEDS, Permission, TOOLS};
+pub use reference::reference_markdown;
 pub use report::PermissionReport;
 
 pub(crate) use review::Reviewer;

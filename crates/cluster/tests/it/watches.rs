@@ -268,3 +268,23 @@ async fn nothing_goes_on_when_the_last_clone_is_gone() {
     drop(clone);
     until("the watches are closed", || api.watching() == 0).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn pods_outside_the_allowed_namespaces_are_no_workspaces() {
+    let api = Api::default();
+    let within = |namespace: &str, workspace: &str| {
+        let mut pod = pod("p1", workspace, true);
+        pod["metadata"]["namespace"] = namespace.into();
+        pod
+    };
+    api.put("pods", within("nogoo9", "w1"));
+    api.put("pods", within("kube-system", "w2"));
+    let allowed = Some([namespace("team-a")].into());
+    let cluster = start(&api, nocrd_cluster::Config { allowed_namespaces: allowed, ..config(Scope::Cluster) }).await;
+    cluster.synced().await;
+    api.put("pods", within("kube-public", "w3"));
+    api.put("pods", within("team-a", "w4"));
+    until("the allowed one is seen", || cluster.workspaces().routable(&id("w4")).is_some()).await;
+    let ids: Vec<String> = cluster.workspaces().all().iter().map(|pod| pod.id.to_string()).collect();
+    assert_eq!(ids, ["w1", "w4"]);
+}

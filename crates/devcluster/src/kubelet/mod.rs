@@ -156,6 +156,7 @@ impl Kubelet {
     pub async fn start(store: Store, config: Config) -> Result<Arc<Self>, Error> {
         let parent = config.run_dir.unwrap_or_else(std::env::temp_dir);
         let run_dir = RunDir::create(&parent).map_err(|source| Error::RunDir { path: parent, source })?;
+        process::raise_open_files_limit();
         let spawner = Spawner::start().map_err(Error::Thread)?;
         let mut hidden = config.hidden;
         hidden.push(run_dir.path().to_owned());

@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getrlimit, kill_process, kill_process_group, setrlimit,
+};
 use tokio::{
     io::AsyncWriteExt,
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
@@ -96,6 +98,14 @@ impl Spawner {
         })
         .await
     }
+}
+
+/// Lets us have as many open files as the system ever allows: a container takes about five, and the usual limit of 1,024
+/// is soon reached. Containers inherit the limit.
+pub(super) fn raise_open_files_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it can't be raised it stays as it is, and enough for fewer pods.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// What to start.

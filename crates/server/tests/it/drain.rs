@@ -1,12 +1,13 @@
 use futures::{SinkExt, StreamExt};
 use nocrd_server::Error;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_tungstenite::{
     accept_async, connect_async,
     tungstenite::{Message, protocol::frame::coding::CloseCode},
 };
 
-use crate::support::{Cluster, PATIENCE, Running};
+use crate::support::{Cluster, PATIENCE, Running, status_and_json};
 
 /// A pod that echoes over WebSockets.
 async fn echo() -> u16 {
@@ -69,4 +70,29 @@ async fn an_order_to_stop_at_once_is_followed() {
     server.shutdown.forced.cancel();
     let ended = tokio::time::timeout(PATIENCE, server.task).await.unwrap().unwrap();
     assert!(matches!(ended, Err(Error::Interrupted)), "{ended:?}");
+}
+
+#[tokio::test]
+async fn calls_under_way_are_answered() {
+    let cluster = Cluster::start().await;
+    let server = Running::start(&cluster, &[("STATELESS", "true")]).await;
+    let arguments = json!({ "id": "w1", "templateRef": "default-agent-workspace", "wait": true });
+    let call = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": { "name": "spawn_workspace", "arguments": arguments },
+    });
+    let call = tokio::spawn(server.post_mcp(&call).send());
+    server.until("/readyz", |_, body| body.contains("\"workspaces\":1")).await;
+
+    server.shutdown.requested.cancel();
+    // No connection is accepted any more: the server is draining.
+    while server.get("/livez").send().await.is_ok() {}
+    cluster.make_ready("w1");
+    let (status, body) = status_and_json(call.await.unwrap().unwrap()).await;
+    assert_eq!(
+        (status, body["result"]["structuredContent"]["status"].as_str()),
+        (200, Some("running")),
+        "{body}"
+    );
+    server.stop().await;
 }
