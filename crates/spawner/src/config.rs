@@ -15,6 +15,11 @@ pub struct Config {
     pub max_spec_bytes: usize,
     /// How long a spawn waits for the watch to deliver its own pod before it asks the API server instead.
     pub index_wait: Duration,
+    /// How often [`Spawner::janitor`](crate::Spawner::janitor) looks through everything.
+    pub sweep_period: Duration,
+    /// How old something unfinished must be before the janitor takes it for left behind; a spawn in progress takes far
+    /// less.
+    pub left_behind_after: Duration,
 }
 
 impl Default for Config {
@@ -25,6 +30,8 @@ impl Default for Config {
             allowed_service_accounts: BTreeSet::new(),
             max_spec_bytes: 256 * 1024,
             index_wait: Duration::from_secs(5),
+            sweep_period: Duration::from_secs(60),
+            left_behind_after: Duration::from_secs(30),
         }
     }
 }

@@ -11,11 +11,6 @@ use tracing::{info, warn};
 
 use crate::{Spawner, names};
 
-/// How often everything is looked through.
-const SWEEP_PERIOD: Duration = Duration::from_secs(60);
-/// How old something unfinished must be before it counts as left behind: a spawn in progress takes far less.
-const LEFT_BEHIND: Duration = Duration::from_secs(30);
-
 impl Spawner {
     /// Cleans up for as long as it is polled: run it in a task of its own. It removes
     ///
@@ -32,7 +27,7 @@ impl Spawner {
             tokio::select! {
                 () = tokio::time::sleep_until(next_sweep) => {
                     self.sweep().await;
-                    next_sweep = Instant::now() + SWEEP_PERIOD;
+                    next_sweep = Instant::now() + self.config().sweep_period;
                 }
                 change = changes.recv() => match change {
                     Ok(change) if change.kind == ChangeKind::Deleted => self.after_deletion(&change.pod).await,
@@ -78,7 +73,7 @@ impl Spawner {
         let mut seen: BTreeSet<&WorkspaceId> = BTreeSet::new();
         for pod in by_arrival {
             let duplicate = !seen.insert(&pod.id);
-            if !is_older_than(pod.created, LEFT_BEHIND) || pod.ready && !duplicate {
+            if !is_older_than(pod.created, self.config().left_behind_after) || pod.ready && !duplicate {
                 continue;
             }
             if duplicate {
@@ -115,7 +110,7 @@ impl Spawner {
             let Some(id) = &account.workspace_id else { continue };
             let ours = account.name == names::service_account(id);
             let unused = self.cluster().workspaces().get(id).is_empty();
-            if ours && unused && is_older_than(account.created, LEFT_BEHIND) {
+            if ours && unused && is_older_than(account.created, self.config().left_behind_after) {
                 self.remove_service_account(&account.namespace, &account.name).await;
             }
         }
@@ -123,5 +118,5 @@ impl Spawner {
 }
 
 fn is_older_than(created: Timestamp, age: Duration) -> bool {
-    Duration::try_from(Timestamp::now().duration_since(created)).is_ok_and(|elapsed| elapsed > age)
+    Duration::try_from(Timestamp::now().duration_since(created)).is_ok_and(|elapsed| elapsed >= age)
 }

@@ -24,7 +24,11 @@ pub struct WaitOptions {
 
 impl Default for WaitOptions {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(300), settle: Duration::from_secs(3), steady: Duration::from_secs(1) }
+        Self {
+            timeout: Duration::from_secs(300),
+            settle: Duration::from_secs(3),
+            steady: Duration::from_secs(1),
+        }
     }
 }
 

@@ -47,7 +47,13 @@ async fn reading_costs_nothing() {
         assert_eq!(rest.items.iter().map(|w| w.id().as_str()).collect::<Vec<_>>(), ["w2", "w3", "w4"]);
         assert_eq!(spawner.get(&id("w3"), None).unwrap().id(), &id("w3"));
         assert!(spawner.get(&id("w3"), Some(&"eve".into())).is_err());
-        assert!(spawner.list(&ListFilter { owner: Some("eve".into()), ..ListFilter::default() }).unwrap().items.is_empty());
+        assert!(
+            spawner
+                .list(&ListFilter { owner: Some("eve".into()), ..ListFilter::default() })
+                .unwrap()
+                .items
+                .is_empty()
+        );
     })
     .await;
     assert_eq!(cost, 0);
@@ -100,6 +106,9 @@ async fn a_template_config_map_is_seen_when_it_appears_and_changes() {
     world.dev.store().update(Kind::ConfigMap, "nogoo9", "mine", &Default::default(), broken).unwrap();
     until("it is reported as broken", || !spawner.catalogue().list(&namespace).problems.is_empty()).await;
     let listing = spawner.catalogue().list(&namespace);
-    assert!(listing.templates.iter().any(|template| template.name == "default-agent-workspace"), "the others stay");
+    assert!(
+        listing.templates.iter().any(|template| template.name == "default-agent-workspace"),
+        "the others stay"
+    );
     world.stop().await;
 }

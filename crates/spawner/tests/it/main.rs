@@ -8,6 +8,7 @@
 )]
 
 mod costs;
+mod janitor;
 mod lifecycle;
 mod races;
 mod real;

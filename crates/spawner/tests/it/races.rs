@@ -27,7 +27,8 @@ async fn t57_one_id_in_two_namespaces_goes_to_one_of_them() {
     for round in 0..10 {
         let id = format!("w{round}");
         let spawns = ["nogoo9", "default"].iter().zip(&replicas).map(|(namespace, replica)| {
-            replica.spawn(SpawnRequest { namespace: Some((*namespace).to_owned()), ..request(&id, namespace) })
+            replica
+                .spawn(SpawnRequest { namespace: Some((*namespace).to_owned()), ..request(&id, namespace) })
         });
         let (succeeded, refusals) = tally(join_all(spawns).await);
         assert_eq!((succeeded, refusals), (1, vec!["WorkspaceExists"]), "{id}");
@@ -52,6 +53,9 @@ async fn t56_parallel_spawns_at_the_limit_end_with_exactly_the_limit() {
     until("those over the limit are gone", || pods() == 3).await;
     // Somebody else has a limit of their own, and an exempt caller has none.
     replicas[0].spawn(request("other", "ada.example.com")).await.unwrap();
-    replicas[0].spawn(SpawnRequest { quota_exempt: true, ..request("exempt", "ada@example.com") }).await.unwrap();
+    replicas[0]
+        .spawn(SpawnRequest { quota_exempt: true, ..request("exempt", "ada@example.com") })
+        .await
+        .unwrap();
     world.stop().await;
 }

@@ -14,7 +14,8 @@ use crate::world::{PATIENCE, shell};
 async fn spawner() -> Spawner {
     let paths = env::var_os("KUBECONFIG").map(|paths| env::split_paths(&paths).collect()).unwrap_or_default();
     let home = env::var_os("HOME").map(Into::into);
-    let found = connect(&ConnectOptions { kubeconfig: paths, home, ..ConnectOptions::default() }).await.unwrap();
+    let found =
+        connect(&ConnectOptions { kubeconfig: paths, home, ..ConnectOptions::default() }).await.unwrap();
     let config = ClusterConfig::new(Scope::Cluster, found.namespace.parse().unwrap());
     let cluster = Cluster::start(found.client, config).await.unwrap();
     tokio::time::timeout(PATIENCE, cluster.synced()).await.unwrap();
@@ -51,20 +52,24 @@ async fn cluster_spawn_wait_and_stop() {
     let id = unique("it");
     let mut request = wish(&id, "echo ${#TOKEN}; trap 'exit 0' TERM; sleep 3600 & wait");
     request.context = [("TOKEN", "s3cret")].into_iter().collect();
-    request.annotations =
-        [("nogoo9/pre-stop-command".to_owned(), "true".to_owned()), ("nogoo9/default-grace-period".to_owned(), "7".to_owned())]
-            .into();
+    request.annotations = [
+        ("nogoo9/pre-stop-command".to_owned(), "true".to_owned()),
+        ("nogoo9/default-grace-period".to_owned(), "7".to_owned()),
+    ]
+    .into();
     let before = spawner.cluster().api_calls();
     let spawned = spawner.spawn(request.clone()).await.unwrap();
     assert_eq!(spawner.cluster().api_calls() - before, 2, "one pod and one Secret");
     assert_eq!(spawner.spawn(request).await.unwrap_err().code().reason, "WorkspaceExists");
-    let options = WaitOptions { timeout: 3 * PATIENCE, settle: Duration::from_secs(30), ..WaitOptions::default() };
+    let options =
+        WaitOptions { timeout: 3 * PATIENCE, settle: Duration::from_secs(30), ..WaitOptions::default() };
     let workspace = spawner.wait_ready(&id, options, |_| {}).await.unwrap();
     assert!(workspace.pod().ip.is_some());
     let pod = spawner.cluster().get_pod(&spawned.namespace, &spawned.pod_name).await.unwrap();
     assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], json!(7));
     assert!(!pod.to_string().contains("s3cret"));
-    let log = spawner.cluster().pod_logs(&spawned.namespace, &spawned.pod_name, Default::default()).await.unwrap();
+    let log =
+        spawner.cluster().pod_logs(&spawned.namespace, &spawned.pod_name, Default::default()).await.unwrap();
     assert_eq!(log.trim(), "6", "the context reached the container");
     spawner.stop(&id, None, Default::default()).await.unwrap();
     gone(&spawner, &id).await;

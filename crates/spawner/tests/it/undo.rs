@@ -85,12 +85,17 @@ async fn stopping_takes_secret_and_account_along_and_frees_the_id() {
     });
     for _ in 0..2 {
         spawner.spawn(with_role("w1")).await.unwrap();
-        assert_eq!((world.count(Kind::Secret, "nogoo9"), world.count(Kind::ServiceAccount, "nogoo9")), (1, 1));
+        assert_eq!(
+            (world.count(Kind::Secret, "nogoo9"), world.count(Kind::ServiceAccount, "nogoo9")),
+            (1, 1)
+        );
         assert!(spawner.stop(&id("w1"), Some(&"eve".into()), Default::default()).await.is_err(), "not hers");
         let options = nocrd_spawner::StopOptions { grace_period_seconds: Some(0) };
         spawner.stop(&id("w1"), Some(&"ada".into()), options).await.unwrap();
         until("nothing is left", || {
-            [Kind::Pod, Kind::Secret, Kind::ServiceAccount].iter().all(|kind| world.count(*kind, "nogoo9") == 0)
+            [Kind::Pod, Kind::Secret, Kind::ServiceAccount]
+                .iter()
+                .all(|kind| world.count(*kind, "nogoo9") == 0)
         })
         .await;
         until("the id is free", || spawner.get(&id("w1"), None).is_err()).await;

@@ -34,8 +34,10 @@ impl World {
     /// A cluster connection that has read everything: what one replica has.
     pub(crate) async fn cluster(&self, check_permissions: bool) -> Cluster {
         let client = kube::Client::new(self.dev.router(), "nogoo9");
-        let config =
-            ClusterConfig { check_permissions, ..ClusterConfig::new(Scope::Cluster, "nogoo9".parse().unwrap()) };
+        let config = ClusterConfig {
+            check_permissions,
+            ..ClusterConfig::new(Scope::Cluster, "nogoo9".parse().unwrap())
+        };
         let cluster = Cluster::start(client, config).await.unwrap();
         tokio::time::timeout(PATIENCE, cluster.synced()).await.unwrap();
         cluster
@@ -87,7 +89,11 @@ pub(crate) fn shell(script: &str) -> Value {
 
 pub(crate) fn request(id_: &str, owner: &str) -> SpawnRequest {
     let script = "trap 'exit 0' TERM; sleep 3600 & wait";
-    SpawnRequest::builder().id(id(id_)).source(Source::Inline(shell(script))).owner(Subject::new(owner)).build()
+    SpawnRequest::builder()
+        .id(id(id_))
+        .source(Source::Inline(shell(script)))
+        .owner(Subject::new(owner))
+        .build()
 }
 
 /// How many succeeded, and the codes of the others.
