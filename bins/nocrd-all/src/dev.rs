@@ -21,7 +21,7 @@ pub(crate) async fn run(mut settings: Settings, options: DevOptions) -> Result<E
     let directory = tempfile::Builder::new().prefix("nocrd-dev-").tempdir()?;
     let kubeconfig = options.kubeconfig.clone().unwrap_or_else(|| directory.path().join("kubeconfig"));
     let program = env::current_exe()?;
-    let cluster = DevCluster::start(cluster_config(&settings, options, &program)).await?;
+    let cluster = DevCluster::start(cluster_config(&settings, options, &program, &kubeconfig)).await?;
     settings.kubeconfig = vec![kubeconfig.clone()];
     let stdio = settings.transport.uses_stdio();
     let announce = |server: &Server| match server.urls() {
@@ -44,7 +44,7 @@ pub(crate) async fn run(mut settings: Settings, options: DevOptions) -> Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-fn cluster_config(settings: &Settings, options: DevOptions, program: &Path) -> Config {
+fn cluster_config(settings: &Settings, options: DevOptions, program: &Path, kubeconfig: &Path) -> Config {
     Config {
         bind: (std::net::Ipv4Addr::LOCALHOST, options.api_port).into(),
         data_dir: options.data_dir,
@@ -55,6 +55,8 @@ fn cluster_config(settings: &Settings, options: DevOptions, program: &Path) -> C
             nocrd_config::Sandbox::Bwrap => Sandbox::Bubblewrap,
             nocrd_config::Sandbox::None => Sandbox::None,
         },
+        // It holds the token to the whole cluster.
+        hidden: std::path::absolute(kubeconfig).into_iter().collect(),
         ..Config::default()
     }
 }

@@ -149,6 +149,12 @@ impl Cluster {
         self.shared.config.resolve_namespace(requested)
     }
 
+    /// Whether the server works in a namespace.
+    #[must_use]
+    pub fn serves(&self, namespace: &Namespace) -> bool {
+        self.shared.config.serves(namespace)
+    }
+
     /// How far the server reaches.
     #[must_use]
     pub fn scope(&self) -> Scope {

@@ -65,7 +65,9 @@ impl Config {
     pub fn serves(&self, namespace: &Namespace) -> bool {
         let allowed = match self.scope {
             Scope::Namespaced => false,
-            Scope::Cluster => self.allowed_namespaces.as_ref().is_none_or(|allowed| allowed.contains(namespace)),
+            Scope::Cluster => {
+                self.allowed_namespaces.as_ref().is_none_or(|allowed| allowed.contains(namespace))
+            }
         };
         allowed || *namespace == self.default_namespace
     }

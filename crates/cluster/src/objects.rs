@@ -75,12 +75,18 @@ impl Cluster {
         self.calls().exists(namespace, "secrets", name).await
     }
 
-    /// Deletes a Secret; one that is not there is deleted already.
+    /// Deletes a Secret; one that is not there is deleted already. With a uid, another of the same name stays, and the call ends in
+    /// a conflict.
     ///
     /// # Errors
     /// Those of the API server.
-    pub async fn delete_secret(&self, namespace: &Namespace, name: &str) -> Result<(), Error> {
-        self.calls().delete(namespace, "secrets", name, None, None).await
+    pub async fn delete_secret(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        uid: Option<&str>,
+    ) -> Result<(), Error> {
+        self.calls().delete(namespace, "secrets", name, uid, None).await
     }
 
     /// The Secrets made for workspaces; `None` means all namespaces that are watched.
@@ -91,20 +97,30 @@ impl Cluster {
         self.list_managed(namespace, "secrets").await
     }
 
-    /// Creates a ServiceAccount.
+    /// Creates a ServiceAccount, and gives it as the API server stored it.
     ///
     /// # Errors
     /// Those of the API server.
-    pub async fn create_service_account(&self, namespace: &Namespace, account: &Value) -> Result<(), Error> {
-        self.calls().create(namespace, "serviceaccounts", account).await.map(drop)
+    pub async fn create_service_account(
+        &self,
+        namespace: &Namespace,
+        account: &Value,
+    ) -> Result<Value, Error> {
+        self.calls().create(namespace, "serviceaccounts", account).await
     }
 
-    /// Deletes a ServiceAccount; one that is not there is deleted already.
+    /// Deletes a ServiceAccount; one that is not there is deleted already. With a uid, another of the same name stays, and the
+    /// call ends in a conflict.
     ///
     /// # Errors
     /// Those of the API server.
-    pub async fn delete_service_account(&self, namespace: &Namespace, name: &str) -> Result<(), Error> {
-        self.calls().delete(namespace, "serviceaccounts", name, None, None).await
+    pub async fn delete_service_account(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        uid: Option<&str>,
+    ) -> Result<(), Error> {
+        self.calls().delete(namespace, "serviceaccounts", name, uid, None).await
     }
 
     /// The ServiceAccounts made for workspaces; `None` means all namespaces that are watched.
@@ -137,6 +153,8 @@ impl Cluster {
                 found.extend(page.into_iter().filter_map(|object| Summary::parse(object.metadata)));
             })
             .await?;
+        // A list covers one namespace or all; what lies outside the allowed ones is somebody else's.
+        found.retain(|object: &Summary| self.serves(&object.namespace));
         Ok(found)
     }
 }

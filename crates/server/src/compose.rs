@@ -140,16 +140,17 @@ pub(crate) fn web(
         };
         http_service(surface.clone(), options)
     });
+    let site = Arc::new(Site::new(settings));
     let router = router::build(router::Parts {
         base: settings.base_url.clone(),
-        site: Arc::new(Site::new(settings)),
+        site: Arc::clone(&site),
         cors: Arc::new(Cors::new(settings)),
         health: Arc::clone(&health),
         mcp,
-        landing: (settings.ui_enabled && components.mcp).then(|| Page::new(settings, urls.users())),
+        landing: (settings.ui_enabled && components.mcp).then(|| Page::new(settings, urls)),
         body_pause: limits.body_pause,
     });
-    Ok(Web { app: Arc::new(App::new(proxy, router)), health, drain, mcp_end, _tasks: tasks })
+    Ok(Web { app: Arc::new(App::new(proxy, router, site)), health, drain, mcp_end, _tasks: tasks })
 }
 
 fn proxy_config(settings: &Settings) -> Result<nocrd_proxy_core::Config, Error> {

@@ -16,6 +16,9 @@ use tokio::sync::broadcast::error::RecvError;
 const SOON: Duration = Duration::from_secs(2);
 const LATER: Duration = Duration::from_secs(10);
 
+/// Why some pods are never reached.
+const NODE_NETWORK: &str = "its pod shares the network of its node, where requests are not sent";
+
 /// Workspaces by id, as targets of requests.
 pub(crate) struct Directory {
     cluster: Cluster,
@@ -36,6 +39,10 @@ impl Directory {
 
     /// The target that a pod in this state is.
     fn target(&self, pod: &Arc<WorkspacePod>) -> Option<Arc<Target>> {
+        // Its address is its node's, and its ports are everybody's there.
+        if pod.host_network {
+            return None;
+        }
         let known = |targets: &HashMap<WorkspaceId, Prepared>| {
             let prepared = targets.get(&pod.id).filter(|prepared| Arc::ptr_eq(&prepared.pod, pod))?;
             Some(Arc::clone(&prepared.target))
@@ -97,7 +104,8 @@ fn not_ready(pod: &WorkspacePod) -> Lookup {
     let status = &pod.status;
     let ended = matches!(status.state, State::Terminating | State::Succeeded | State::Failed);
     let message = if status.message.is_empty() { status.to_string() } else { status.message.clone() };
-    let retry_after = if status.fatal || ended { LATER } else { SOON };
+    let retry_after = if status.fatal || ended || pod.host_network { LATER } else { SOON };
+    let message = if pod.host_network { NODE_NETWORK.to_owned() } else { message };
     Lookup::NotReady { state: status.state.to_string(), message, retry_after }
 }
 

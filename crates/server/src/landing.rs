@@ -2,44 +2,65 @@
 
 use std::sync::Arc;
 
-use ::http::{HeaderValue, header};
+use ::http::{HeaderMap, HeaderValue, Uri, header, uri::Authority};
 use axum::{
     extract::State,
     response::{Html, IntoResponse, Response},
 };
 use nocrd_config::Settings;
 
+use crate::Urls;
+
 const TEMPLATE: &str = include_str!("landing.html");
 /// The page loads nothing; its style is allowed by its digest, which is that of the text between the style tags.
 const POLICY: &str = "default-src 'none'; style-src 'sha256-i6l7+evDadMgjvvTcXDBwqC9pTo1pbwSPgKmyj6QOFI='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The page, ready to be sent.
+/// What the page tells.
 #[derive(Debug)]
-pub(crate) struct Page(String);
+pub(crate) struct Page {
+    values: Vec<(&'static str, String)>,
+    /// Where clients reach the server; `None` when only their requests tell.
+    url: Option<String>,
+    scheme: &'static str,
+    base: String,
+}
 
 impl Page {
-    /// `url` is where clients reach this server, with the path prefix.
-    pub(crate) fn new(settings: &Settings, url: &str) -> Self {
-        let values = [
+    pub(crate) fn new(settings: &Settings, urls: &Urls) -> Self {
+        let values = vec![
             ("{{title}}", escape(&settings.ui_title)),
             ("{{subtitle}}", escape(&settings.ui_subtitle)),
             ("{{version}}", escape(env!("CARGO_PKG_VERSION"))),
-            ("{{url}}", escape(url)),
             ("{{base}}", escape(&settings.base_url)),
             ("{{repository}}", escape(env!("CARGO_PKG_REPOSITORY"))),
         ];
-        Self(fill_in(TEMPLATE, &values))
+        Self {
+            values,
+            url: urls.users().contains("://").then(|| urls.users().to_owned()),
+            scheme: if settings.tls_cert.is_some() { "https" } else { "http" },
+            base: settings.base_url.clone(),
+        }
+    }
+
+    /// The page for whoever asked `host` for it.
+    fn render(&self, host: &str) -> String {
+        let asked = || format!("{}://{host}{}", self.scheme, self.base);
+        let url = ("{{url}}", escape(&self.url.clone().unwrap_or_else(asked)));
+        fill_in(TEMPLATE, &[&self.values[..], &[url]].concat())
     }
 }
 
-pub(crate) async fn page(State(page): State<Arc<Page>>) -> Response {
+pub(crate) async fn page(State(page): State<Arc<Page>>, uri: Uri, headers: HeaderMap) -> Response {
+    // It was checked, and is one of ours.
+    let host = uri.authority().map(Authority::as_str);
+    let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok()).unwrap_or("localhost");
     let headers = [
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
-    (headers, Html(page.0.clone())).into_response()
+    (headers, Html(page.render(host))).into_response()
 }
 
 /// Replaces names in one pass, so that a value which looks like a name stays what it is.
@@ -86,11 +107,17 @@ mod tests {
         assert!(POLICY.contains(&format!("'sha256-{digest}'")), "{digest}");
     }
 
+    fn page(env: &[(&str, &str)], address: &str) -> String {
+        let env: std::collections::BTreeMap<_, _> =
+            env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let settings = Settings::from_env(&env).unwrap();
+        let urls = Urls::new(&settings, address.parse().unwrap(), false);
+        Page::new(&settings, &urls).render("10.0.0.7:3000")
+    }
+
     #[test]
     fn settings_can_not_inject_markup() {
-        let env = [("UI_TITLE", "<script>{{version}}</script>")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-        let settings = Settings::from_env(&std::collections::BTreeMap::from(env)).unwrap();
-        let page = Page::new(&settings, "http://127.0.0.1:3000").0;
+        let page = page(&[("UI_TITLE", "<script>{{version}}</script>")], "127.0.0.1:3000");
         assert!(
             page.contains("&lt;script&gt;{{version}}&lt;/script&gt;") && !page.contains("<script"),
             "{page}"
@@ -102,9 +129,16 @@ mod tests {
     }
 
     #[test]
+    fn the_url_is_the_one_users_know() {
+        assert!(page(&[("BASE_URL", "/gw")], "0.0.0.0:3000").contains("http://10.0.0.7:3000/gw/mcp"));
+        assert!(
+            page(&[("PUBLIC_URL", "https://a.example")], "0.0.0.0:3000").contains("https://a.example/mcp")
+        );
+    }
+
+    #[test]
     fn every_name_in_the_page_is_known() {
-        let settings = Settings::from_env(&std::collections::BTreeMap::new()).unwrap();
-        let page = Page::new(&settings, "u").0;
+        let page = page(&[], "127.0.0.1:3000");
         assert!(!page.contains("{{"), "{page}");
     }
 }

@@ -39,7 +39,9 @@ pub mod shutdown;
 mod site;
 mod stdio;
 mod tls;
+mod urls;
 
 pub use error::Error;
-pub use server::{Components, Server, Urls};
+pub use server::{Components, Server};
 pub use shutdown::Shutdown;
+pub use urls::Urls;

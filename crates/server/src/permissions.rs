@@ -67,3 +67,68 @@ fn render(report: &PermissionReport, components: Components) -> String {
     });
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use nocrd_cluster::Scope;
+    use nocrd_model::Namespace;
+
+    use super::*;
+
+    /// A report in which everything is allowed but these rights.
+    fn report(denied: &[(&str, &str)]) -> PermissionReport {
+        let mut permissions: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
+        for need in NEEDS {
+            let allowed = !denied.contains(&(need.verb, need.full_resource().as_str()));
+            permissions.entry(need.full_resource()).or_default().insert(need.verb.to_owned(), allowed);
+        }
+        PermissionReport {
+            mode: Scope::Cluster,
+            namespace: Namespace::parse("nogoo9").unwrap(),
+            permissions,
+            enabled_tools: Vec::new(),
+            disabled_tools: Vec::new(),
+            complete: true,
+        }
+    }
+
+    #[test]
+    fn a_denied_right_that_is_needed_is_a_failure() {
+        for (denied, mcp, proxy) in [
+            (&[][..], true, true),
+            (&[("create", "pods")], false, true),
+            (&[("watch", "pods")], false, false),
+            // Without these the server does less, and works.
+            (&[("create", "secrets"), ("list", "configmaps"), ("patch", "pods")], true, true),
+        ] {
+            let report = report(denied);
+            assert_eq!(is_sufficient(&report, Components::MCP), mcp, "{denied:?}");
+            assert_eq!(is_sufficient(&report, Components::PROXY), proxy, "{denied:?}");
+            assert_eq!(is_sufficient(&report, Components::ALL), mcp && proxy, "{denied:?}");
+        }
+        let unanswered = PermissionReport { complete: false, ..report(&[]) };
+        assert!(!is_sufficient(&unanswered, Components::ALL));
+    }
+
+    #[test]
+    fn the_report_names_what_is_missing() {
+        let text = render(&report(&[("create", "pods")]), Components::ALL);
+        assert!(text.contains("  pods                     create     [DENIED]\n"), "{text}");
+        assert!(text.contains("  pods                     delete     [ALLOWED]\n"), "{text}");
+        assert!(
+            text.contains(
+                "spawn_workspace                [DISABLED] (missing RBAC permissions: create pods)\n"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("list_workspaces                [ENABLED]\n"), "{text}");
+        assert!(text.ends_with("something that is needed is denied.\n"), "{text}");
+        let proxy = render(&report(&[("create", "pods")]), Components::PROXY);
+        assert!(
+            !proxy.contains("MCP Tools") && proxy.ends_with("everything that is needed is allowed.\n"),
+            "{proxy}"
+        );
+    }
+}

@@ -1,6 +1,6 @@
 //! A server, from the bound port to its end.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use nocrd_config::Settings;
 use nocrd_mcp_surface::Surface;
@@ -9,7 +9,7 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    Error, Shutdown,
+    Error, Shutdown, Urls,
     compose::{self, Web},
     limits::{self, Limits},
     listener::{self, Listener},
@@ -37,43 +37,6 @@ impl Components {
     pub const MCP: Self = Self { mcp: true, proxy: false };
     /// The proxy alone.
     pub const PROXY: Self = Self { mcp: false, proxy: true };
-}
-
-/// Where a server is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Urls {
-    local: String,
-    public: Option<String>,
-}
-
-impl Urls {
-    fn new(settings: &Settings, address: SocketAddr, tls: bool) -> Self {
-        let scheme = if tls { "https" } else { "http" };
-        let ip = match address.ip() {
-            ip if !ip.is_unspecified() => ip,
-            ip if ip.is_ipv4() => std::net::Ipv4Addr::LOCALHOST.into(),
-            _ => std::net::Ipv6Addr::LOCALHOST.into(),
-        };
-        let local = format!("{scheme}://{}{}", SocketAddr::new(ip, address.port()), settings.base_url);
-        // A public URL with a path is taken as a whole; one without stands for the host in front of us.
-        let public = settings.public_url.as_ref().map(|url| match url.path().trim_end_matches('/') {
-            "" => format!("{}{}", url.as_str().trim_end_matches('/'), settings.base_url),
-            _ => url.as_str().trim_end_matches('/').to_owned(),
-        });
-        Self { local, public }
-    }
-
-    /// URL on this machine, without a slash at its end.
-    #[must_use]
-    pub fn local(&self) -> &str {
-        &self.local
-    }
-
-    /// URL for users, without a slash at its end: the public one when that is set.
-    #[must_use]
-    pub fn users(&self) -> &str {
-        self.public.as_deref().unwrap_or(&self.local)
-    }
 }
 
 /// A server that has its port, and does not serve yet.

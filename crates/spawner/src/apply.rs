@@ -16,8 +16,15 @@ pub(crate) struct Created {
     pub(crate) namespace: Namespace,
     pub(crate) pod_name: String,
     pub(crate) uid: String,
-    /// Name of the ServiceAccount created along with it.
-    pub(crate) service_account: Option<String>,
+    /// The ServiceAccount created along with it.
+    pub(crate) service_account: Option<Account>,
+}
+
+/// A ServiceAccount this process created. Its name is the API server's choice, so no other attempt shares it.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    name: String,
+    uid: String,
 }
 
 /// How far an attempt got.
@@ -36,21 +43,28 @@ pub(crate) async fn create(
     plan: &Plan,
     request: &SpawnRequest,
 ) -> Result<Outcome, Error> {
+    let mut manifest = plan.pod.clone();
     let service_account = match &plan.service_account {
-        Some(manifest) => Some(create_service_account(cluster, namespace, manifest, &request.id).await?),
+        Some(account) => {
+            let account = Account::of(&cluster.create_service_account(namespace, account).await?);
+            if let Some(spec) = manifest.get_mut("spec").and_then(Value::as_object_mut) {
+                spec.insert("serviceAccountName".into(), account.name.clone().into());
+            }
+            Some(account)
+        }
         None => None,
     };
-    let pod = match cluster.create_pod(namespace, &plan.pod).await {
+    let pod = match cluster.create_pod(namespace, &manifest).await {
         Ok(pod) => pod,
         Err(error) => {
-            remove_service_account(cluster, namespace, service_account.as_deref()).await;
+            remove_service_account(cluster, namespace, service_account.as_ref()).await;
             return Err(taken(error, &request.id));
         }
     };
     let created = Created {
         namespace: namespace.clone(),
         pod_name: plan.pod_name.clone(),
-        uid: pod.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        uid: metadata(&pod, "uid"),
         service_account,
     };
     let Some(secret) = &plan.context_secret else { return Ok(Outcome::Created(created)) };
@@ -74,28 +88,14 @@ fn taken(error: ClusterError, id: &WorkspaceId) -> Error {
     }
 }
 
-async fn create_service_account(
-    cluster: &Cluster,
-    namespace: &Namespace,
-    manifest: &Value,
-    id: &WorkspaceId,
-) -> Result<String, Error> {
-    let name = manifest.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    match cluster.create_service_account(namespace, manifest).await {
-        Ok(()) => Ok(name),
-        // Left by an earlier workspace of this id: it has another owner or role, and nothing uses it any more, since
-        // the id is free. Only one that carries our mark is replaced.
-        Err(ClusterError::AlreadyExists { .. }) => {
-            let ours = cluster.list_service_accounts(Some(namespace)).await?;
-            if !ours.iter().any(|account| account.name == name && account.workspace_id.as_ref() == Some(id)) {
-                return Err(Error::ServiceAccount { name });
-            }
-            cluster.delete_service_account(namespace, &name).await?;
-            cluster.create_service_account(namespace, manifest).await?;
-            Ok(name)
-        }
-        Err(error) => Err(error.into()),
+impl Account {
+    fn of(object: &Value) -> Self {
+        Self { name: metadata(object, "name"), uid: metadata(object, "uid") }
     }
+}
+
+fn metadata(object: &Value, member: &str) -> String {
+    object.get("metadata").and_then(|m| m.get(member)).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 async fn create_secret(
@@ -113,12 +113,23 @@ async fn create_secret(
         (&created.pod_name, &created.uid),
     );
     match cluster.create_secret(&created.namespace, &manifest).await {
-        // Left by an earlier pod of this name that the garbage collector has not got to yet.
-        Err(ClusterError::AlreadyExists { .. }) => {
-            cluster.delete_secret(&created.namespace, name).await?;
+        // Left by an earlier pod of this name that the garbage collector has not got to yet; unless ours is gone, and
+        // this is the Secret of whoever has the id now.
+        Err(ClusterError::AlreadyExists { .. }) if still_there(cluster, created).await? => {
+            let all = cluster.list_secrets(Some(&created.namespace)).await?;
+            let left = all.iter().find(|secret| secret.name == name).map(|secret| secret.uid.as_str());
+            cluster.delete_secret(&created.namespace, name, left).await?;
             cluster.create_secret(&created.namespace, &manifest).await
         }
         result => result,
+    }
+}
+
+async fn still_there(cluster: &Cluster, created: &Created) -> Result<bool, ClusterError> {
+    match cluster.get_pod(&created.namespace, &created.pod_name).await {
+        Ok(pod) => Ok(metadata(&pod, "uid") == created.uid),
+        Err(ClusterError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -129,12 +140,12 @@ pub(crate) async fn undo(cluster: &Cluster, created: &Created) {
     if let Err(error) = cluster.delete_pod(&created.namespace, &created.pod_name, delete).await {
         warn!(k8s.pod = %created.pod_name, %error, "could not remove the pod of a spawn that failed");
     }
-    remove_service_account(cluster, &created.namespace, created.service_account.as_deref()).await;
+    remove_service_account(cluster, &created.namespace, created.service_account.as_ref()).await;
 }
 
-async fn remove_service_account(cluster: &Cluster, namespace: &Namespace, name: Option<&str>) {
-    let Some(name) = name else { return };
-    if let Err(error) = cluster.delete_service_account(namespace, name).await {
+async fn remove_service_account(cluster: &Cluster, namespace: &Namespace, account: Option<&Account>) {
+    let Some(Account { name, uid }) = account else { return };
+    if let Err(error) = cluster.delete_service_account(namespace, name, Some(uid)).await {
         warn!(service_account = name, %error, "could not remove the service account of a spawn that failed");
     }
 }

@@ -48,8 +48,8 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// A key only the server sets.
-    #[error("{what} {key:?} is set by the server alone")]
+    /// A key that callers don't set.
+    #[error("{what} {key:?} is not a caller's to set")]
     ReservedKey {
         /// `label` or `annotation`.
         what: &'static str,

@@ -1,7 +1,11 @@
 //! Cleaning up what nobody else does: what a server that was killed in the middle of a spawn left, and the
 //! ServiceAccounts of workspaces that are gone.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use nocrd_cluster::{ChangeKind, DeletePod, WorkspacePod};
@@ -14,11 +18,11 @@ use crate::{Spawner, names};
 impl Spawner {
     /// Cleans up for as long as it is polled: run it in a task of its own. It removes
     ///
-    /// - the ServiceAccount generated for a workspace, once the workspace's last pod is gone;
+    /// - the ServiceAccount generated for a workspace's pod, once the pod is gone;
     /// - a pod whose context Secret was never created, since it can't start;
-    /// - the later of two pods that claim one id.
+    /// - the later of two pods of different owners or namespaces that claim one id.
     ///
-    /// Any number of replicas may run it at the same time: every deletion names the exact object.
+    /// Any number of replicas may run it at the same time. It does nothing while the API server is away.
     pub async fn janitor(&self) {
         self.cluster().synced().await;
         let mut changes = self.cluster().workspaces().changes();
@@ -41,16 +45,15 @@ impl Spawner {
     }
 
     async fn after_deletion(&self, pod: &WorkspacePod) {
-        let own = names::service_account(&pod.id);
-        if pod.service_account.as_deref() == Some(own.as_str())
-            && self.cluster().workspaces().get(&pod.id).is_empty()
-        {
-            self.remove_service_account(&pod.namespace, &own).await;
+        let prefix = names::service_account_prefix(&pod.id);
+        // The account was made for this pod alone: its name is the API server's choice.
+        if let Some(own) = pod.service_account.as_deref().filter(|name| name.starts_with(&prefix)) {
+            self.remove_service_account(&pod.namespace, own, None).await;
         }
     }
 
-    async fn remove_service_account(&self, namespace: &Namespace, name: &str) {
-        match self.cluster().delete_service_account(namespace, name).await {
+    async fn remove_service_account(&self, namespace: &Namespace, name: &str, uid: Option<&str>) {
+        match self.cluster().delete_service_account(namespace, name, uid).await {
             Ok(()) => {
                 info!(service_account = name, k8s.namespace = %namespace, "removed the service account of a workspace that is gone")
             }
@@ -60,26 +63,31 @@ impl Spawner {
 
     /// Looks through everything once.
     pub(crate) async fn sweep(&self) {
+        // What is known may be old: then somebody's pod would look as if it were not there.
+        if self.cluster().health().stale_for.is_some() {
+            return;
+        }
         let pods = self.cluster().workspaces().all();
         self.sweep_pods(&pods).await;
         if self.cluster().permissions().allows("list", "serviceaccounts") {
-            self.sweep_service_accounts().await;
+            self.sweep_service_accounts(&pods).await;
         }
     }
 
     async fn sweep_pods(&self, pods: &[Arc<WorkspacePod>]) {
         let mut by_arrival: Vec<&Arc<WorkspacePod>> = pods.iter().filter(|pod| !pod.deleting).collect();
         by_arrival.sort_by_key(|pod| pod.arrival);
-        let mut seen: BTreeSet<&WorkspaceId> = BTreeSet::new();
+        let mut holders: BTreeMap<&WorkspaceId, &WorkspacePod> = BTreeMap::new();
         for pod in by_arrival {
-            let duplicate = !seen.insert(&pod.id);
-            if !is_older_than(pod.created, self.config().left_behind_after) || pod.ready && !duplicate {
+            let holder = *holders.entry(&pod.id).or_insert(pod);
+            if !is_older_than(pod.created, self.config().left_behind_after) {
                 continue;
             }
-            if duplicate {
-                self.remove_pod(pod, "its id belongs to an earlier pod").await;
-            } else if self.lacks_context(pod).await {
-                self.remove_pod(pod, "its context was never stored, so it can't start").await;
+            // Two pods of one owner in one namespace are an upgrade in progress, of whatever version of this product.
+            if holder.namespace != pod.namespace || holder.owner != pod.owner {
+                self.remove_pod(pod, None, "its id belongs to an earlier pod").await;
+            } else if !pod.ready && self.lacks_context(pod).await {
+                self.remove_pod(pod, Some(0), "its context was never stored, so it can't start").await;
             }
         }
     }
@@ -90,15 +98,17 @@ impl Spawner {
         matches!(self.cluster().secret_exists(&pod.namespace, secret).await, Ok(false))
     }
 
-    async fn remove_pod(&self, pod: &WorkspacePod, why: &str) {
-        let delete = DeletePod { uid: Some(pod.uid.clone()), grace_period_seconds: Some(0) };
+    async fn remove_pod(&self, pod: &WorkspacePod, grace_period_seconds: Option<u32>, why: &str) {
+        let delete = DeletePod { uid: Some(pod.uid.clone()), grace_period_seconds };
         match self.cluster().delete_pod(&pod.namespace, &pod.pod_name, delete).await {
             Ok(()) => info!(k8s.pod = %pod.pod_name, k8s.namespace = %pod.namespace, "removed a pod: {why}"),
             Err(error) => warn!(k8s.pod = %pod.pod_name, %error, "could not remove a pod: {why}"),
         }
     }
 
-    async fn sweep_service_accounts(&self) {
+    async fn sweep_service_accounts(&self, pods: &[Arc<WorkspacePod>]) {
+        let used: BTreeSet<(&Namespace, &str)> =
+            pods.iter().filter_map(|pod| Some((&pod.namespace, pod.service_account.as_deref()?))).collect();
         let accounts = match self.cluster().list_service_accounts(None).await {
             Ok(accounts) => accounts,
             Err(error) => {
@@ -108,10 +118,10 @@ impl Spawner {
         };
         for account in accounts {
             let Some(id) = &account.workspace_id else { continue };
-            let ours = account.name == names::service_account(id);
-            let unused = self.cluster().workspaces().get(id).is_empty();
+            let ours = account.name.starts_with(&names::service_account_prefix(id));
+            let unused = !used.contains(&(&account.namespace, account.name.as_str()));
             if ours && unused && is_older_than(account.created, self.config().left_behind_after) {
-                self.remove_service_account(&account.namespace, &account.name).await;
+                self.remove_service_account(&account.namespace, &account.name, Some(&account.uid)).await;
             }
         }
     }

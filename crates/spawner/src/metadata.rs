@@ -54,10 +54,34 @@ pub(crate) fn managed_labels(id: &WorkspaceId, owner: &Subject) -> Pairs {
     .into()
 }
 
-/// Refuses a caller's labels that only the server sets, or that are misspelt keys of ours.
+/// Prefixes of labels that deployment tools, and the Services and NetworkPolicies of a deployment, select by: a workspace
+/// must not pass for a part of one.
+const DEPLOYMENT_LABELS: [&str; 2] = ["app.kubernetes.io/", "helm.sh/"];
+/// Prefixes of labels and annotations by which controllers hand out credentials or networks.
+const GRANTS: [&str; 7] = [
+    "azure.workload.identity/",
+    "eks.amazonaws.com/",
+    "iam.amazonaws.com/",
+    "iam.gke.io/",
+    "k8s.ovn.org/",
+    "k8s.v1.cni.cncf.io/",
+    "vault.hashicorp.com/",
+];
+
+/// Refuses a caller's labels that only the server or a template's author sets.
 pub(crate) fn check_labels(labels: &Pairs) -> Result<(), Error> {
-    match labels.keys().find(|key| keys::is_reserved(key)) {
+    let ours = |key: &str| key.starts_with(keys::PREFIX);
+    let listed = |key: &str| DEPLOYMENT_LABELS.iter().chain(&GRANTS).any(|prefix| key.starts_with(prefix));
+    match labels.keys().find(|key| ours(key) || listed(key)) {
         Some(key) => Err(Error::ReservedKey { what: "label", key: key.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a caller's annotations by which controllers of the cluster would hand out credentials or networks.
+pub(crate) fn check_foreign_annotations(annotations: &Pairs) -> Result<(), Error> {
+    match annotations.keys().find(|key| GRANTS.iter().any(|prefix| key.starts_with(prefix))) {
+        Some(key) => Err(Error::ReservedKey { what: "annotation", key: key.clone() }),
         None => Ok(()),
     }
 }

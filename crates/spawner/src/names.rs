@@ -27,9 +27,13 @@ pub(crate) fn context_secret(pod: &str) -> String {
     format!("{pod}{CONTEXT_SUFFIX}")
 }
 
-/// The ServiceAccount generated for its IAM role: `ws-sa-<id>`.
-pub(crate) fn service_account(id: &WorkspaceId) -> String {
-    name("ws-sa-", id)
+/// What the names of the ServiceAccounts generated for a workspace begin with; the API server adds the rest, so that no
+/// two attempts at one id share an account, and with it a role.
+pub(crate) fn service_account_prefix(id: &WorkspaceId) -> String {
+    let name = name("ws-sa-", id);
+    // The API server cuts a prefix so that its five characters fit.
+    let kept = name.get(..MAX_LABEL_LEN - 6).unwrap_or(&name);
+    format!("{kept}-")
 }
 
 const CONTEXT_SUFFIX: &str = "-context";
@@ -51,7 +55,7 @@ mod tests {
         #[test]
         fn are_dns_labels_and_distinct(a in "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", b in "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?") {
             let (x, y) = (WorkspaceId::parse(&a).unwrap(), WorkspaceId::parse(&b).unwrap());
-            for name in [pod(&x), service_account(&x)] {
+            for name in [pod(&x), format!("{}abcde", service_account_prefix(&x))] {
                 prop_assert!(nocrd_model::id::is_dns_label(&name), "{name}");
             }
             prop_assert_eq!(pod(&x) == pod(&y), x == y);

@@ -7,6 +7,8 @@ use nocrd_model::{Namespace, Subject, WorkspaceId, keys, placeholder::Placeholde
 use nocrd_templates::{Template, overrides, spec as pod_spec};
 use serde_json::{Map, Value, json};
 
+mod callers;
+
 use crate::{
     Config, Error, SpawnRequest,
     directives::{self, Directives},
@@ -42,7 +44,8 @@ pub struct Inputs<'a> {
 /// The objects of a workspace, in the order they are created.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// ServiceAccount that carries an IAM role, when a template asks for one.
+    /// ServiceAccount that carries an IAM role, when a template asks for one. The API server names it, and the pod is
+    /// given that name when it is created.
     pub service_account: Option<Value>,
     /// The pod.
     pub pod: Value,
@@ -64,9 +67,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     if let Some(problem) = request.context.problem() {
         return Err(Error::InvalidArgument(problem));
     }
-    metadata::check_labels(&request.labels)?;
+    let caller = CallerMetadata::of(request)?;
     let placeholders = Placeholders { user: &request.owner, workspace_id: &request.id };
-    let source = source_parts(inputs, &placeholders)?;
+    let source = source_parts(inputs, &caller, &placeholders)?;
 
     let directives = Directives::parse(&source.directives)?;
     directives.require(&request.context)?;
@@ -74,8 +77,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
 
     let mut tree = source.spec;
     placeholders.replace_in(&mut tree);
-    if !request.top_level_overrides.is_empty() {
-        overrides::apply_top_level(&mut tree, &request.top_level_overrides)?;
+    let by_template = matches!(inputs.source, Resolved::Template(..)).then(|| tree.clone());
+    if !caller.overrides.is_empty() {
+        overrides::apply_top_level(&mut tree, &caller.overrides)?;
     }
     if !request.container_overrides.is_empty() {
         overrides::apply_container_overrides(&mut tree, &request.container_overrides)?;
@@ -89,7 +93,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
 
     let mut annotations = source.annotations;
     annotations.extend(from_spec(spec_annotations, inputs, "annotation")?);
-    annotations.extend(metadata::copied(&request.annotations, true));
+    annotations.extend(metadata::copied(&caller.annotations, true));
+    callers::check(&spec, by_template.as_ref(), &caller.overrides, inputs.config.pod_security)?;
     // Before the plan adds anything of its own: the references to the context's Secret would be refused, and the added
     // containers are as strict as the first one.
     check_policy(&spec, &annotations, inputs.config)?;
@@ -107,11 +112,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     directives.apply(&mut spec, &variables, inputs.config.pod_security == PodSecurity::Restricted)?;
 
     let service_account = service_account(&mut spec, request, &directives, inputs, &mut warnings)?;
-    spec.entry("automountServiceAccountToken").or_insert(Value::Bool(false));
+    if spec.get("automountServiceAccountToken").is_none_or(Value::is_null) {
+        spec.insert("automountServiceAccountToken".into(), Value::Bool(false));
+    }
 
     let mut labels = source.labels;
     labels.extend(from_spec(spec_labels, inputs, "label")?);
-    labels.extend(request.labels.clone());
+    labels.extend(caller.labels);
     let stamp = Stamp {
         id: &request.id,
         owner: &request.owner,
@@ -137,6 +144,31 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     Ok(Plan { service_account, pod, pod_name, context_secret: secret, warnings })
 }
 
+/// The labels and annotations that a caller gives, whichever argument they stand in, and the other overrides.
+struct CallerMetadata {
+    labels: Pairs,
+    annotations: Pairs,
+    overrides: Map<String, Value>,
+}
+
+impl CallerMetadata {
+    fn of(request: &SpawnRequest) -> Result<Self, Error> {
+        let (mut labels, mut annotations) = (request.labels.clone(), request.annotations.clone());
+        let mut overrides = request.top_level_overrides.clone();
+        for (member, pairs) in [("labels", &mut labels), ("annotations", &mut annotations)] {
+            if let Some(value) = overrides.remove(member) {
+                let given: Pairs = serde_json::from_value(value).map_err(|_| {
+                    Error::InvalidArgument(format!("topLevelOverrides.{member}: expected an object of texts"))
+                })?;
+                pairs.extend(given);
+            }
+        }
+        metadata::check_labels(&labels)?;
+        metadata::check_foreign_annotations(&annotations)?;
+        Ok(Self { labels, annotations, overrides })
+    }
+}
+
 /// What a template or an inline spec contributes.
 struct SourceParts {
     spec: Value,
@@ -147,14 +179,17 @@ struct SourceParts {
     directives: Pairs,
 }
 
-fn source_parts(inputs: &Inputs<'_>, placeholders: &Placeholders<'_>) -> Result<SourceParts, Error> {
-    let request = inputs.request;
+fn source_parts(
+    inputs: &Inputs<'_>,
+    caller: &CallerMetadata,
+    placeholders: &Placeholders<'_>,
+) -> Result<SourceParts, Error> {
     let replaced = |pairs: &Pairs| -> Pairs {
         pairs.iter().map(|(key, value)| (key.clone(), placeholders.replace_text(value))).collect()
     };
     match &inputs.source {
         Resolved::Template(template, _) => {
-            metadata::check_annotations_beside_template(&request.annotations)?;
+            metadata::check_annotations_beside_template(&caller.annotations)?;
             let directives = replaced(&template.annotations);
             let mut labels = replaced(&template.labels);
             labels.retain(|key, _| keys::is_label_copied(key));
@@ -166,8 +201,8 @@ fn source_parts(inputs: &Inputs<'_>, placeholders: &Placeholders<'_>) -> Result<
             })
         }
         Resolved::Inline(spec) => {
-            metadata::check_inline_annotations(&request.annotations)?;
-            let directives = replaced(&request.annotations);
+            metadata::check_inline_annotations(&caller.annotations)?;
+            let directives = replaced(&caller.annotations);
             Ok(SourceParts {
                 spec: (*spec).clone(),
                 labels: Pairs::new(),
@@ -178,13 +213,20 @@ fn source_parts(inputs: &Inputs<'_>, placeholders: &Placeholders<'_>) -> Result<
     }
 }
 
-/// Metadata written inside a spec. Reserved keys in a caller's spec are refused; in a template's they are left out,
-/// since templates of earlier versions could hold them.
+/// Metadata written inside a spec. In a caller's spec it is the caller's, and checked as such; in a template's, keys that
+/// are not for specs are left out, since templates of earlier versions could hold them.
 fn from_spec(pairs: Pairs, inputs: &Inputs<'_>, what: &'static str) -> Result<Pairs, Error> {
-    let (reserved, kept): (Pairs, Pairs) = pairs.into_iter().partition(|(key, _)| keys::is_reserved(key));
-    match (&inputs.source, reserved.into_keys().next()) {
-        (Resolved::Inline(_), Some(key)) => Err(Error::ReservedKey { what, key }),
-        _ => Ok(kept),
+    match (&inputs.source, what) {
+        (Resolved::Template(..), "label") => {
+            Ok(pairs.into_iter().filter(|(key, _)| !keys::is_reserved(key)).collect())
+        }
+        (Resolved::Template(..), _) => Ok(metadata::copied(&pairs, true).collect()),
+        (Resolved::Inline(_), "label") => metadata::check_labels(&pairs).map(|()| pairs),
+        (Resolved::Inline(_), _) => {
+            metadata::check_inline_annotations(&pairs)?;
+            metadata::check_foreign_annotations(&pairs)?;
+            Ok(metadata::copied(&pairs, true).collect())
+        }
     }
 }
 
@@ -202,8 +244,8 @@ fn variables(request: &SpawnRequest, secret: Option<&str>) -> Vec<Value> {
             Some(secret) => {
                 json!({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}})
             }
-            // Literal values are subject to `$(VAR)` expansion, which a doubled dollar sign prevents.
-            None => json!({"name": name, "value": value.replace("$(", "$$(")}),
+            // Literal values are subject to `$(VAR)` expansion; a doubled dollar sign stands for one.
+            None => json!({"name": name, "value": value.replace('$', "$$")}),
         })
         .collect()
 }
@@ -227,6 +269,10 @@ fn service_account(
         }
     }
     let Some(role) = &directives.iam_role_arn else { return Ok(None) };
+    if matches!(inputs.source, Resolved::Inline(_)) {
+        let reason = "only a template can give a workspace a role";
+        return Err(Error::Annotation { key: keys::IAM_ROLE_ARN.into(), reason: reason.into() });
+    }
     if let Some(name) = named.first() {
         warnings.push(format!(
             "annotation {} has no effect: the spec names the service account {name:?}",
@@ -234,13 +280,12 @@ fn service_account(
         ));
         return Ok(None);
     }
-    let name = names::service_account(&request.id);
-    spec.insert("serviceAccountName".into(), name.clone().into());
+    spec.shift_remove("serviceAccount");
     Ok(Some(json!({
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": {
-            "name": name,
+            "generateName": names::service_account_prefix(&request.id),
             "namespace": inputs.namespace,
             "labels": metadata::managed_labels(&request.id, &request.owner),
             "annotations": {(keys::EKS_ROLE_ARN): role, (keys::USER_SUB): request.owner.as_str()},

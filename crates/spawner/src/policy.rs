@@ -8,7 +8,7 @@ mod restricted;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use k8s_openapi::api::core::v1::{Container, PodSpec, SecurityContext};
+use k8s_openapi::api::core::v1::{Container, PodSpec, SecurityContext, Volume};
 
 use crate::names;
 
@@ -112,11 +112,17 @@ fn protected_secrets(spec: &PodSpec, found: &mut Findings) {
         if let Some(name) = volume.secret.as_ref().and_then(|s| s.secret_name.as_deref()) {
             refuse(format!("volumes[{i}].secret"), name);
         }
+        for name in referenced_secrets(volume) {
+            refuse(format!("volumes[{i}]"), name);
+        }
         for source in volume.projected.iter().flat_map(|p| p.sources.iter().flatten()) {
             if let Some(secret) = &source.secret {
                 refuse(format!("volumes[{i}].projected"), &secret.name);
             }
         }
+    }
+    for reference in spec.image_pull_secrets.iter().flatten() {
+        refuse("imagePullSecrets".into(), &reference.name);
     }
     for (path, container) in containers(spec) {
         for variable in container.env.iter().flatten() {
@@ -130,6 +136,22 @@ fn protected_secrets(spec: &PodSpec, found: &mut Findings) {
             }
         }
     }
+}
+
+/// The Secrets that a volume's driver reads.
+fn referenced_secrets(volume: &Volume) -> Vec<&str> {
+    let local = [
+        volume.csi.as_ref().and_then(|v| v.node_publish_secret_ref.as_ref()),
+        volume.flex_volume.as_ref().and_then(|v| v.secret_ref.as_ref()),
+        volume.cephfs.as_ref().and_then(|v| v.secret_ref.as_ref()),
+        volume.rbd.as_ref().and_then(|v| v.secret_ref.as_ref()),
+        volume.iscsi.as_ref().and_then(|v| v.secret_ref.as_ref()),
+        volume.cinder.as_ref().and_then(|v| v.secret_ref.as_ref()),
+        volume.storageos.as_ref().and_then(|v| v.secret_ref.as_ref()),
+        volume.scale_io.as_ref().map(|v| &v.secret_ref),
+    ];
+    let named = volume.azure_file.as_ref().map(|v| v.secret_name.as_str());
+    local.into_iter().flatten().map(|reference| reference.name.as_str()).chain(named).collect()
 }
 
 #[cfg(test)]

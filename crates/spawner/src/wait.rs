@@ -59,6 +59,8 @@ struct Wait<'a, F> {
     bad_since: Option<Instant>,
     /// Since when it has been ready.
     ready_since: Option<Instant>,
+    /// The pod that is waited for; a later one of the same id is somebody else's.
+    uid: Option<String>,
 }
 
 impl Spawner {
@@ -84,6 +86,7 @@ impl Spawner {
             warnings: Vec::new(),
             bad_since: None,
             ready_since: None,
+            uid: None,
         };
         wait.run().await
     }
@@ -124,9 +127,13 @@ impl<F: FnMut(Progress) + Send> Wait<'_, F> {
         }
     }
 
-    fn current(&self) -> Result<Arc<WorkspacePod>, Error> {
+    fn current(&mut self) -> Result<Arc<WorkspacePod>, Error> {
         let pods = self.spawner.cluster().workspaces().get(self.id);
-        pods.into_iter().find(|pod| !pod.deleting).ok_or_else(|| Error::NotFound { id: self.id.clone() })
+        let ours = |pod: &Arc<WorkspacePod>| self.uid.as_ref().is_none_or(|uid| pod.uid == *uid);
+        let found = pods.into_iter().find(|pod| !pod.deleting && ours(pod));
+        let found = found.ok_or_else(|| Error::NotFound { id: self.id.clone() })?;
+        self.uid.get_or_insert_with(|| found.uid.clone());
+        Ok(found)
     }
 
     /// Looks at the pod's state: the workspace when it is ready, an error when it never will be.

@@ -42,9 +42,7 @@ pub(crate) fn text_pairs(value: &Value, path: &str) -> Result<BTreeMap<String, S
     map.iter()
         .map(|(key, value)| match value {
             Value::String(text) => Ok((key.clone(), text.clone())),
-            other => {
-                Err(Error::spec(format!("{path}.{key}"), format!("expected a text, found {other}: quote it")))
-            }
+            _ => Err(Error::spec(format!("{path}.{key}"), "expected a text: put it in quotes")),
         })
         .collect()
 }

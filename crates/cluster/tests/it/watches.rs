@@ -280,7 +280,8 @@ async fn pods_outside_the_allowed_namespaces_are_no_workspaces() {
     api.put("pods", within("nogoo9", "w1"));
     api.put("pods", within("kube-system", "w2"));
     let allowed = Some([namespace("team-a")].into());
-    let cluster = start(&api, nocrd_cluster::Config { allowed_namespaces: allowed, ..config(Scope::Cluster) }).await;
+    let cluster =
+        start(&api, nocrd_cluster::Config { allowed_namespaces: allowed, ..config(Scope::Cluster) }).await;
     cluster.synced().await;
     api.put("pods", within("kube-public", "w3"));
     api.put("pods", within("team-a", "w4"));

@@ -9,13 +9,14 @@ use std::{
 };
 
 use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::BoxBody};
 use nocrd_model::Subject;
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -86,7 +87,12 @@ pub struct HttpService {
     surface: Surface,
     stateless: bool,
     max_body_bytes: usize,
+    /// Bytes that messages under way may hold in memory.
+    arriving: Arc<Semaphore>,
 }
+
+/// Most bytes of incomplete messages, of all clients together.
+const ARRIVING_BYTES: usize = 128 * 1024 * 1024;
 
 /// Makes the service. The layers before it put the [`Caller`](nocrd_model::Caller) into the request's extensions.
 #[must_use]
@@ -118,6 +124,7 @@ pub fn http_service(surface: Surface, options: HttpOptions) -> HttpService {
         surface,
         stateless: options.stateless,
         max_body_bytes: options.max_body_bytes,
+        arriving: Arc::new(Semaphore::new(ARRIVING_BYTES)),
     }
 }
 
@@ -180,15 +187,31 @@ impl HttpService {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let limit = self.max_body_bytes;
-        let read = Limited::new(body, limit).collect().await;
-        read.map(http_body_util::Collected::to_bytes).map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                let text = format!("the message has more than {limit} bytes");
-                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, text)
-            } else {
-                Refusal::new(StatusCode::BAD_REQUEST, PARSE_ERROR, "the message breaks off")
+        let mut body = std::pin::pin!(Limited::new(body, limit));
+        let (mut message, mut held) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
+        while let Some(frame) = body.as_mut().frame().await {
+            let frame = frame.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    let text = format!("the message has more than {limit} bytes");
+                    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, text)
+                } else {
+                    Refusal::new(StatusCode::BAD_REQUEST, PARSE_ERROR, "the message breaks off")
+                }
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            // What has arrived of messages that are not complete is bounded for all clients together.
+            let bytes = u32::try_from(data.remaining()).unwrap_or(u32::MAX);
+            let more = Arc::clone(&self.arriving).try_acquire_many_owned(bytes).map_err(|_| {
+                let text = "too much is arriving at once: try again".to_owned();
+                Refusal::new(StatusCode::SERVICE_UNAVAILABLE, INVALID_REQUEST, text)
+            })?;
+            match &mut held {
+                Some(held) => held.merge(more),
+                None => held = Some(more),
             }
-        })
+            message.put(data);
+        }
+        Ok(message.freeze())
     }
 
     async fn post(&self, parts: Parts, message: Bytes, caller: Option<Subject>) -> Response<Body> {
@@ -196,6 +219,13 @@ impl HttpService {
             Ok(envelope) => envelope,
             Err(refusal) => return refusal.into_response(None),
         };
+        // An `initialize` is of the older era whatever its header says, and so is the session it names.
+        if envelope.is("initialize")
+            && !self.stateless
+            && let Err(refusal) = self.gate.check_session(&parts.headers, caller.as_ref())
+        {
+            return refusal.into_response(None);
+        }
         let begins_session =
             !self.stateless && envelope.is("initialize") && !parts.headers.contains_key(SESSION_HEADER);
         if begins_session && let Err(refusal) = self.gate.check_room().await {

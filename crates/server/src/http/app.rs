@@ -1,6 +1,6 @@
 //! Everything the server answers: the proxy's paths, then the router's.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, time::Instant};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use ::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use axum::Router;
@@ -14,14 +14,16 @@ use tracing::{Instrument, Level};
 
 use super::{
     body::{Body, Source},
+    guard,
     request_id::RequestId,
 };
-use crate::{listener::InFlight, respond};
+use crate::{listener::InFlight, respond, site::Site};
 
 /// The application behind the listener.
 pub(crate) struct App {
     proxy: Option<Proxy>,
     router: Router,
+    site: Arc<Site>,
     /// MCP calls under way: those that end by themselves.
     calls: TaskTracker,
 }
@@ -37,8 +39,8 @@ struct Facts {
 }
 
 impl App {
-    pub(crate) fn new(proxy: Option<Proxy>, router: Router) -> Self {
-        Self { proxy, router, calls: TaskTracker::new() }
+    pub(crate) fn new(proxy: Option<Proxy>, router: Router, site: Arc<Site>) -> Self {
+        Self { proxy, router, site, calls: TaskTracker::new() }
     }
 
     /// Answers a request.
@@ -52,9 +54,12 @@ impl App {
         let facts = Facts::of(&request, proxy.is_some());
         let call = (proxy.is_none() && is_call(&request)).then(|| self.calls.token());
         let answer = match proxy {
-            Some(proxy) => {
-                caught(&facts, proxy.handle(request, peer)).await.map(|answer| answer.map(Source::Proxy))
-            }
+            Some(proxy) => match guard::for_workspaces(&self.site, &request) {
+                Ok(()) => {
+                    caught(&facts, proxy.handle(request, peer)).await.map(|answer| answer.map(Source::Proxy))
+                }
+                Err(refusal) => Some(refusal.map(Source::Router)),
+            },
             None => {
                 let span = tracing::info_span!("request", id = %facts.id);
                 caught(&facts, self.route(request).instrument(span))

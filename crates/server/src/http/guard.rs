@@ -33,8 +33,18 @@ pub(super) async fn host_and_origin(State(site): State<Arc<Site>>, request: Requ
     }
 }
 
+/// Likewise for the requests that go to workspaces: as long as nobody signs in, a page elsewhere that could name us, or
+/// send a form here, would act as the visitor.
+pub(super) fn for_workspaces<B>(site: &Site, request: &::http::Request<B>) -> Result<(), Response> {
+    let checked = asked(site, request).and_then(|host| match request.method().is_safe() {
+        true => Ok(()),
+        false => site.check_origin(request.headers(), host.as_deref()),
+    });
+    checked.map_err(|refused| refuse(request.headers(), &refused))
+}
+
 /// The authority that was asked for, checked.
-fn asked(site: &Site, request: &Request) -> Result<Option<String>, Refused> {
+fn asked<B>(site: &Site, request: &::http::Request<B>) -> Result<Option<String>, Refused> {
     let host = requested(request.uri(), request.headers(), request.version())?;
     if let Some(host) = &host {
         site.check_host(host)?;

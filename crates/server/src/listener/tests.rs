@@ -53,7 +53,7 @@ async fn start(router: Router, limits: Limits, tls: bool) -> Running {
         running_dir = Some(dir);
         Tls::load(cert, key).unwrap()
     });
-    let listener = Listener::start(socket, Arc::new(App::new(None, router)), tls, limits);
+    let listener = Listener::start(socket, Arc::new(App::new(None, router, site())), tls, limits);
     Running { listener, address, _dir: running_dir, certificate }
 }
 
@@ -268,4 +268,10 @@ async fn what_does_not_finish_is_cut() {
     server.listener.cut();
     read_to_end(&mut stream).await;
     server.listener.finished().await;
+}
+
+fn site() -> Arc<crate::site::Site> {
+    let settings =
+        nocrd_config::Settings::from_env(&std::collections::BTreeMap::<String, String>::new()).unwrap();
+    Arc::new(crate::site::Site::new(&settings))
 }

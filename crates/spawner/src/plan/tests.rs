@@ -110,7 +110,7 @@ fn literal_context_is_not_expanded() {
     let mut case = Case { secrets: false, ..Case::default() };
     case.request.context = [("A", "$(B) $C $$(D)")].into_iter().collect();
     let plan = case.template_plan(&[], spec()).unwrap();
-    assert_eq!(plan.pod["spec"]["containers"][0]["env"][1]["value"], "$$(B) $C $$$(D)");
+    assert_eq!(plan.pod["spec"]["containers"][0]["env"][1]["value"], "$$(B) $$C $$$$(D)");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn iam_role_makes_a_service_account_with_role_and_owner() {
         account["metadata"]["annotations"],
         json!({"eks.amazonaws.com/role-arn": arn, "nogoo9/user-sub": "a@b"})
     );
-    assert_eq!(plan.pod["spec"]["serviceAccountName"], account["metadata"]["name"]);
+    assert_eq!(account["metadata"]["generateName"], "ws-sa-w1-");
     assert_eq!(account["metadata"]["labels"]["nogoo9/workspace-id"], "w1");
 }
 
@@ -271,4 +271,75 @@ fn context_secret_belongs_to_the_pod() {
         context_secret("s", &namespace, &id, &Subject::new("a@b"), context.expose(), ("ws-w1", "u1"));
     assert_eq!(secret["metadata"]["ownerReferences"][0]["uid"], "u1");
     assert_eq!(secret["stringData"], json!({"A": "1"}));
+}
+
+#[test]
+fn only_a_template_gives_a_role() {
+    let mut case = Case::default();
+    case.request.annotations =
+        [(keys::IAM_ROLE_ARN.to_owned(), "arn:aws:iam::123456789012:role/Admin".to_owned())].into();
+    let error = case.plan(Resolved::Inline(&spec())).unwrap_err();
+    assert!(matches!(&error, Error::Annotation { key, .. } if key == keys::IAM_ROLE_ARN), "{error}");
+}
+
+#[test]
+fn overrides_carry_no_metadata_past_the_checks() {
+    for (member, key) in [
+        ("annotations", keys::WORKSPACE_AUTH_MODE),
+        ("annotations", keys::INIT_COMMAND),
+        ("annotations", "nogoo9/bogus"),
+        ("annotations", keys::USER_SUB),
+        ("annotations", "iam.amazonaws.com/role"),
+        ("labels", keys::WORKSPACE_ID),
+        ("labels", "nogoo9/bogus"),
+        ("labels", "app.kubernetes.io/name"),
+        ("labels", "azure.workload.identity/use"),
+    ] {
+        let mut case = Case::default();
+        case.request.top_level_overrides = json!({member: {key: "x"}}).as_object().unwrap().clone();
+        let error = case.template_plan(&[], spec()).unwrap_err();
+        assert!(
+            matches!(error, Error::ReservedKey { .. } | Error::Annotation { .. }),
+            "{member} {key}: {error}"
+        );
+    }
+    let mut case = Case::default();
+    case.request.top_level_overrides =
+        json!({"labels": {"team": "b"}, "annotations": {"a": "b"}}).as_object().unwrap().clone();
+    let plan = case.template_plan(&[], spec()).unwrap();
+    assert_eq!(
+        (&plan.pod["metadata"]["labels"]["team"], &plan.pod["metadata"]["annotations"]["a"]),
+        (&json!("b"), &json!("b"))
+    );
+}
+
+#[test]
+fn overrides_leave_a_templates_isolation_alone() {
+    for field in ["runtimeClassName", "priorityClassName", "nodeName", "securityContext", "schedulerName"] {
+        let mut case = Case::default();
+        case.request.top_level_overrides = json!({field: null}).as_object().unwrap().clone();
+        assert!(matches!(case.template_plan(&[], spec()), Err(Error::Policy { .. })), "{field}");
+    }
+}
+
+#[test]
+fn tokens_are_mounted_only_where_a_template_says_so() {
+    let token = json!([{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t", "audience": "x"}}]}}]);
+    let with = |automount: Value, volumes: &Value| {
+        let mut spec = spec();
+        spec["automountServiceAccountToken"] = automount;
+        spec["volumes"] = volumes.clone();
+        spec
+    };
+    let none = json!([]);
+    let automount = |plan: Plan| plan.pod["spec"]["automountServiceAccountToken"].clone();
+    let case = Case::default();
+    assert_eq!(automount(case.plan(Resolved::Inline(&with(Value::Null, &none))).unwrap()), false);
+    assert!(matches!(case.plan(Resolved::Inline(&with(true.into(), &none))), Err(Error::Policy { .. })));
+    assert!(matches!(case.plan(Resolved::Inline(&with(Value::Null, &token))), Err(Error::Policy { .. })));
+    assert_eq!(automount(case.template_plan(&[], with(true.into(), &token)).unwrap()), true);
+    let mut overriding = Case::default();
+    overriding.request.top_level_overrides =
+        json!({"automountServiceAccountToken": true}).as_object().unwrap().clone();
+    assert!(matches!(overriding.template_plan(&[], spec()), Err(Error::Policy { .. })));
 }

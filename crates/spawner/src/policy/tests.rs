@@ -136,6 +136,9 @@ fn t54_no_level_reaches_another_workspaces_context() {
         json!({"containers": [container(json!({"envFrom": [{"secretRef": {"name": name}}]}))]}),
         json!({"containers": [container(json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": name, "key": "k"}}}]}))]}),
         json!({"containers": [container(json!({"envFrom": [{"secretRef": {"name": "nogoo9-session-key"}}]}))]}),
+        json!({"containers": [], "imagePullSecrets": [{"name": name}]}),
+        json!({"containers": [], "volumes": [{"name": "v", "csi": {"driver": "d", "nodePublishSecretRef": {"name": name}}}]}),
+        json!({"containers": [], "volumes": [{"name": "v", "azureFile": {"shareName": "s", "secretName": name}}]}),
     ];
     for spec in cases {
         for level in PodSecurity::ALL.into_iter().take(2) {

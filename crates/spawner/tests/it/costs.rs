@@ -1,7 +1,7 @@
 use nocrd_devcluster::kind::Kind;
-use nocrd_spawner::{Config, Context, ListFilter, Spawner, TemplateSources};
+use nocrd_spawner::{Config, ListFilter, Spawner, TemplateSources};
 
-use crate::world::{World, id, request, template_directory, until};
+use crate::world::{World, id, request, role_template, template_directory, until, with_context, with_role};
 
 /// Requests sent to the API server while `work` runs.
 async fn calls<T>(spawner: &Spawner, work: impl Future<Output = T>) -> (u64, T) {
@@ -13,23 +13,15 @@ async fn calls<T>(spawner: &Spawner, work: impl Future<Output = T>) -> (u64, T) 
 #[tokio::test]
 async fn a_spawn_costs_one_call_and_one_more_for_context_and_role() {
     let world = World::idle().await;
-    let spawner = world.spawner(Config::default()).await;
-    let (cost, result) = calls(&spawner, spawner.spawn(request("plain", "ada"))).await;
-    result.unwrap();
-    assert_eq!(cost, 1);
-
-    let mut with_context = request("context", "ada");
-    with_context.context = [("TOKEN", "s3cret")].into_iter().collect::<Context>();
-    let (cost, result) = calls(&spawner, spawner.spawn(with_context.clone())).await;
-    result.unwrap();
-    assert_eq!(cost, 2);
-
-    with_context.id = id("role");
-    with_context.annotations =
-        [("nogoo9/iam-role-arn".to_owned(), "arn:aws:iam::123456789012:role/r".to_owned())].into();
-    let (cost, result) = calls(&spawner, spawner.spawn(with_context)).await;
-    result.unwrap();
-    assert_eq!(cost, 3);
+    let (_directory, sources) = role_template();
+    let spawner = Spawner::new(world.cluster(true).await, sources, Config::default());
+    for (wish, expected) in
+        [(request("plain", "ada"), 1), (with_context("context"), 2), (with_role("role"), 3)]
+    {
+        let (cost, result) = calls(&spawner, spawner.spawn(wish)).await;
+        result.unwrap();
+        assert_eq!(cost, expected);
+    }
     world.stop().await;
 }
 

@@ -49,18 +49,20 @@ async fn a_pod_whose_context_was_never_stored_goes_and_frees_the_id() {
 #[tokio::test]
 async fn an_account_without_a_workspace_goes_and_one_with_stays() {
     let world = World::idle().await;
-    for (name, id) in [("ws-sa-gone", "gone"), ("ws-sa-there", "there"), ("by-hand", "gone")] {
+    for (name, id) in [("ws-sa-gone-abcde", "gone"), ("ws-sa-there-abcde", "there"), ("by-hand", "gone")] {
         let account = json!({"metadata": {"name": name, "namespace": "nogoo9", "labels": labels(id)}});
         world.dev.store().create(Kind::ServiceAccount, account).unwrap();
     }
-    world.dev.store().create(Kind::Pod, pod("nogoo9", "ws-there", "there", json!({}))).unwrap();
+    let mut there = pod("nogoo9", "ws-there", "there", json!({}));
+    there["spec"]["serviceAccountName"] = "ws-sa-there-abcde".into();
+    world.dev.store().create(Kind::Pod, there).unwrap();
     let _spawner = with_janitor(&world, eager()).await;
     until("one is gone", || world.count(Kind::ServiceAccount, "nogoo9") == 2).await;
     let left = world.objects(Kind::ServiceAccount, "nogoo9");
     let names: Vec<_> = left.iter().map(|account| account["metadata"]["name"].as_str().unwrap()).collect();
     assert_eq!(
         names,
-        ["by-hand", "ws-sa-there"],
+        ["by-hand", "ws-sa-there-abcde"],
         "only names that a workspace's id makes are ours to delete"
     );
     world.stop().await;
@@ -74,8 +76,12 @@ async fn of_two_pods_with_one_id_the_later_goes() {
     world.dev.store().create(Kind::Pod, first).unwrap();
     let spawner = with_janitor(&world, eager()).await;
     world.dev.store().create(Kind::Pod, pod("nogoo9", "ws-w1", "w1", json!({}))).unwrap();
-    until("the later is gone", || world.count(Kind::Pod, "nogoo9") == 0).await;
-    assert_eq!(world.count(Kind::Pod, "default"), 1);
+    let lasting = |namespace: &str| {
+        let pods = world.objects(Kind::Pod, namespace);
+        pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).count()
+    };
+    until("the later ends", || lasting("nogoo9") == 0).await;
+    assert_eq!(lasting("default"), 1);
     assert_eq!(spawner.cluster().workspaces().get(&crate::world::id("w1"))[0].namespace.as_str(), "default");
     world.stop().await;
 }
@@ -85,7 +91,8 @@ async fn what_is_young_is_left_alone() {
     let world = World::idle().await;
     let waits = json!({"nogoo9/user-sub": "ada", "nogoo9/context-secret": "ws-w1-context"});
     world.dev.store().create(Kind::Pod, pod("nogoo9", "ws-w1", "w1", waits)).unwrap();
-    let account = json!({"metadata": {"name": "ws-sa-w2", "namespace": "nogoo9", "labels": labels("w2")}});
+    let account =
+        json!({"metadata": {"name": "ws-sa-w2-abcde", "namespace": "nogoo9", "labels": labels("w2")}});
     world.dev.store().create(Kind::ServiceAccount, account).unwrap();
     let config = Config { left_behind_after: Duration::from_secs(3600), ..eager() };
     let spawner = with_janitor(&world, config).await;

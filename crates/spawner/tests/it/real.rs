@@ -4,14 +4,14 @@
 use std::{env, time::Duration};
 
 use nocrd_spawner::{
-    Cluster, Config, Source, SpawnRequest, Spawner, WaitOptions, WorkspaceId,
+    Cluster, Config, Source, SpawnRequest, Spawner, TemplateSources, WaitOptions, WorkspaceId,
     cluster::{Config as ClusterConfig, ConnectOptions, Scope, connect},
 };
 use serde_json::json;
 
-use crate::world::{PATIENCE, shell};
+use crate::world::{PATIENCE, role_template, shell};
 
-async fn spawner() -> Spawner {
+async fn spawner(templates: TemplateSources) -> Spawner {
     let paths = env::var_os("KUBECONFIG").map(|paths| env::split_paths(&paths).collect()).unwrap_or_default();
     let home = env::var_os("HOME").map(Into::into);
     let found =
@@ -19,7 +19,7 @@ async fn spawner() -> Spawner {
     let config = ClusterConfig::new(Scope::Cluster, found.namespace.parse().unwrap());
     let cluster = Cluster::start(found.client, config).await.unwrap();
     tokio::time::timeout(PATIENCE, cluster.synced()).await.unwrap();
-    Spawner::new(cluster, Default::default(), Config::default())
+    Spawner::new(cluster, templates, Config::default())
 }
 
 fn wish(id: &WorkspaceId, script: &str) -> SpawnRequest {
@@ -48,7 +48,7 @@ async fn gone(spawner: &Spawner, id: &WorkspaceId) {
 #[tokio::test]
 #[ignore = "needs cluster (creates pods, secrets and service accounts)"]
 async fn cluster_spawn_wait_and_stop() {
-    let spawner = spawner().await;
+    let spawner = spawner(TemplateSources::default()).await;
     let id = unique("it");
     let mut request = wish(&id, "echo ${#TOKEN}; trap 'exit 0' TERM; sleep 3600 & wait");
     request.context = [("TOKEN", "s3cret")].into_iter().collect();
@@ -78,15 +78,22 @@ async fn cluster_spawn_wait_and_stop() {
 #[tokio::test]
 #[ignore = "needs cluster (creates pods and service accounts)"]
 async fn cluster_iam_role_account_comes_and_goes() {
-    let spawner = spawner().await;
+    let (_directory, sources) = role_template();
+    let spawner = spawner(sources).await;
     let janitor = tokio::spawn({
         let spawner = spawner.clone();
         async move { spawner.janitor().await }
     });
     let id = unique("sa");
-    let mut request = wish(&id, "trap 'exit 0' TERM; sleep 3600 & wait");
-    request.annotations =
-        [("nogoo9/iam-role-arn".to_owned(), "arn:aws:iam::123456789012:role/r".to_owned())].into();
+    let mut request = wish(&id, "true");
+    let Source::Inline(inline) = &request.source else { panic!("inline") };
+    let image = inline["containers"][0]["image"].as_str().map(str::to_owned);
+    request.source = "role".parse::<nocrd_spawner::TemplateRef>().unwrap().into();
+    request.container_overrides = vec![nocrd_spawner::templates::overrides::ContainerOverride {
+        name: "agent".into(),
+        image,
+        ..Default::default()
+    }];
     let spawned = spawner.spawn(request).await.unwrap();
     let ours = async || {
         let accounts = spawner.cluster().list_service_accounts(Some(&spawned.namespace)).await.unwrap();
@@ -107,7 +114,7 @@ async fn cluster_iam_role_account_comes_and_goes() {
 #[tokio::test]
 #[ignore = "needs cluster (creates pods)"]
 async fn cluster_pod_that_fits_no_node_is_diagnosed() {
-    let spawner = spawner().await;
+    let spawner = spawner(TemplateSources::default()).await;
     let id = unique("nofit");
     let mut request = wish(&id, "true");
     let Source::Inline(spec) = &mut request.source else { panic!("inline") };

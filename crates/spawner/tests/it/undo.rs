@@ -1,23 +1,17 @@
 use nocrd_devcluster::{access::Rule, kind::Kind};
-use nocrd_spawner::{Config, SpawnRequest, Spawner, TemplateSources};
+use nocrd_spawner::{Config, Spawner, TemplateSources};
 
-use crate::world::{World, id, request, until};
+use crate::world::{World, id, role_template, tally, until, with_context, with_role};
 
-fn with_context(name: &str) -> SpawnRequest {
-    let mut wish = request(name, "ada");
-    wish.context = [("TOKEN", "s3cret")].into_iter().collect();
-    wish
-}
-
-fn with_role(name: &str) -> SpawnRequest {
-    let arn = ("nogoo9/iam-role-arn".to_owned(), "arn:aws:iam::123456789012:role/r".to_owned());
-    SpawnRequest { annotations: [arn].into(), ..with_context(name) }
+async fn with_roles(world: &World) -> (tempfile::TempDir, Spawner) {
+    let (directory, sources) = role_template();
+    (directory, Spawner::new(world.cluster(true).await, sources, Config::default()))
 }
 
 #[tokio::test]
 async fn the_account_goes_when_the_pod_is_refused() {
     let world = World::idle().await;
-    let spawner = world.spawner(Config::default()).await;
+    let (_directory, spawner) = with_roles(&world).await;
     world.dev.access().set(vec![Rule::deny("create", "pods")]);
     let error = spawner.spawn(with_role("w1")).await.unwrap_err();
     assert_eq!(error.code().reason, "ClusterForbidden", "{error}");
@@ -29,7 +23,7 @@ async fn the_account_goes_when_the_pod_is_refused() {
 async fn a_pod_the_api_server_refuses_leaves_nothing_and_names_the_field() {
     let world = World::idle().await;
     let spawner = world.spawner(Config::default()).await;
-    let mut wish = with_role("w1");
+    let mut wish = with_context("w1");
     wish.source = nocrd_spawner::Source::Inline(serde_json::json!({
         "containers": [{"name": "Not_A_Name", "image": "i"}],
     }));
@@ -78,7 +72,7 @@ async fn a_secret_left_by_an_earlier_pod_is_replaced() {
 #[tokio::test]
 async fn stopping_takes_secret_and_account_along_and_frees_the_id() {
     let world = World::idle().await;
-    let spawner = world.spawner(Config::default()).await;
+    let (_directory, spawner) = with_roles(&world).await;
     let janitor = tokio::spawn({
         let spawner = spawner.clone();
         async move { spawner.janitor().await }
@@ -116,5 +110,25 @@ async fn a_caller_who_goes_away_leaves_a_whole_workspace() {
         (world.count(Kind::Pod, "nogoo9"), world.count(Kind::Secret, "nogoo9")) == (1, 1)
     })
     .await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_losers_of_a_race_leave_the_winners_account_alone() {
+    let world = World::idle().await;
+    let (_directory, spawner) = with_roles(&world).await;
+    for round in 0..5 {
+        let id = format!("w{round}");
+        let results = futures::future::join_all((0..3).map(|_| spawner.spawn(with_role(&id)))).await;
+        assert_eq!(tally(results), (1, vec!["WorkspaceExists"]));
+        let named = format!("ws-{id}");
+        let pods = world.objects(Kind::Pod, "nogoo9");
+        let pod = pods.iter().find(|pod| pod["metadata"]["name"] == named.as_str()).unwrap();
+        let accounts = world.objects(Kind::ServiceAccount, "nogoo9");
+        let own = accounts
+            .iter()
+            .filter(|account| account["metadata"]["name"] == pod["spec"]["serviceAccountName"]);
+        assert_eq!((own.count(), accounts.len()), (1, round + 1));
+    }
     world.stop().await;
 }

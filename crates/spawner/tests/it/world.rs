@@ -111,6 +111,24 @@ pub(crate) fn tally(results: Vec<Result<Spawned, Error>>) -> (usize, Vec<&'stati
     (succeeded, codes)
 }
 
+/// A directory with the template `role`, which gives its workspaces an AWS role.
+pub(crate) fn role_template() -> (tempfile::TempDir, TemplateSources) {
+    let text = "metadata:\n  annotations:\n    nogoo9/iam-role-arn: arn:aws:iam::123456789012:role/r\n\
+                spec: {containers: [{name: agent, image: busybox, command: [sleep, '3600']}]}";
+    template_directory("role", text)
+}
+
+/// A wish for a workspace with a role, and context.
+pub(crate) fn with_role(name: &str) -> SpawnRequest {
+    let source = "role".parse::<nocrd_spawner::TemplateRef>().unwrap().into();
+    SpawnRequest { source, ..with_context(name) }
+}
+
+/// A wish for a workspace with context.
+pub(crate) fn with_context(name: &str) -> SpawnRequest {
+    SpawnRequest { context: [("TOKEN", "s3cret")].into_iter().collect(), ..request(name, "ada") }
+}
+
 /// A directory with one template file.
 pub(crate) fn template_directory(name: &str, text: &str) -> (tempfile::TempDir, TemplateSources) {
     let directory = tempfile::tempdir().unwrap();

@@ -82,6 +82,16 @@ fn names_the_field_that_does_not_fit() {
 }
 
 #[test]
+fn t54_values_are_not_quoted() {
+    let mut spec = good();
+    spec["containers"][0]["env"] = json!("TOKEN=s3cretvalue");
+    let message = refused(&spec);
+    assert!(message.contains("containers[0].env") && !message.contains("s3cret"), "{message}");
+    spec["labels"] = json!({"a": {"b": "s3cret"}});
+    assert!(!refused(&spec).contains("s3cret"));
+}
+
+#[test]
 fn asks_for_containers_images_and_distinct_names() {
     assert!(refused(&json!({"containers": []})).contains("at least one"));
     assert!(refused(&json!({})).contains("at least one"));

@@ -32,8 +32,9 @@ pub fn parse_text(text: &str) -> Result<Value, Error> {
         match serde_json::from_str(text) {
             Ok(Strict(value)) => value,
             Err(json) if json.is_data() => return Err(Error::Unreadable(format!("no valid JSON: {json}"))),
-            Err(json) => parse_yaml(text)
-                .map_err(|yaml| Error::Unreadable(format!("no valid JSON: {json}; and no valid YAML: {yaml}")))?,
+            Err(json) => parse_yaml(text).map_err(|yaml| {
+                Error::Unreadable(format!("no valid JSON: {json}; and no valid YAML: {yaml}"))
+            })?,
         }
     } else {
         parse_yaml(text).map_err(|reason| Error::Unreadable(format!("no valid YAML: {reason}")))?
@@ -78,7 +79,9 @@ fn explain(error: &serde_saphyr::Error) -> String {
         Yaml::AliasReplayLimitExceeded { .. }
         | Yaml::AliasExpansionLimitExceeded { .. }
         | Yaml::AliasReplayStackDepthExceeded { .. } => "its aliases repeat too much".to_owned(),
-        Yaml::Budget { .. } => format!("it has more than {MAX_NODES} values, or too many anchors and aliases"),
+        Yaml::Budget { .. } => {
+            format!("it has more than {MAX_NODES} values, or too many anchors and aliases")
+        }
         other => return first_line(&other.to_string()),
     };
     match error.location() {

@@ -67,13 +67,17 @@ fn check_containers(spec: &PodSpec) -> Result<(), Error> {
         .try_for_each(|(index, container)| check("containers", index, container))
 }
 
-/// The commonest mistake in YAML: a number or `yes` where a text is wanted.
+/// A message of the parser without the value it found, which may be a secret; with a hint for the commonest mistake in
+/// YAML, a number or `yes` where a text is wanted.
 fn with_hint(message: &str) -> String {
-    let scalar = ["invalid type: integer", "invalid type: boolean", "invalid type: floating"];
-    if scalar.iter().any(|s| message.starts_with(s)) && message.contains("expected a string") {
-        return format!("{message}; put it in quotes");
-    }
-    message.to_owned()
+    let found = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start));
+    let (Some(found), Some((_, expected))) = (found, message.rsplit_once(", expected ")) else {
+        return message.to_owned();
+    };
+    let kind: String = found.chars().take_while(|c| c.is_ascii_alphabetic() || *c == ' ').collect();
+    let scalar = ["integer", "boolean", "floating"].iter().any(|kind| found.starts_with(kind));
+    let hint = if scalar && expected == "a string" { "; put it in quotes" } else { "" };
+    format!("expected {expected}, found {}{hint}", kind.trim())
 }
 
 fn render(path: &Path<'_>) -> String {
