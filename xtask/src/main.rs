@@ -49,6 +49,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Install what the tests need, for those who run them without this program.
+    Setup,
     /// Run everything a change must pass; installs what the tests need.
     Test {
         /// Run the tests that need a real cluster, on the current kubeconfig, and only those. They create pods.
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Docs { check: true } => docs::check(),
         Task::Docs { check: false } => docs::write(),
+        Task::Setup => test::setup(&mut steps),
         Task::Test { cluster: true, filter } => test::on_cluster(&mut steps, filter.as_deref()),
         Task::Test { cluster: false, filter } => test::everything(&mut steps, filter.as_deref()),
         Task::Demo { once } => demo::run(&mut steps, once),

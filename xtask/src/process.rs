@@ -1,6 +1,12 @@
 //! Running other programs.
 
-use std::{ffi::OsStr, process::Command, process::Stdio};
+use std::{
+    ffi::OsStr,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
 
 use crate::{Result, root};
 
@@ -14,6 +20,15 @@ pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
 /// The cargo that runs this task.
 pub(crate) fn cargo() -> Command {
     program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Where cargo puts what it makes, and these tasks what they install.
+pub(crate) fn target_directory() -> Result<PathBuf> {
+    let metadata: Value =
+        serde_json::from_str(&output(cargo().args(["metadata", "--format-version=1", "--no-deps"]))?)?;
+    let directory =
+        metadata["target_directory"].as_str().ok_or("cargo does not tell its target directory")?;
+    Ok(directory.into())
 }
 
 /// Runs a program with our standard streams; it must succeed.

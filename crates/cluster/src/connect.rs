@@ -150,6 +150,10 @@ impl Connection {
         }
         // The library's retries repeat a creation whose answer was lost, and take its "exists already" for the answer.
         config.default_retry = false;
+        // `HTTPS_PROXY` is for reaching others than this machine itself, and the library takes it for every server.
+        if config.cluster_url.host().is_some_and(is_loopback) {
+            config.proxy_url = None;
+        }
         let server = without_credentials(&config.cluster_url);
         let namespace = config.default_namespace.clone();
         let client = kube::Client::try_from(config).map_err(|error| chain(&error))?;
@@ -172,6 +176,11 @@ impl Connection {
         };
         Err(ConnectError { tried: vec![format!("{}: {cause}", self.source)] })
     }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// A URL's scheme, host, port and path: not the `user:password@` that some put in front of the host.

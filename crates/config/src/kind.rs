@@ -96,7 +96,8 @@ impl Kind {
             Self::Host => "an IP address or a host name, without a port".to_owned(),
             Self::HostPort => "a host name or IP address, with or without a port".to_owned(),
             Self::BasePath => {
-                "a path such as `/gateway/no-crd`: no URL, no dot segments, no empty segments, no `%`, `;`, `?`, `#` or `\\`"
+                "a path such as `/gateway/no-crd`, of letters, digits, `-`, `_`, `~` and `.`: no URL, no dot segments, no \
+                 empty segments"
                     .to_owned()
             }
             Self::Path => "a path".to_owned(),
@@ -266,9 +267,8 @@ fn check_base_path(text: &str) -> Result<String, String> {
     if inner.is_empty() {
         return Ok(String::new());
     }
-    // pchar of RFC 3986 without percent-encoding, which would make two spellings of one path, and without `;`, which
-    // would end the Path attribute of a cookie.
-    let good = |b: u8| b.is_ascii_alphanumeric() || b"-._~:@!$&'()*+,=".contains(&b);
+    // The unreserved characters of RFC 3986: others have more than one spelling, or mean something to routers and cookies.
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     for segment in inner.split('/') {
         if segment.is_empty() || segment == "." || segment == ".." || !segment.bytes().all(good) {
             return Err(format!("the segment {segment:?} is not usable"));

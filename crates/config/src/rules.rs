@@ -70,6 +70,14 @@ fn warn(settings: &mut Settings) {
             settings.host
         ));
     }
+    let any_origin = settings.cors_allowed_origin.iter().any(|origin| origin == "*");
+    if any_origin && settings.source("CORS_ALLOWED_ORIGIN") != Source::Default && !settings.auth_enabled {
+        warnings.push(
+            "CORS_ALLOWED_ORIGIN is `*` and the server has no authentication: every page in a browser that reaches it can \
+             start and stop workspaces"
+                .to_owned(),
+        );
+    }
     if settings.mode == Mode::Namespaced && settings.allowed_namespaces.is_some() {
         warnings.push("ALLOWED_NAMESPACES counts only in mode `cluster`".to_owned());
     }

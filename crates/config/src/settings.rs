@@ -100,8 +100,6 @@ const MIN_KEY_BYTES: usize = 32;
 
 const AUTH_LATER: Effect =
     Effect::Later("authentication comes with a later release, so it changes nothing yet");
-const CORS_LATER: Effect =
-    Effect::Later("browsers on other origins are served from a later release on, so it changes nothing yet");
 const UI_LATER: Effect = Effect::Later("the dashboard comes with a later release, so it changes nothing yet");
 
 settings! {
@@ -230,37 +228,36 @@ group Tls {
 }
 
 group Cors {
-    /// Origins whose pages may call the server: `*`, or a comma-separated list.
+    /// Origins whose pages may call the MCP endpoint and the probes: `*`, or a comma-separated list. Unless it is set, pages
+    /// of other origins may not, whatever the default says.
     cors_allowed_origin: Vec<String> {
         flag: Flag::long("cors-origin"), env: &["CORS_ALLOWED_ORIGIN", "CORS_ORIGIN"], default: Preset::Text("*"),
-        kind: Kind::List(&Kind::Origin), effect: CORS_LATER,
+        kind: Kind::List(&Kind::Origin),
     }
     /// Methods such pages may use.
     cors_allowed_methods: Vec<String> {
         flag: Flag::long("cors-methods"), env: &["CORS_ALLOWED_METHODS", "CORS_METHODS"],
-        default: Preset::Text("GET, POST, OPTIONS"), kind: Kind::List(&Kind::Token), effect: CORS_LATER,
+        default: Preset::Text("GET, POST, OPTIONS"), kind: Kind::List(&Kind::Token),
     }
     /// Request headers such pages may send.
     cors_allowed_headers: Vec<String> {
         flag: Flag::long("cors-headers"), env: &["CORS_ALLOWED_HEADERS", "CORS_HEADERS"],
         default: Preset::Text("Content-Type, Authorization, mcp-protocol-version, mcp-session-id"),
-        kind: Kind::List(&Kind::Token), effect: CORS_LATER,
+        kind: Kind::List(&Kind::Token),
     }
     /// Whether such pages may send cookies. Counts only with named origins.
     cors_allow_credentials: bool {
         flag: Flag::long("cors-allow-credentials"), env: &["CORS_ALLOW_CREDENTIALS", "CORS_CREDENTIALS"],
-        default: Preset::Text("false"), kind: Kind::Bool, since: "0.3", effect: CORS_LATER,
+        default: Preset::Text("false"), kind: Kind::Bool, since: "0.3",
     }
     /// Response headers such pages may read.
     cors_exposed_headers: Vec<String> {
         flag: Flag::long("cors-expose-headers"), env: &["CORS_EXPOSED_HEADERS", "CORS_EXPOSED"],
         default: Preset::Text("mcp-session-id, x-refreshed-token"), kind: Kind::List(&Kind::Token), since: "0.3",
-        effect: CORS_LATER,
     }
     /// How long a browser may remember the answer to a preflight request.
     cors_max_age: Option<Duration> {
         flag: Flag::long("cors-max-age"), env: &["CORS_MAX_AGE"], kind: seconds(0, YEAR_S), since: "0.3",
-        effect: CORS_LATER,
     }
 }
 
@@ -487,9 +484,9 @@ group Authentication {
 }
 
 group Ui {
-    /// Whether the dashboard is served.
+    /// Whether there is a page at the root of the server: for now one that tells how to connect, later the dashboard.
     ui_enabled: bool {
-        env: &["UI_ENABLED"], default: Preset::Text("true"), kind: Kind::Bool, effect: UI_LATER,
+        env: &["UI_ENABLED"], default: Preset::Text("true"), kind: Kind::Bool,
     }
     /// Directory with themes (`*.css`).
     themes_dir: PathBuf {

@@ -125,7 +125,8 @@ mod tests {
     fn the_first_rule_that_applies_decides() {
         let access = Access::default();
         assert!(access.allows(&attributes("delete", "pods", "", "a")));
-        let allow = Rule { allow: true, ..Rule::deny("get", "pods").within(Namespaces::Only(vec!["a".into()])) };
+        let allow =
+            Rule { allow: true, ..Rule::deny("get", "pods").within(Namespaces::Only(vec!["a".into()])) };
         access.set(vec![allow, Rule::deny("*", "pods"), Rule::deny("get", "pods/log")]);
         assert!(access.allows(&attributes("get", "pods", "", "a")));
         assert!(!access.allows(&attributes("list", "pods", "", "a")));
@@ -138,6 +139,9 @@ mod tests {
         let access = Access::default();
         access.set(vec![Rule::deny("*", "*").within(Namespaces::Except(vec!["a".into()]))]);
         assert!(access.allows(&attributes("list", "pods", "", "a")));
-        assert!(!access.allows(&attributes("list", "pods", "", "b")) && !access.allows(&attributes("list", "pods", "", "")));
+        assert!(
+            !access.allows(&attributes("list", "pods", "", "b"))
+                && !access.allows(&attributes("list", "pods", "", ""))
+        );
     }
 }

@@ -49,6 +49,8 @@ pub struct Config {
     pub run_dir: Option<PathBuf>,
     /// Directories that `hostPath` volumes may be in.
     pub host_paths: Vec<PathBuf>,
+    /// Files and directories that pods must not see, besides the data directory: the kubeconfig, for instance.
+    pub hidden: Vec<PathBuf>,
     /// Rules on what may be done. They can be changed while the cluster runs.
     pub access: Access,
 }
@@ -67,6 +69,7 @@ impl Default for Config {
             backoff: kubelet.backoff,
             run_dir: kubelet.run_dir,
             host_paths: kubelet.host_paths,
+            hidden: Vec::new(),
             access: Access::default(),
         }
     }
@@ -105,7 +108,7 @@ impl DevCluster {
                 backoff: config.backoff,
                 run_dir: config.run_dir,
                 host_paths: config.host_paths,
-                hidden: config.data_dir.into_iter().collect(),
+                hidden: config.data_dir.into_iter().chain(config.hidden).collect(),
             };
             Some(Kubelet::start(store.clone(), config).await.map_err(Error::Kubelet)?)
         } else {
@@ -141,7 +144,6 @@ impl DevCluster {
 
     /// The API for clients in this process, which need neither socket nor token. Commands in containers need the
     /// listener, because they take over a connection.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }
@@ -210,9 +212,8 @@ async fn flush(store: Store) {
         ticks.tick().await;
         let store = store.clone();
         // Waiting for a disk would hold up everything else here.
-        match tokio::task::spawn_blocking(move || store.flush()).await {
-            Ok(Err(error)) => tracing::warn!(%error, "the cluster's objects are not safe on disk"),
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || store.flush()).await {
+            tracing::warn!(%error, "the cluster's objects are not safe on disk");
         }
     }
 }
@@ -235,7 +236,8 @@ fn bootstrap(store: &Store, config: &Config) -> Result<(), Status> {
     if config.run_pods {
         return Ok(());
     }
-    let labels = json!({ "kubernetes.io/hostname": config.node_name, "kubernetes.io/os": std::env::consts::OS });
+    let labels =
+        json!({ "kubernetes.io/hostname": config.node_name, "kubernetes.io/os": std::env::consts::OS });
     let node = json!({
         "metadata": { "name": config.node_name, "labels": labels }, "spec": {},
         "status": { "conditions": [{

@@ -155,7 +155,8 @@ fn mark_pod(pod: &mut Value, wanted: Option<i64>) {
         }
         return;
     }
-    let own = object::at(pod, &["spec", "terminationGracePeriodSeconds"]).and_then(Value::as_i64).unwrap_or(0);
+    let own =
+        object::at(pod, &["spec", "terminationGracePeriodSeconds"]).and_then(Value::as_i64).unwrap_or(0);
     let nothing_runs = text_at(pod, &["spec", "nodeName"]).is_empty()
         || matches!(text_at(pod, &["status", "phase"]), "Succeeded" | "Failed");
     let seconds = if nothing_runs { 0 } else { wanted.unwrap_or(if own < 0 { 1 } else { own }) };
@@ -244,7 +245,9 @@ mod tests {
     #[test]
     fn propagation_is_a_finalizer() {
         let store = Store::in_memory();
-        store.create(Kind::ConfigMap, json!({ "metadata": { "name": "c", "namespace": "n" } })).expect("created");
+        store
+            .create(Kind::ConfigMap, json!({ "metadata": { "name": "c", "namespace": "n" } }))
+            .expect("created");
         let options = Options { propagation: Some(Propagation::Foreground), ..Options::default() };
         let (object, gone) = delete(&store, Kind::ConfigMap, "n", "c", &options).expect("marked");
         assert!(!gone);

@@ -58,8 +58,14 @@ impl Recorder {
         };
         // The same words about the same part of the same object make the same name: that is the aggregation.
         let mut hash = Sha256::new();
-        for part in [object::uid(object), self.component, kind_of_event, reason, message, field_path.unwrap_or_default()]
-        {
+        for part in [
+            object::uid(object),
+            self.component,
+            kind_of_event,
+            reason,
+            message,
+            field_path.unwrap_or_default(),
+        ] {
             hash.update(part.len().to_be_bytes());
             hash.update(part);
         }
@@ -98,7 +104,9 @@ impl Recorder {
         });
         // Nothing is added to a namespace that is being emptied.
         let admit = |view: &View<'_>| match view.get(Kind::Namespace, "", namespace) {
-            Some(owner) if object::deletion_timestamp(owner).is_some() => Err(Status::not_found(Kind::Namespace, namespace)),
+            Some(owner) if object::deletion_timestamp(owner).is_some() => {
+                Err(Status::not_found(Kind::Namespace, namespace))
+            }
             _ => Ok(()),
         };
         if let Err(error) = self.store.create_if(Kind::Event, event, admit) {

@@ -93,14 +93,19 @@ impl Status {
     /// 403: refused by a rule about this very object.
     #[must_use]
     pub fn forbidden(resource: &str, name: &str, why: impl fmt::Display) -> Self {
-        let object = if name.is_empty() { format!("{resource} is forbidden") } else { format!("{resource} \"{name}\" is forbidden") };
+        let object = if name.is_empty() {
+            format!("{resource} is forbidden")
+        } else {
+            format!("{resource} \"{name}\" is forbidden")
+        };
         Self::new(403, "Forbidden", format!("{object}: {why}")).about(resource, name)
     }
 
     /// 404: no such object.
     #[must_use]
     pub fn not_found(kind: Kind, name: &str) -> Self {
-        Self::new(404, "NotFound", format!("{} \"{name}\" not found", kind.resource())).about(kind.resource(), name)
+        Self::new(404, "NotFound", format!("{} \"{name}\" not found", kind.resource()))
+            .about(kind.resource(), name)
     }
 
     /// 404: no such resource or path.
@@ -163,14 +168,20 @@ impl Status {
     /// 422: the object is understood but not valid. `kind` is the object's kind, not its resource.
     #[must_use]
     pub fn invalid(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Self {
-        let sentences: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let sentences: Vec<String> =
+            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
         let what = match sentences.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let details =
-            Details { name: name.into(), group: group.into(), kind: kind.into(), causes, ..Details::default() };
+        let details = Details {
+            name: name.into(),
+            group: group.into(),
+            kind: kind.into(),
+            causes,
+            ..Details::default()
+        };
         Self::new(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {what}")).with_details(details)
     }
 
@@ -194,7 +205,10 @@ impl Status {
                 object.insert("reason".into(), self.reason.into());
             }
             if let Some(details) = &self.details {
-                object.insert("details".into(), serde_json::to_value(details).unwrap_or_else(|_| Map::new().into()));
+                object.insert(
+                    "details".into(),
+                    serde_json::to_value(details).unwrap_or_else(|_| Map::new().into()),
+                );
             }
             object.insert("code".into(), self.code.into());
         }

@@ -1,6 +1,6 @@
 //! From settings to the parts of a server.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use nocrd_cluster::{Cluster, ConnectOptions, Connection, Scope, connect};
 use nocrd_config::{Mode, PodSecurity, Settings};
@@ -21,6 +21,11 @@ use crate::{
     site::Site,
 };
 
+/// Port of workspaces that name none, unless the operator says otherwise.
+const DEFAULT_PORT: NonZeroU16 = match NonZeroU16::new(DEFAULT_WORKSPACE_PORT) {
+    Some(port) => port,
+    None => NonZeroU16::MIN,
+};
 /// How long the API server may take to answer before an operator is told that the server waits for it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -118,14 +123,10 @@ pub(crate) fn web(
     let health = Arc::new(Health::new(cluster.clone(), settings));
     let mut tasks = Vec::new();
     let proxy = if components.proxy {
-        let port = settings.default_workspace_port.or(std::num::NonZeroU16::new(DEFAULT_WORKSPACE_PORT));
-        let directory = port.map(|port| Arc::new(Directory::new(cluster.clone(), port)));
-        directory
-            .map(|directory| {
-                tasks.push(AbortOnDropHandle::new(tokio::spawn(Arc::clone(&directory).forget_the_gone())));
-                Ok::<_, Error>(Proxy::new(directory, proxy_config(settings)?, drain.clone()))
-            })
-            .transpose()?
+        let port = settings.default_workspace_port.unwrap_or(DEFAULT_PORT);
+        let directory = Arc::new(Directory::new(cluster.clone(), port));
+        tasks.push(AbortOnDropHandle::new(tokio::spawn(Arc::clone(&directory).forget_the_gone())));
+        Some(Proxy::new(directory, proxy_config(settings)?, drain.clone()))
     } else {
         None
     };

@@ -13,7 +13,9 @@ const CONNECTIONS: u32 = 32;
 pub(super) fn check() -> Result {
     // It prints its version and ends with 1.
     let found = std::process::Command::new("wrk").arg("--version").output().is_ok();
-    if found || process::works(std::process::Command::new("apt-get").args(["install", "--yes", "--quiet", "wrk"])) {
+    if found
+        || process::works(std::process::Command::new("apt-get").args(["install", "--yes", "--quiet", "wrk"]))
+    {
         return Ok(());
     }
     Err("wrk is not installed; it is a package of Debian and others: apt-get install wrk".into())
@@ -22,7 +24,12 @@ pub(super) fn check() -> Result {
 /// Requests per second that `url` answers with 200.
 pub(super) async fn requests_per_second(url: &str) -> Result<f64> {
     let mut wrk = Command::new("wrk");
-    wrk.args(["--threads=1", &format!("--connections={CONNECTIONS}"), &format!("--duration={SECONDS}s"), url]);
+    wrk.args([
+        "--threads=1",
+        &format!("--connections={CONNECTIONS}"),
+        &format!("--duration={SECONDS}s"),
+        url,
+    ]);
     let output = wrk.output().await?;
     parse(&String::from_utf8_lossy(&output.stdout))
 }

@@ -46,7 +46,12 @@ impl Measured {
         // The log goes on and must be read, or the pipe fills up.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let client = reqwest::Client::builder().no_proxy().build()?;
-        while !client.get(format!("{base}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        while !client
+            .get(format!("{base}/readyz"))
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+        {
             if start.elapsed() > PATIENCE {
                 return Err("the server does not become ready".into());
             }

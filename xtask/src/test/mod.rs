@@ -23,13 +23,18 @@ pub(crate) fn check(steps: &mut Steps) -> Result {
     steps.step("tidy", tidy::run)
 }
 
+/// What the tests need, and nothing else.
+pub(crate) fn setup(steps: &mut Steps) -> Result {
+    prepare::all(steps).map(drop)
+}
+
 /// What the tests need, then all checks and all tests that need no real cluster.
 pub(crate) fn everything(steps: &mut Steps, filter: Option<&str>) -> Result {
-    prepare::all(steps)?;
+    let prepared = prepare::all(steps)?;
     check(steps)?;
     steps.step("generated pages", docs::check)?;
     steps.step("programs under test", || run(cargo().args(["build", "--bins", "--locked"])))?;
-    steps.step("tests", || run(&mut tests(filter)))?;
+    steps.step("tests", || run(prepared.tell(&mut tests(filter))))?;
     ignored_tests(steps, "measurements", Reason::Measures, filter)?;
     steps.step("doctests", || run(cargo().args(["test", "--workspace", "--doc", "--locked"]).args(filter)))
 }

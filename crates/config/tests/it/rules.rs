@@ -140,3 +140,12 @@ fn misspelt_variables_are_pointed_out() {
     let s = settings(&[], &[("AUTH_ENABLE", "true")]);
     assert_eq!(s.warnings(), ["environment variable AUTH_ENABLE is not known: did you mean AUTH_ENABLED?"]);
 }
+
+#[test]
+fn t24_opening_an_open_server_to_every_page_is_pointed_out() {
+    let warned = |env: &[(&str, &str)]| {
+        settings(&[], env).warnings().iter().any(|warning| warning.contains("every page in a browser"))
+    };
+    assert!(warned(&[("CORS_ORIGIN", "*")]));
+    assert!(!warned(&[]) && !warned(&[("CORS_ORIGIN", "https://a.example")]));
+}

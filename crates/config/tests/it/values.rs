@@ -125,7 +125,7 @@ fn base_url_gets_one_form() {
         ("/a/b/", "/a/b"),
         ("/", ""),
         ("", ""),
-        ("/~user/a.b:c@d", "/~user/a.b:c@d"),
+        ("/~user/a.b_c-d", "/~user/a.b_c-d"),
     ] {
         assert_eq!(settings(&["--base-url", given], &[]).base_url, normal, "{given}");
     }
@@ -142,6 +142,8 @@ fn base_url_gets_one_form() {
         "/a\\b",
         "/a b",
         "/ä",
+        "/a:b",
+        "/a@b",
         "/a\"b",
         "/a\nb",
     ] {

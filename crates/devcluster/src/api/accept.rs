@@ -48,7 +48,8 @@ fn ranges(accept: &str) -> impl Iterator<Item = MediaRange<'_>> {
 }
 
 fn accept(headers: &HeaderMap) -> String {
-    let values: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let values: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     if values.is_empty() { "*/*".into() } else { values.join(",") }
 }
 
@@ -63,9 +64,11 @@ pub(super) fn form(headers: &HeaderMap) -> Result<Form, Status> {
         .find_map(|range| match (range.parameter("as"), range.parameter("g"), range.parameter("v")) {
             (None, _, _) => Some(Form::Object),
             (Some("Table"), Some("meta.k8s.io"), Some("v1")) => Some(Form::Table),
-            (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("meta.k8s.io"), Some("v1")) => {
-                Some(Form::Metadata)
-            }
+            (
+                Some("PartialObjectMetadata" | "PartialObjectMetadataList"),
+                Some("meta.k8s.io"),
+                Some("v1"),
+            ) => Some(Form::Metadata),
             _ => None,
         })
         .ok_or_else(not_acceptable)
@@ -118,7 +121,8 @@ mod tests {
         }
         assert_eq!(form(&HeaderMap::new()).expect("anything goes"), Form::Object);
         assert_eq!(form(&headers("application/vnd.kubernetes.protobuf")).expect_err("binary").code, 406);
-        let aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+        let aggregated =
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
         assert_eq!(discovery(&headers(aggregated)), Discovery::Aggregated("v2"));
     }
 }

@@ -108,7 +108,9 @@ pub(super) fn object(
     let content_type = content_type(headers);
     if !matches!(content_type, "application/json" | "application/yaml" | "application/x-yaml" | "text/yaml") {
         let message = "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml";
-        return Err(Status::new(415, "UnsupportedMediaType", message).with_details(crate::status::Details::default()));
+        return Err(
+            Status::new(415, "UnsupportedMediaType", message).with_details(crate::status::Details::default())
+        );
     }
     let parsed = parse(content_type, body).map_err(|error| {
         Status::bad_request(format!(
@@ -132,10 +134,14 @@ pub(super) fn typed(
         Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
     };
     if !parsed.value.is_object() {
-        return Err(refused(&format!("json: cannot unmarshal {} into Go value of type v1.{kind}", type_name(&parsed.value))));
+        return Err(refused(&format!(
+            "json: cannot unmarshal {} into Go value of type v1.{kind}",
+            type_name(&parsed.value)
+        )));
     }
     let Decoded { mut value, unknown } = decode(kind, parsed.value).map_err(|error| refused(&error))?;
-    let mut complaints: Vec<String> = unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect();
+    let mut complaints: Vec<String> =
+        unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect();
     complaints.extend(parsed.duplicates.iter().map(|path| format!("duplicate field \"{path}\"")));
     if validation == FieldValidation::Strict && !complaints.is_empty() {
         return Err(refused(&format!("strict decoding error: {}", complaints.join(", "))));
@@ -178,7 +184,9 @@ fn check_type(kind: &str, api_version: &str, value: &Value) -> Result<(), Status
             "{said_kind} in version \"v1\" cannot be handled as a {kind}: converting (v1.{said_kind}) to (core.{kind}): unknown conversion"
         )
     } else {
-        format!("no kind \"{said_kind}\" is registered for version \"{api_version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"")
+        format!(
+            "no kind \"{said_kind}\" is registered for version \"{api_version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+        )
     };
     Err(Status::bad_request(why))
 }
@@ -197,7 +205,10 @@ mod tests {
     fn json_and_yaml() {
         let expected = json!({ "metadata": { "name": "a" }, "data": { "k": "1" } });
         let sorted = |value: Value| value.to_string().len();
-        let json = received(r#"{"kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":"1"}}"#, FieldValidation::Strict);
+        let json = received(
+            r#"{"kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":"1"}}"#,
+            FieldValidation::Strict,
+        );
         assert_eq!(sorted(json.expect("JSON").value), sorted(expected.clone()));
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/yaml"));
@@ -212,7 +223,12 @@ mod tests {
         let warned = received(body, FieldValidation::Warn).expect("accepted");
         assert_eq!(warned.warnings, ["unknown field \"datum\"", "duplicate field \"metadata.name\""]);
         let refused = received(body, FieldValidation::Strict).expect_err("refused").message;
-        assert!(refused.ends_with("strict decoding error: unknown field \"datum\", duplicate field \"metadata.name\""), "{refused}");
+        assert!(
+            refused.ends_with(
+                "strict decoding error: unknown field \"datum\", duplicate field \"metadata.name\""
+            ),
+            "{refused}"
+        );
     }
 
     #[test]

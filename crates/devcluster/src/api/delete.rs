@@ -100,5 +100,9 @@ fn propagation(policy: Option<&str>, orphan: Option<bool>) -> Result<Option<Prop
         (None, _) => None,
     };
     let causes = problems.into_causes();
-    if causes.is_empty() { Ok(propagation) } else { Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", causes)) }
+    if causes.is_empty() {
+        Ok(propagation)
+    } else {
+        Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", causes))
+    }
 }

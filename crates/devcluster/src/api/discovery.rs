@@ -14,7 +14,8 @@ use crate::{kind::Kind, resources, status::Status};
 /// The version of Kubernetes whose behaviour is reproduced.
 const MINOR: &str = "36";
 
-const ALL_VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const ALL_VERBS: [&str; 8] =
+    ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// A resource, or part of one, as discovery describes it.
 struct Resource {
@@ -189,7 +190,8 @@ pub(super) fn core_document(headers: &HeaderMap) -> Response {
     match accept::discovery(headers) {
         Discovery::Plain => render::json(StatusCode::OK, &core_versions()),
         Discovery::Aggregated(version) => {
-            let versions = json!([{ "version": "v1", "resources": aggregated(&core(), ""), "freshness": "Current" }]);
+            let versions =
+                json!([{ "version": "v1", "resources": aggregated(&core(), ""), "freshness": "Current" }]);
             aggregated_list(version, &[json!({ "metadata": {}, "versions": versions })])
         }
     }
@@ -207,14 +209,18 @@ pub(super) fn groups(headers: &HeaderMap) -> Response {
     match accept::discovery(headers) {
         Discovery::Plain => {
             let groups = GROUPS.map(group_value);
-            render::json(StatusCode::OK, &json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups }))
+            render::json(
+                StatusCode::OK,
+                &json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups }),
+            )
         }
         Discovery::Aggregated(version) => {
             let items: Vec<Value> = GROUPS
                 .iter()
                 .map(|group| {
                     let resources = aggregated(&reviews(group).unwrap_or_default(), group);
-                    let versions = json!([{ "version": "v1", "resources": resources, "freshness": "Current" }]);
+                    let versions =
+                        json!([{ "version": "v1", "resources": resources, "freshness": "Current" }]);
                     json!({ "metadata": { "name": group }, "versions": versions })
                 })
                 .collect();

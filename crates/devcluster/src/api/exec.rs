@@ -85,7 +85,8 @@ pub(super) async fn start(
     tokio::spawn(async move {
         match upgrade.await {
             Ok(upgraded) => {
-                let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+                let socket =
+                    WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
                 converse(socket, session, first_output, protocol, closing).await;
             }
             Err(error) => tracing::debug!(%error, "a command's connection was not upgraded"),
@@ -96,7 +97,8 @@ pub(super) async fn start(
 
 /// Answers a WebSocket handshake (RFC 6455, section 4.2).
 fn handshake(headers: &HeaderMap) -> Result<(Response, &'static str), Status> {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
+    let text =
+        |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
     let key = text(header::SEC_WEBSOCKET_KEY);
     if !text(header::UPGRADE).eq_ignore_ascii_case("websocket") || key.is_empty() {
         return Err(Status::bad_request("Upgrade request required"));
@@ -108,7 +110,9 @@ fn handshake(headers: &HeaderMap) -> Result<(Response, &'static str), Status> {
         .flat_map(|value| value.split(',').map(str::trim))
         .collect();
     let protocol = PROTOCOLS.into_iter().find(|protocol| offered.contains(protocol)).ok_or_else(|| {
-        Status::bad_request(format!("unable to negotiate protocol: client supports {offered:?}, server accepts {PROTOCOLS:?}"))
+        Status::bad_request(format!(
+            "unable to negotiate protocol: client supports {offered:?}, server accepts {PROTOCOLS:?}"
+        ))
     })?;
     let mut response = render::with_type(StatusCode::SWITCHING_PROTOCOLS, "text/plain", Body::empty());
     let answer = response.headers_mut();
@@ -265,14 +269,19 @@ mod tests {
     #[test]
     fn the_newest_common_protocol_is_spoken() {
         let headers = |protocols: &str| -> HeaderMap {
-            [("upgrade", "websocket"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="), ("sec-websocket-protocol", protocols)]
-                .into_iter()
-                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
-                .collect::<Vec<(http::HeaderName, HeaderValue)>>()
-                .into_iter()
-                .collect()
+            [
+                ("upgrade", "websocket"),
+                ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+                ("sec-websocket-protocol", protocols),
+            ]
+            .into_iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect::<Vec<(http::HeaderName, HeaderValue)>>()
+            .into_iter()
+            .collect()
         };
-        let (response, protocol) = handshake(&headers("v4.channel.k8s.io, v5.channel.k8s.io")).expect("agreed");
+        let (response, protocol) =
+            handshake(&headers("v4.channel.k8s.io, v5.channel.k8s.io")).expect("agreed");
         assert_eq!(protocol, "v5.channel.k8s.io");
         assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(handshake(&headers("v4.channel.k8s.io")).expect("agreed").1, "v4.channel.k8s.io");

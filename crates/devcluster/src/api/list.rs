@@ -98,12 +98,16 @@ impl Version {
             (Some("NotOlderThan") | None, 0) => Ok(Self::Any),
             (Some("NotOlderThan"), number) => Ok(Self::NotOlderThan(number)),
             // A page of a given version is a page of exactly that version, for the pages must fit together.
-            (None, number) if query.get("limit").is_some_and(|limit| limit != "0") => Ok(Self::Exactly(number)),
+            (None, number) if query.get("limit").is_some_and(|limit| limit != "0") => {
+                Ok(Self::Exactly(number))
+            }
             (None, number) => Ok(Self::NotOlderThan(number)),
             (Some(other), _) => {
                 let cause = Cause {
                     reason: "FieldValueNotSupported",
-                    message: format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\""),
+                    message: format!(
+                        "Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\""
+                    ),
                     field: "resourceVersionMatch".into(),
                 };
                 Err(Status::invalid("meta.k8s.io", "ListOptions", "", vec![cause]))
@@ -113,7 +117,8 @@ impl Version {
 }
 
 fn forbidden_option(field: &str, why: &str) -> Status {
-    let cause = Cause { reason: "FieldValueForbidden", message: format!("Forbidden: {why}"), field: field.into() };
+    let cause =
+        Cause { reason: "FieldValueForbidden", message: format!("Forbidden: {why}"), field: field.into() };
     Status::invalid("meta.k8s.io", "ListOptions", "", vec![cause])
 }
 
@@ -148,7 +153,10 @@ pub(super) fn one(call: &Call<'_>, code: StatusCode, object: &Arc<Value>) -> Res
             let metadata =
                 ListMeta { resource_version: object::resource_version(object).into(), ..ListMeta::default() };
             let include = Include::parse(call.query.get("includeObject"));
-            render::json(code, &table::render(call.kind(), std::slice::from_ref(object), &metadata, include, true))
+            render::json(
+                code,
+                &table::render(call.kind(), std::slice::from_ref(object), &metadata, include, true),
+            )
         }
     }
 }
@@ -170,8 +178,12 @@ pub(super) fn many(call: &Call<'_>, items: &[Arc<Value>], metadata: &ListMeta) -
         }
         Form::Metadata => {
             let items = items.iter().map(|item| MetadataOnly(item)).collect();
-            let list =
-                List { kind: "PartialObjectMetadataList".into(), api_version: "meta.k8s.io/v1", metadata, items };
+            let list = List {
+                kind: "PartialObjectMetadataList".into(),
+                api_version: "meta.k8s.io/v1",
+                metadata,
+                items,
+            };
             render::json(StatusCode::OK, &list)
         }
         Form::Table => {
@@ -217,7 +229,8 @@ fn page(call: &Call<'_>, selection: &Selection) -> Result<(Vec<Arc<Value>>, List
     let items: Vec<Arc<Value>> = selected.by_ref().take(limit).collect();
     let remaining = selected.count();
     if let Some(last) = items.last().filter(|_| remaining > 0) {
-        metadata.next = Continuation { revision: snapshot.revision, after: position(namespace, last) }.to_text();
+        metadata.next =
+            Continuation { revision: snapshot.revision, after: position(namespace, last) }.to_text();
         // How many more match is only promised where counting is free.
         metadata.remaining_item_count = selection.is_everything().then_some(remaining);
     }
@@ -245,7 +258,8 @@ impl Continuation {
             Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
         };
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| invalid(error.to_string()))?;
-        let token: Value = serde_json::from_slice(&bytes).map_err(|error| invalid(json_error(&error, &bytes)))?;
+        let token: Value =
+            serde_json::from_slice(&bytes).map_err(|error| invalid(json_error(&error, &bytes)))?;
         let revision = token.get("rv").and_then(Value::as_u64);
         let start = token.get("start").and_then(Value::as_str).and_then(|start| start.strip_suffix('\0'));
         match (object::text_at(&token, &["v"]), revision, start) {
@@ -255,7 +269,8 @@ impl Continuation {
     }
 
     fn to_text(&self) -> String {
-        let token = json!({ "v": "meta.k8s.io/v1", "rv": self.revision, "start": format!("{}\0", self.after) });
+        let token =
+            json!({ "v": "meta.k8s.io/v1", "rv": self.revision, "start": format!("{}\0", self.after) });
         URL_SAFE_NO_PAD.encode(token.to_string())
     }
 }

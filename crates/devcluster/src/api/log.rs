@@ -34,7 +34,9 @@ fn options(pod: &str, query: &Query) -> Result<LogOptions, Status> {
     let since_seconds = at_least("sinceSeconds", 1, "must be greater than 0")?;
     let since_time = query.get("sinceTime").map(|time| {
         time.parse::<Timestamp>().map_err(|_| {
-            Status::bad_request(format!("parsing time \"{time}\" as \"2006-01-02T15:04:05Z07:00\": cannot parse it"))
+            Status::bad_request(format!(
+                "parsing time \"{time}\" as \"2006-01-02T15:04:05Z07:00\": cannot parse it"
+            ))
         })
     });
     if since_seconds.is_some() && since_time.is_some() {
@@ -66,12 +68,18 @@ mod tests {
     #[test]
     fn limits_are_checked() {
         let parse = |text: &str| options("p", &Query::parse(Some(text)));
-        let read = parse("follow=true&tailLines=0&limitBytes=9&timestamps=1&sinceTime=2026-01-01T00:00:00Z").expect("valid");
+        let read = parse("follow=true&tailLines=0&limitBytes=9&timestamps=1&sinceTime=2026-01-01T00:00:00Z")
+            .expect("valid");
         assert!(read.follow && read.timestamps && !read.previous);
         assert_eq!((read.tail_lines, read.limit_bytes), (Some(0), Some(9)));
         assert_eq!(read.since, "2026-01-01T00:00:00Z".parse().ok());
         assert!(parse("sinceSeconds=5").expect("valid").since < Some(Timestamp::now()));
-        for refused in ["tailLines=-1", "limitBytes=0", "sinceSeconds=0", "sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z"] {
+        for refused in [
+            "tailLines=-1",
+            "limitBytes=0",
+            "sinceSeconds=0",
+            "sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z",
+        ] {
             assert_eq!(parse(refused).expect_err(refused).code, 422);
         }
         assert_eq!(parse("tailLines=x").expect_err("no number").code, 400);

@@ -122,7 +122,11 @@ async fn dispatch(api: &Arc<Api>, request: Request<Body>) -> Result<Response, St
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match target {
         Target::Nothing => {
-            return Ok(render::with_type(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n"));
+            return Ok(render::with_type(
+                StatusCode::NOT_FOUND,
+                "text/plain; charset=utf-8",
+                "404 page not found\n",
+            ));
         }
         Target::UnknownResource => return Err(Status::unknown_resource()),
         Target::Review(resource) if request.method() == Method::POST => {
@@ -166,7 +170,8 @@ impl Call<'_> {
 
     /// In whose name fields are written: a parameter, else the program's name.
     fn manager(&self, applies: bool) -> Manager {
-        let agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let agent =
+            self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let program = agent.split('/').next().filter(|name| !name.is_empty()).unwrap_or("unknown");
         Manager {
             name: self.query.get("fieldManager").unwrap_or(program).to_owned(),
@@ -222,7 +227,9 @@ async fn objects(api: &Api, path: ObjectPath, request: Request<Body>) -> Result<
         "get" => list::get(&call),
         // New objects are posted to their namespace's collection.
         "create" if !call.path.name.is_empty() => Err(Status::method_not_allowed()),
-        "create" if call.kind().is_namespaced() && call.path.namespace.is_empty() => Err(Status::method_not_allowed()),
+        "create" if call.kind().is_namespaced() && call.path.namespace.is_empty() => {
+            Err(Status::method_not_allowed())
+        }
         "create" => write::create(&call, &body::read(body).await?),
         "update" => write::update(&call, &body::read(body).await?),
         "patch" => patch::patch(&call, &body::read(body).await?),

@@ -22,13 +22,14 @@ static CORE: LazyLock<String> = LazyLock::new(|| core().to_string());
 
 /// The list of documents. The media type is a real server's oversight, which clients are used to.
 pub(super) fn index() -> Response {
-    let paths: Map<String, Value> = ["api/v1".to_owned(), format!("apis/{AUTHENTICATION}/v1"), format!("apis/{AUTHORIZATION}/v1")]
-        .into_iter()
-        .map(|path| {
-            let url = format!("/openapi/v3/{path}");
-            (path, json!({ "serverRelativeURL": url }))
-        })
-        .collect();
+    let paths: Map<String, Value> =
+        ["api/v1".to_owned(), format!("apis/{AUTHENTICATION}/v1"), format!("apis/{AUTHORIZATION}/v1")]
+            .into_iter()
+            .map(|path| {
+                let url = format!("/openapi/v3/{path}");
+                (path, json!({ "serverRelativeURL": url }))
+            })
+            .collect();
     render::with_type(StatusCode::OK, "text/plain; charset=utf-8", json!({ "paths": paths }).to_string())
 }
 
@@ -37,17 +38,18 @@ pub(super) fn document(path: &str) -> Result<Response, Status> {
     if path == "api/v1" {
         return Ok(render::with_type(StatusCode::OK, "application/json", CORE.as_str()));
     }
-    let (group, kinds): (&str, &[(&str, &str)]) = match path.strip_prefix("apis/").and_then(|p| p.strip_suffix("/v1")) {
-        Some(AUTHORIZATION) => (
-            AUTHORIZATION,
-            &[
-                ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
-                ("selfsubjectrulesreviews", "SelfSubjectRulesReview"),
-            ],
-        ),
-        Some(AUTHENTICATION) => (AUTHENTICATION, &[("selfsubjectreviews", "SelfSubjectReview")]),
-        _ => return Err(Status::unknown_resource()),
-    };
+    let (group, kinds): (&str, &[(&str, &str)]) =
+        match path.strip_prefix("apis/").and_then(|p| p.strip_suffix("/v1")) {
+            Some(AUTHORIZATION) => (
+                AUTHORIZATION,
+                &[
+                    ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+                    ("selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+                ],
+            ),
+            Some(AUTHENTICATION) => (AUTHENTICATION, &[("selfsubjectreviews", "SelfSubjectReview")]),
+            _ => return Err(Status::unknown_resource()),
+        };
     let paths: Map<String, Value> = kinds
         .iter()
         .map(|(resource, kind)| {
@@ -150,7 +152,9 @@ fn object_schema(object: &ObjectType) -> Value {
             "io.k8s.api.authentication.v1" => Some(AUTHENTICATION),
             _ => None,
         };
-        if let Some(group) = group.filter(|_| object.field("kind").is_some() && object.field("metadata").is_some()) {
+        if let Some(group) =
+            group.filter(|_| object.field("kind").is_some() && object.field("metadata").is_some())
+        {
             let kind = json!([{ "group": group, "version": "v1", "kind": object.name }]);
             map.insert("x-kubernetes-group-version-kind".into(), kind);
         }
@@ -196,7 +200,9 @@ fn shape_schema(shape: &Shape) -> Value {
         Shape::Int32 => json!({ "type": "integer", "format": "int32" }),
         Shape::Int64 => json!({ "type": "integer", "format": "int64" }),
         Shape::Float => json!({ "type": "number", "format": "double" }),
-        Shape::IntOrString => json!({ "format": "int-or-string", "oneOf": [{ "type": "integer" }, { "type": "string" }] }),
+        Shape::IntOrString => {
+            json!({ "format": "int-or-string", "oneOf": [{ "type": "integer" }, { "type": "string" }] })
+        }
         Shape::Any => json!({ "type": "object" }),
         Shape::List(item) => json!({ "type": "array", "items": shape_schema(item) }),
         Shape::Map(item) => json!({ "type": "object", "additionalProperties": shape_schema(item) }),

@@ -33,7 +33,11 @@ pub(super) fn patch(call: &Call<'_>, body: &Bytes) -> Result<Response, Status> {
         body::parse("application/json", body)
             .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
     };
-    let supported = ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
+    let supported = [
+        "application/json-patch+json",
+        "application/merge-patch+json",
+        "application/strategic-merge-patch+json",
+    ];
     if !supported.contains(&content_type) {
         return Err(Status::unsupported_media_type());
     }
@@ -77,7 +81,9 @@ fn apply_configuration(call: &Call<'_>, body: &Bytes) -> Result<Response, Status
         Ok(value)
     };
     let (code, object) = match write::change(call, |stored| Ok((merged(stored)?, None))) {
-        Err(status) if status.code == 404 && call.path.subresource.is_empty() && status.reason == "NotFound" => {
+        Err(status)
+            if status.code == 404 && call.path.subresource.is_empty() && status.reason == "NotFound" =>
+        {
             let mut new = merged(&json!({ "metadata": { "name": call.path.name } }))?;
             object::remove_meta(&mut new, "resourceVersion");
             resources::set_defaults(kind, &mut new);
@@ -95,7 +101,8 @@ fn configuration(call: &Call<'_>, body: &Bytes) -> Result<(Value, Vec<String>), 
     let kind = call.kind();
     let parsed = body::parse("application/yaml", body)
         .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
-    let (said_kind, said_version) = (text_at(&parsed.value, &["kind"]), text_at(&parsed.value, &["apiVersion"]));
+    let (said_kind, said_version) =
+        (text_at(&parsed.value, &["kind"]), text_at(&parsed.value, &["apiVersion"]));
     if said_kind != kind.name() || said_version != "v1" {
         return Err(Status::bad_request(format!("invalid object type: {said_version}, Kind={said_kind}")));
     }
@@ -107,7 +114,8 @@ fn configuration(call: &Call<'_>, body: &Bytes) -> Result<(Value, Vec<String>), 
     })?;
     if let Some(path) = unknown.first() {
         let place = format!("{}/{}; /v1, Kind={kind}", call.path.namespace, call.path.name);
-        let message = format!("failed to create typed patch object ({place}): .{path}: field not declared in schema");
+        let message =
+            format!("failed to create typed patch object ({place}): .{path}: field not declared in schema");
         return Err(Status::new(500, "", message));
     }
     let map = object::as_map(&mut configuration);

@@ -92,7 +92,8 @@ fn object(segments: &[&str]) -> Option<ObjectPath> {
         _ => return None,
     };
     // One object of a kind that lives in namespaces has one; kinds that don't never have.
-    let misplaced = if kind.is_namespaced() { namespace.is_empty() && !name.is_empty() } else { !namespace.is_empty() };
+    let misplaced =
+        if kind.is_namespaced() { namespace.is_empty() && !name.is_empty() } else { !namespace.is_empty() };
     (!misplaced).then(|| ObjectPath {
         kind,
         namespace: namespace.into(),

@@ -19,9 +19,13 @@ pub(super) fn container(pod: &Value, wanted: Option<&str>) -> Result<String, Sta
     let pod_name = object::name(pod);
     match (wanted, containers.as_slice()) {
         (Some(wanted), _) if containers.contains(&wanted) || init.contains(&wanted) => Ok(wanted.to_owned()),
-        (Some(wanted), _) => Err(Status::bad_request(format!("container {wanted} is not valid for pod {pod_name}"))),
+        (Some(wanted), _) => {
+            Err(Status::bad_request(format!("container {wanted} is not valid for pod {pod_name}")))
+        }
         (None, [only]) => Ok((*only).to_owned()),
-        (None, []) => Err(Status::bad_request(format!("a container name must be specified for pod {pod_name}"))),
+        (None, []) => {
+            Err(Status::bad_request(format!("a container name must be specified for pod {pod_name}")))
+        }
         (None, several) => {
             let mut message = format!(
                 "a container name must be specified for pod {pod_name}, choose one of: [{}]",

@@ -13,7 +13,9 @@ use crate::{object, status::Status};
 pub(super) fn json(code: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
         Ok(bytes) => with_type(code, "application/json", bytes),
-        Err(error) => with_type(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", error.to_string()),
+        Err(error) => {
+            with_type(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", error.to_string())
+        }
     }
 }
 

@@ -28,7 +28,8 @@ pub(super) async fn answer(api: &Api, resource: &str, request: Request<Body>) ->
     let validation = Query::parse(parts.uri.query()).field_validation()?;
     let api_version = format!("{group}/v1");
     let bytes = body::read(body).await?;
-    let Received { mut value, warnings } = body::object(kind, &api_version, &parts.headers, &bytes, validation)?;
+    let Received { mut value, warnings } =
+        body::object(kind, &api_version, &parts.headers, &bytes, validation)?;
     let status = match kind {
         "SelfSubjectAccessReview" => access(api, &value)?,
         "SelfSubjectRulesReview" => {
@@ -80,7 +81,8 @@ fn access(api: &Api, review: &Value) -> Result<Value, Status> {
 
 /// Everything that may be done in a namespace.
 fn rules(api: &Api, namespace: &str) -> Value {
-    const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+    const VERBS: [&str; 8] =
+        ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
     let mut resources: Vec<String> = Kind::ALL.iter().map(|kind| kind.resource().to_owned()).collect();
     resources.extend(["pods/log", "pods/exec", "pods/status"].map(str::to_owned));
     let allowed = |verb: &str, resource: &str| {
@@ -112,9 +114,11 @@ fn rules(api: &Api, namespace: &str) -> Value {
         rules.push(json!({ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }));
     } else {
         let each = resources.iter().map(|resource| (resource, verbs_of(resource)));
-        rules.extend(each.filter(|(_, verbs)| !verbs.is_empty()).map(|(resource, verbs)| {
-            json!({ "verbs": verbs, "apiGroups": [""], "resources": [resource] })
-        }));
+        rules.extend(
+            each.filter(|(_, verbs)| !verbs.is_empty()).map(
+                |(resource, verbs)| json!({ "verbs": verbs, "apiGroups": [""], "resources": [resource] }),
+            ),
+        );
     }
     json!({
         "resourceRules": rules,

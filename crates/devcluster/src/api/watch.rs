@@ -1,10 +1,6 @@
 //! Watching: a list that goes on.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
@@ -236,8 +232,10 @@ impl Writer {
             Form::Object => Self::frame(event, core(self.kind.name(), object)),
             Form::Metadata => Self::frame(event, MetadataOnly(object)),
             Form::Table => {
-                let metadata =
-                    ListMeta { resource_version: object::resource_version(object).into(), ..ListMeta::default() };
+                let metadata = ListMeta {
+                    resource_version: object::resource_version(object).into(),
+                    ..ListMeta::default()
+                };
                 let first = !std::mem::replace(&mut self.described, true);
                 let rows = std::slice::from_ref(object);
                 Self::frame(event, table::render(self.kind, rows, &metadata, self.include, first))

@@ -33,7 +33,8 @@ const MAX_PREFIX_LENGTH: usize = 63 - SUFFIX_LENGTH;
 
 pub(super) fn create(call: &Call<'_>, body: &Bytes) -> Result<Response, Status> {
     let validation = call.query.field_validation()?;
-    let Received { mut value, warnings } = body::object(call.kind().name(), "v1", &call.headers, body, validation)?;
+    let Received { mut value, warnings } =
+        body::object(call.kind().name(), "v1", &call.headers, body, validation)?;
     let own = object::namespace(&value);
     if !own.is_empty() && own != call.path.namespace {
         return Err(Status::bad_request(
@@ -52,7 +53,11 @@ pub(super) fn create(call: &Call<'_>, body: &Bytes) -> Result<Response, Status> 
 }
 
 /// Adds a new object. `manager` is noted as the writer of its fields, unless they are noted already.
-pub(super) fn add(call: &Call<'_>, mut value: Value, manager: Option<&Manager>) -> Result<Arc<Value>, Status> {
+pub(super) fn add(
+    call: &Call<'_>,
+    mut value: Value,
+    manager: Option<&Manager>,
+) -> Result<Arc<Value>, Status> {
     let (kind, store) = (call.kind(), &call.api.store);
     if kind.is_namespaced() {
         object::set_meta(&mut value, "namespace", call.path.namespace.clone().into());
@@ -96,14 +101,19 @@ pub(super) fn mode(call: &Call<'_>) -> Result<Mode, Status> {
 
 fn generated_name(prefix: &str) -> String {
     let mut rng = rand::rng();
-    let suffix = (0..SUFFIX_LENGTH).filter_map(|_| SUFFIX_LETTERS.choose(&mut rng)).map(|letter| char::from(*letter));
+    let suffix =
+        (0..SUFFIX_LENGTH).filter_map(|_| SUFFIX_LETTERS.choose(&mut rng)).map(|letter| char::from(*letter));
     let prefix: String = prefix.chars().take(MAX_PREFIX_LENGTH).collect();
     format!("{prefix}{}", suffix.collect::<String>())
 }
 
 /// Turns what is wrong with an object into a failure.
 pub(super) fn check(kind: Kind, value: &Value, causes: Vec<Cause>) -> Result<(), Status> {
-    if causes.is_empty() { Ok(()) } else { Err(Status::invalid("", kind.name(), object::name(value), causes)) }
+    if causes.is_empty() {
+        Ok(())
+    } else {
+        Err(Status::invalid("", kind.name(), object::name(value), causes))
+    }
 }
 
 /// What the admission plugins do that every cluster runs.
@@ -124,7 +134,8 @@ fn check_namespace(view: &View<'_>, kind: Kind, value: &Value) -> Result<(), Sta
         return Ok(());
     }
     let name = object::namespace(value);
-    let namespace = view.get(Kind::Namespace, "", name).ok_or_else(|| Status::not_found(Kind::Namespace, name))?;
+    let namespace =
+        view.get(Kind::Namespace, "", name).ok_or_else(|| Status::not_found(Kind::Namespace, name))?;
     if text_at(namespace, &["status", "phase"]) != "Terminating" {
         return Ok(());
     }
@@ -147,7 +158,9 @@ fn set_service_account(view: &View<'_>, value: &mut Value) -> Result<(), Status>
         name => name.to_owned(),
     };
     let Some(account) = view.get(Kind::ServiceAccount, &namespace, &name) else {
-        let why = format!("error looking up service account {namespace}/{name}: serviceaccount \"{name}\" not found");
+        let why = format!(
+            "error looking up service account {namespace}/{name}: serviceaccount \"{name}\" not found"
+        );
         return Err(Status::forbidden(Kind::Pod.resource(), object::name(value), why));
     };
     let secrets = object::list_at(account, &["imagePullSecrets"]);
@@ -172,7 +185,8 @@ fn add_default_account(call: &Call<'_>, namespace: &str) {
 
 pub(super) fn update(call: &Call<'_>, body: &Bytes) -> Result<Response, Status> {
     let validation = call.query.field_validation()?;
-    let Received { value, warnings } = body::object(call.kind().name(), "v1", &call.headers, body, validation)?;
+    let Received { value, warnings } =
+        body::object(call.kind().name(), "v1", &call.headers, body, validation)?;
     let (name, namespace) = (object::name(&value), object::namespace(&value));
     if name.is_empty() {
         return Err(Status::bad_request(format!(
@@ -205,17 +219,18 @@ pub(super) fn change(
     new: impl FnOnce(&Value) -> Result<(Value, Option<Manager>), Status>,
 ) -> Result<Arc<Value>, Status> {
     let (kind, part) = (call.kind(), call.part());
-    let changed = call.api.store.modify(kind, &call.path.namespace, &call.path.name, mode(call)?, |_, stored| {
-        let (mut new, manager) = new(stored)?;
-        check_identity(kind, stored, &new)?;
-        prepare(kind, part, stored, &mut new, manager.as_ref())?;
-        // A deleted object goes with its last finalizer; not so a pod that is still being stopped.
-        let goes = deletion::may_go(&new);
-        if !apply::same_but_for_times(stored, &new) {
-            *stored = new;
-        }
-        Ok(if goes { Fate::Goes } else { Fate::Stays })
-    })?;
+    let changed =
+        call.api.store.modify(kind, &call.path.namespace, &call.path.name, mode(call)?, |_, stored| {
+            let (mut new, manager) = new(stored)?;
+            check_identity(kind, stored, &new)?;
+            prepare(kind, part, stored, &mut new, manager.as_ref())?;
+            // A deleted object goes with its last finalizer; not so a pod that is still being stopped.
+            let goes = deletion::may_go(&new);
+            if !apply::same_but_for_times(stored, &new) {
+                *stored = new;
+            }
+            Ok(if goes { Fate::Goes } else { Fate::Stays })
+        })?;
     Ok(changed.0)
 }
 
@@ -224,7 +239,10 @@ fn check_identity(kind: Kind, stored: &Value, new: &Value) -> Result<(), Status>
     let name = object::name(stored);
     let uid = object::uid(new);
     if !uid.is_empty() && uid != object::uid(stored) {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object::uid(stored));
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            object::uid(stored)
+        );
         return Err(Status::conflict(kind.resource(), name, why));
     }
     let version = object::resource_version(new);

@@ -147,18 +147,24 @@ mod tests {
     fn algebra_and_form() {
         let a = FieldSet::from_value(&json!({ "f:data": { ".": {}, "f:x": {}, "f:y": {} } }));
         let b = FieldSet::from_value(&json!({ "f:data": { "f:y": {}, "f:z": {} } }));
-        assert_eq!(a.clone().union(&b).to_value(), json!({ "f:data": { ".": {}, "f:x": {}, "f:y": {}, "f:z": {} } }));
+        assert_eq!(
+            a.clone().union(&b).to_value(),
+            json!({ "f:data": { ".": {}, "f:x": {}, "f:y": {}, "f:z": {} } })
+        );
         assert_eq!(a.difference(&b).to_value(), json!({ "f:data": { ".": {}, "f:x": {} } }));
         assert_eq!(a.intersection(&b).to_value(), json!({ "f:data": { "f:y": {} } }));
         assert!(a.difference(&a).is_empty());
         assert_eq!(a.paths(), [".data", ".data.x", ".data.y"]);
-        let keyed = FieldSet::from_value(&json!({ "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": { "f:name": {} }, "v:\"x\"": {} }));
+        let keyed = FieldSet::from_value(
+            &json!({ "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": { "f:name": {} }, "v:\"x\"": {} }),
+        );
         assert_eq!(keyed.paths(), ["[containerPort=80,protocol=\"TCP\"].name", "[=\"x\"]"]);
     }
 
     #[test]
     fn removing_the_last_member_removes_the_parent() {
-        let mut set = FieldSet::from_value(&json!({ "f:metadata": { "f:name": {} }, "f:data": { "f:x": {} } }));
+        let mut set =
+            FieldSet::from_value(&json!({ "f:metadata": { "f:name": {} }, "f:data": { "f:x": {} } }));
         set.remove(&["f:metadata", "f:name"]);
         assert_eq!(set.to_value(), json!({ "f:data": { "f:x": {} } }));
     }

@@ -22,16 +22,26 @@ fn created(kind: Kind, mut object: Value, by: &str) -> Value {
 
 #[test]
 fn an_update_takes_what_it_changes_and_forgets_what_it_removes() {
-    let old = created(Kind::ConfigMap, json!({ "metadata": { "name": "c", "labels": { "a": "1" } }, "data": { "k": "v" } }), "one");
+    let old = created(
+        Kind::ConfigMap,
+        json!({ "metadata": { "name": "c", "labels": { "a": "1" } }, "data": { "k": "v" } }),
+        "one",
+    );
     assert_eq!(
         managed(&old),
-        [("one".into(), json!({ "f:data": { ".": {}, "f:k": {} }, "f:metadata": { "f:labels": { ".": {}, "f:a": {} } } }))]
+        [(
+            "one".into(),
+            json!({ "f:data": { ".": {}, "f:k": {} }, "f:metadata": { "f:labels": { ".": {}, "f:a": {} } } })
+        )]
     );
     let mut new = json!({ "metadata": { "name": "c" }, "data": { "k": "w", "n": "1" } });
     record_update(Kind::ConfigMap, Some(&old), &mut new, &manager("two", false));
     assert_eq!(
         managed(&new),
-        [("one".into(), json!({ "f:data": {} })), ("two".into(), json!({ "f:data": { "f:k": {}, "f:n": {} } }))]
+        [
+            ("one".into(), json!({ "f:data": {} })),
+            ("two".into(), json!({ "f:data": { "f:k": {}, "f:n": {} } }))
+        ]
     );
 }
 
@@ -57,7 +67,8 @@ fn apply_conflicts_unless_forced_and_then_takes_over() {
     assert_eq!(managed(&first), [("m1".into(), json!({ "f:data": { "f:a": {} } }))]);
     let same = apply(Kind::ConfigMap, &first, &config("1"), &manager("m2", true), false).expect("shares");
     assert_eq!(managed(&same).len(), 2);
-    let refused = apply(Kind::ConfigMap, &first, &config("2"), &manager("m2", true), false).expect_err("conflicts");
+    let refused =
+        apply(Kind::ConfigMap, &first, &config("2"), &manager("m2", true), false).expect_err("conflicts");
     assert_eq!(refused.message, "Apply failed with 1 conflict: conflict with \"m1\": .data.a");
     let forced = apply(Kind::ConfigMap, &first, &config("2"), &manager("m2", true), true).expect("forced");
     assert_eq!(managed(&forced), [("m2".into(), json!({ "f:data": { "f:a": {} } }))]);
@@ -66,11 +77,18 @@ fn apply_conflicts_unless_forced_and_then_takes_over() {
 
 #[test]
 fn several_conflicts_are_listed_by_manager() {
-    let live = created(Kind::ConfigMap, json!({ "metadata": { "name": "c" }, "data": { "a": "1", "b": "1" } }), "kubectl");
+    let live = created(
+        Kind::ConfigMap,
+        json!({ "metadata": { "name": "c" }, "data": { "a": "1", "b": "1" } }),
+        "kubectl",
+    );
     let config = json!({ "data": { "a": "2", "b": "2" } });
     let refused = apply(Kind::ConfigMap, &live, &config, &manager("m", true), false).expect_err("conflicts");
     let start = "Apply failed with 2 conflicts: conflicts with \"kubectl\" using v1 at ";
-    assert!(refused.message.starts_with(start) && refused.message.ends_with(":\n- .data.a\n- .data.b"), "{refused}");
+    assert!(
+        refused.message.starts_with(start) && refused.message.ends_with(":\n- .data.a\n- .data.b"),
+        "{refused}"
+    );
     assert_eq!(refused.details.expect("details").causes.len(), 2);
 }
 
@@ -91,7 +109,8 @@ fn what_is_no_longer_applied_goes_unless_somebody_else_set_it() {
     let mut shared = live.clone();
     shared["metadata"]["labels"]["b"] = "2".into();
     record_update(Kind::Pod, Some(&live), &mut shared, &manager("other", false));
-    let bare = json!({ "spec": { "containers": [{ "name": "a", "image": "x" }, { "name": "b", "image": "x" }] } });
+    let bare =
+        json!({ "spec": { "containers": [{ "name": "a", "image": "x" }, { "name": "b", "image": "x" }] } });
     let after = apply(Kind::Pod, &shared, &bare, &m, false).expect("applies");
     assert_eq!(after["metadata"]["labels"], json!({ "b": "2" }));
 }

@@ -126,13 +126,21 @@ pub(crate) fn compare(node: Node, old: &Value, new: &Value) -> Comparison {
     comparison
 }
 
-fn walk(node: Node, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<String>, found: &mut Comparison) {
+fn walk(
+    node: Node,
+    old: Option<&Value>,
+    new: Option<&Value>,
+    path: &mut Vec<String>,
+    found: &mut Comparison,
+) {
     let before = old.map(|value| node.parts(value)).unwrap_or_default();
     let after = new.map(|value| node.parts(value)).unwrap_or_default();
     match (old, new) {
         (None, Some(_)) => found.added.insert(path),
         (Some(_), None) => found.removed.insert(path),
-        (Some(old), Some(new)) if before.is_empty() && after.is_empty() && old != new => found.modified.insert(path),
+        (Some(old), Some(new)) if before.is_empty() && after.is_empty() && old != new => {
+            found.modified.insert(path)
+        }
         _ => {}
     }
     let value_at = |parts: &[(String, &Value)], step: &str| -> Option<usize> {

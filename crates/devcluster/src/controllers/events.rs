@@ -28,7 +28,8 @@ pub(super) fn forget(store: &Store, now: Timestamp) {
         let seen = seen.iter().find_map(|time| time.parse::<Timestamp>().ok());
         if seen.is_some_and(|seen| now.duration_since(seen) > LIFETIME) {
             let this_one = Preconditions::uid(object::uid(&event));
-            let result = store.delete(Kind::Event, object::namespace(&event), object::name(&event), &this_one);
+            let result =
+                store.delete(Kind::Event, object::namespace(&event), object::name(&event), &this_one);
             tolerate(result, "forgetting an event");
         }
     }

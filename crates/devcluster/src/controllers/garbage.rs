@@ -45,7 +45,10 @@ pub(super) async fn run(store: Store) {
                 }
                 // An owner may have waited for this one.
                 for (kind, owner) in owners(&store, &object) {
-                    if list_at(&owner, &["metadata", "finalizers"]).iter().any(|finalizer| finalizer == FOREGROUND) {
+                    if list_at(&owner, &["metadata", "finalizers"])
+                        .iter()
+                        .any(|finalizer| finalizer == FOREGROUND)
+                    {
                         delete_dependents_first(&store, kind, &owner);
                     }
                 }
@@ -64,10 +67,14 @@ enum Owner {
 
 fn find(view: &View<'_>, object: &Value, reference: &Value) -> Owner {
     let known = text_at(reference, &["apiVersion"]) == "v1";
-    let Some(kind) = Kind::from_name(text_at(reference, &["kind"])).filter(|_| known) else { return Owner::Unknown };
+    let Some(kind) = Kind::from_name(text_at(reference, &["kind"])).filter(|_| known) else {
+        return Owner::Unknown;
+    };
     let namespace = if kind.is_namespaced() { object::namespace(object) } else { "" };
     match view.get(kind, namespace, text_at(reference, &["name"])) {
-        Some(owner) if object::uid(owner) == text_at(reference, &["uid"]) => Owner::Present(kind, Arc::clone(owner)),
+        Some(owner) if object::uid(owner) == text_at(reference, &["uid"]) => {
+            Owner::Present(kind, Arc::clone(owner))
+        }
         _ => Owner::Absent,
     }
 }
@@ -91,7 +98,8 @@ fn dependents(store: &Store, owner: &Value) -> Vec<(Kind, Arc<Value>)> {
     let uid = object::uid(owner);
     let namespace = Some(object::namespace(owner)).filter(|namespace| !namespace.is_empty());
     store.read(|view| {
-        let all = KINDS.into_iter().flat_map(|kind| view.list(kind, namespace).map(move |object| (kind, object)));
+        let all =
+            KINDS.into_iter().flat_map(|kind| view.list(kind, namespace).map(move |object| (kind, object)));
         let owned = all.filter(|(_, object)| {
             references(object).iter().any(|reference| text_at(reference, &["uid"]) == uid)
         });
@@ -105,7 +113,10 @@ fn check_owners(store: &Store, kind: Kind, object: &Value) {
         return;
     }
     let absent: Vec<&Value> = store.read(|view| {
-        references(object).iter().filter(|reference| matches!(find(view, object, reference), Owner::Absent)).collect()
+        references(object)
+            .iter()
+            .filter(|reference| matches!(find(view, object, reference), Owner::Absent))
+            .collect()
     });
     let (namespace, name) = (object::namespace(object), object::name(object));
     let this_one = Preconditions::uid(object::uid(object));
@@ -133,8 +144,12 @@ fn orphan_dependents(store: &Store, kind: Kind, owner: &Value) {
     let uid = object::uid(owner);
     for (kind, dependent) in dependents(store, owner) {
         let this_one = Preconditions::uid(object::uid(&dependent));
-        let result =
-            store.update(kind, object::namespace(&dependent), object::name(&dependent), &this_one, |object| {
+        let result = store.update(
+            kind,
+            object::namespace(&dependent),
+            object::name(&dependent),
+            &this_one,
+            |object| {
                 let mut left = references(object).to_vec();
                 left.retain(|reference| text_at(reference, &["uid"]) != uid);
                 if left.is_empty() {
@@ -143,7 +158,8 @@ fn orphan_dependents(store: &Store, kind: Kind, owner: &Value) {
                     object::set_meta(object, "ownerReferences", left.into());
                 }
                 Ok(())
-            });
+            },
+        );
         tolerate(result, "orphaning");
     }
     remove_finalizer(store, kind, owner, ORPHAN);
@@ -155,7 +171,8 @@ fn delete_dependents_first(store: &Store, kind: Kind, owner: &Value) {
     let mut waits = false;
     for (kind, dependent) in dependents(store, owner) {
         waits |= references(&dependent).iter().any(|reference| {
-            text_at(reference, &["uid"]) == uid && reference.get("blockOwnerDeletion") == Some(&Value::Bool(true))
+            text_at(reference, &["uid"]) == uid
+                && reference.get("blockOwnerDeletion") == Some(&Value::Bool(true))
         });
         if object::deletion_timestamp(&dependent).is_none() {
             let options = Options {

@@ -74,7 +74,8 @@ fn schedule(store: &Store, pod: &Value) {
 
 fn bind(store: &Store, pod: &Value, node: &str) {
     if set_condition(store, pod, "True", "", "", Some(node)) {
-        let message = format!("Successfully assigned {}/{} to {node}", object::namespace(pod), object::name(pod));
+        let message =
+            format!("Successfully assigned {}/{} to {node}", object::namespace(pod), object::name(pod));
         let recorder = Recorder::new(store.clone(), NAME, None);
         recorder.record((Kind::Pod, pod), Severity::Normal, "Scheduled", &message, None);
     }
@@ -148,7 +149,13 @@ fn misfit(pod: &Value, node: &Value) -> Option<&'static str> {
     }
     let selected = entries(object::at(pod, &["spec", "nodeSelector"]))
         .all(|(key, value)| object::label(node, key) == value.as_str());
-    let required = ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"];
+    let required = [
+        "spec",
+        "affinity",
+        "nodeAffinity",
+        "requiredDuringSchedulingIgnoredDuringExecution",
+        "nodeSelectorTerms",
+    ];
     let terms = list_at(pod, &required);
     if !selected || !(terms.is_empty() || terms.iter().any(|term| term_matches(term, node))) {
         return Some("node(s) didn't match Pod's node affinity/selector");

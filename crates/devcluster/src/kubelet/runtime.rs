@@ -54,10 +54,14 @@ impl Runtime for Kubelet {
 
 impl Kubelet {
     fn find(&self, pod: &Value, container: &str) -> Result<Arc<Container>, Status> {
-        let name = object::name(pod);
         let run = self.node.pods().get(object::uid(pod)).and_then(|run| run.container(container).cloned());
         run.ok_or_else(|| {
-            Status::bad_request(format!("container {container:?} in pod {name:?} is not available"))
+            let name = object::name(pod);
+            Status::bad_request(match object::text_at(pod, &["status", "phase"]) {
+                // It will be found in a moment.
+                "Pending" => format!("container {container:?} in pod {name:?} is waiting to start: ContainerCreating"),
+                _ => format!("container {container:?} in pod {name:?} ran before the cluster was started; its log is gone"),
+            })
         })
     }
 }

@@ -314,9 +314,6 @@ impl Worker {
 /// Removes everything of the pod from this machine.
 async fn clean_up(node: &Node, pod: &Arc<Pod>) {
     node.pods().remove(&pod.uid);
-    for container in &pod.containers {
-        debug_assert!(!matches!(container.record.borrow().state, State::Running { .. }));
-    }
     node.isolation.release(&pod.uid);
     let dir = pod.dir.clone();
     let _ = tokio::task::spawn_blocking(move || super::rundir::remove_tree(&dir)).await;

@@ -67,7 +67,9 @@ impl Type {
 
     fn member(self, name: &str) -> Self {
         match self {
-            Self::Object(object) => object.field(name).map_or(Self::Unknown, |field| Self::from_shape(&field.shape)),
+            Self::Object(object) => {
+                object.field(name).map_or(Self::Unknown, |field| Self::from_shape(&field.shape))
+            }
             Self::Entries(item) => Self::from_shape(item),
             Self::Unknown => Self::Unknown,
         }
@@ -139,7 +141,8 @@ fn retain_keys(original: &mut Object, patch: &mut Object) -> Result<(), Status> 
 
 /// `$setElementOrder/list`: the order of the merged list's items, as the author of the patch sees it.
 fn set_element_orders(original: &mut Object, patch: &mut Object, kind: Type) -> Result<(), Status> {
-    let directives: Vec<String> = patch.keys().filter(|name| name.starts_with(ELEMENT_ORDER)).cloned().collect();
+    let directives: Vec<String> =
+        patch.keys().filter(|name| name.starts_with(ELEMENT_ORDER)).cloned().collect();
     for directive in directives {
         let Some(Value::Array(order)) = patch.shift_remove(&directive) else {
             return Err(Status::bad_request("invalid patch format of setElementOrder list"));
@@ -193,7 +196,9 @@ fn merge_lists(original: Vec<Value>, patch: Vec<Value>, rule: ListRule) -> Resul
             return Err(Status::bad_request("invalid JSON document"));
         };
         match change.get(PATCH).and_then(Value::as_str) {
-            None if change.contains_key(PATCH) => return Err(Status::bad_request("unknown patch type found")),
+            None if change.contains_key(PATCH) => {
+                return Err(Status::bad_request("unknown patch type found"));
+            }
             None => changes.push(change),
             Some("replace") => {
                 replace = true;
@@ -218,10 +223,16 @@ fn merge_lists(original: Vec<Value>, patch: Vec<Value>, rule: ListRule) -> Resul
     for change in changes {
         let Some(value) = change.get(key).cloned() else {
             let item = Value::Object(change);
-            return Err(Status::new(500, "", format!("map: {item} does not contain declared merge key: {key}")));
+            return Err(Status::new(
+                500,
+                "",
+                format!("map: {item} does not contain declared merge key: {key}"),
+            ));
         };
         match merged.iter_mut().find(|item| item.get(key) == Some(&value)) {
-            Some(Value::Object(current)) => *current = merge_objects(std::mem::take(current), change, rule.item)?,
+            Some(Value::Object(current)) => {
+                *current = merge_objects(std::mem::take(current), change, rule.item)?
+            }
             _ => merged.push(Value::Object(without_directives(change))),
         }
     }
@@ -230,7 +241,12 @@ fn merge_lists(original: Vec<Value>, patch: Vec<Value>, rule: ListRule) -> Resul
 
 /// Brings merged items into order: those the patch names in its order, the others between them where the server had
 /// them, as far as that can be told.
-fn in_order(items: Vec<Value>, patch_order: &[Value], server_order: &[Value], key: Option<&str>) -> Vec<Value> {
+fn in_order(
+    items: Vec<Value>,
+    patch_order: &[Value],
+    server_order: &[Value],
+    key: Option<&str>,
+) -> Vec<Value> {
     let place = |order: &[Value], item: &Value| {
         order.iter().position(|other| match key {
             Some(key) => other.get(key).is_some() && other.get(key) == item.get(key),
@@ -267,13 +283,17 @@ fn cleaned(value: Value) -> Option<Value> {
 }
 
 fn cleaned_items(items: Vec<Value>) -> Vec<Value> {
-    let only_directive = |item: &Value| item.as_object().is_some_and(|map| map.len() == 1 && map.contains_key(PATCH));
+    let only_directive =
+        |item: &Value| item.as_object().is_some_and(|map| map.len() == 1 && map.contains_key(PATCH));
     items.into_iter().filter(|item| !only_directive(item)).filter_map(cleaned).collect()
 }
 
 fn without_directives(object: Object) -> Object {
     let directive = |name: &str| {
-        name == PATCH || name == RETAIN_KEYS || name.starts_with(ELEMENT_ORDER) || name.starts_with(DELETE_FROM_LIST)
+        name == PATCH
+            || name == RETAIN_KEYS
+            || name.starts_with(ELEMENT_ORDER)
+            || name.starts_with(DELETE_FROM_LIST)
     };
     object
         .into_iter()

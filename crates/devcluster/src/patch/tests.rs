@@ -32,7 +32,8 @@ fn lists_with_a_key_merge_item_by_item() {
 
 #[test]
 fn lists_without_a_key_are_replaced() {
-    let original = json!({ "tolerations": [{ "key": "a" }], "containers": [{ "name": "a", "args": ["1", "2"] }] });
+    let original =
+        json!({ "tolerations": [{ "key": "a" }], "containers": [{ "name": "a", "args": ["1", "2"] }] });
     let patch = json!({ "tolerations": [{ "key": "b" }], "containers": [{ "name": "a", "args": ["3"] }] });
     assert_eq!(strategic(original, patch.clone()), patch);
 }
@@ -42,13 +43,17 @@ fn patch_delete_and_replace() {
     let original = json!({ "volumes": [{ "name": "a" }, { "name": "b", "emptyDir": {} }], "nodeSelector": { "x": "1" } });
     let merged = strategic(original.clone(), json!({ "volumes": [{ "name": "a", "$patch": "delete" }] }));
     assert_eq!(merged["volumes"], json!([{ "name": "b", "emptyDir": {} }]));
-    let merged = strategic(original.clone(), json!({ "volumes": [{ "$patch": "replace" }, { "name": "c" }] }));
+    let merged =
+        strategic(original.clone(), json!({ "volumes": [{ "$patch": "replace" }, { "name": "c" }] }));
     assert_eq!(merged["volumes"], json!([{ "name": "c" }]));
     let merged = strategic(original.clone(), json!({ "nodeSelector": { "$patch": "replace", "y": "2" } }));
     assert_eq!(merged["nodeSelector"], json!({ "y": "2" }));
     let merged = strategic(original.clone(), json!({ "nodeSelector": { "$patch": "delete" } }));
     assert_eq!(merged["nodeSelector"], json!({}));
-    let merged = strategic(original, json!({ "nodeSelector": null, "securityContext": { "a": null, "runAsUser": 1 } }));
+    let merged = strategic(
+        original,
+        json!({ "nodeSelector": null, "securityContext": { "a": null, "runAsUser": 1 } }),
+    );
     assert_eq!(merged.get("nodeSelector"), None);
     assert_eq!(merged["securityContext"], json!({ "runAsUser": 1 }));
 }
@@ -57,8 +62,12 @@ fn patch_delete_and_replace() {
 fn retain_keys_switches_the_member_of_a_union() {
     let original = json!({ "volumes": [{ "name": "v", "emptyDir": {} }] });
     let patch = json!({ "volumes": [{ "name": "v", "$retainKeys": ["name", "hostPath"], "hostPath": { "path": "/x" } }] });
-    assert_eq!(strategic(original.clone(), patch)["volumes"], json!([{ "name": "v", "hostPath": { "path": "/x" } }]));
-    let patch = json!({ "volumes": [{ "name": "v", "$retainKeys": ["name"], "hostPath": { "path": "/x" } }] });
+    assert_eq!(
+        strategic(original.clone(), patch)["volumes"],
+        json!([{ "name": "v", "hostPath": { "path": "/x" } }])
+    );
+    let patch =
+        json!({ "volumes": [{ "name": "v", "$retainKeys": ["name"], "hostPath": { "path": "/x" } }] });
     assert_eq!(merge("PodSpec", original, patch).expect_err("contradiction").code, 400);
 }
 
@@ -74,8 +83,12 @@ fn element_order_and_primitive_lists() {
         json!([{ "name": "b" }, { "name": "a" }, { "name": "new", "image": "x" }, { "name": "server" }])
     );
     let patch = json!({ "$setElementOrder/containers": [{ "name": "b" }, { "name": "a" }] });
-    let names: Vec<Value> =
-        strategic(original, patch)["containers"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
+    let names: Vec<Value> = strategic(original, patch)["containers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["name"].clone())
+        .collect();
     assert_eq!(names, ["b", "a", "server"]);
 
     let meta = json!({ "finalizers": ["x/a", "x/b"] });
@@ -97,7 +110,11 @@ fn owner_references_merge_by_uid_and_conditions_by_type() {
 
 #[test]
 fn a_missing_merge_key_is_an_error() {
-    let error = merge("PodSpec", json!({ "containers": [{ "name": "a" }] }), json!({ "containers": [{ "image": "x" }] }));
+    let error = merge(
+        "PodSpec",
+        json!({ "containers": [{ "name": "a" }] }),
+        json!({ "containers": [{ "image": "x" }] }),
+    );
     assert_eq!(
         error.expect_err("no name").message,
         "map: {\"image\":\"x\"} does not contain declared merge key: name"
@@ -114,7 +131,8 @@ fn unknown_media_types_are_no_patches() {
 }
 
 fn pod_spec() -> impl Strategy<Value = Value> {
-    let container = ("[a-c]", proptest::option::of("[x-z]"), proptest::collection::btree_map("[A-C]", "[0-9]", 0..3));
+    let container =
+        ("[a-c]", proptest::option::of("[x-z]"), proptest::collection::btree_map("[A-C]", "[0-9]", 0..3));
     proptest::collection::vec(container, 0..4).prop_map(|containers| {
         let mut seen = std::collections::BTreeSet::new();
         let containers: Vec<Value> = containers

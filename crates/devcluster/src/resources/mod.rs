@@ -36,7 +36,14 @@ pub(crate) fn set_defaults(kind: Kind, object: &mut Value) {
 
 /// Takes from a new object what clients have no say in, and adds what only the server knows.
 pub(crate) fn prepare_create(kind: Kind, new: &mut Value) {
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+        "generation",
+    ] {
         object::remove_meta(new, field);
     }
     match kind {
@@ -57,7 +64,8 @@ pub(crate) fn check_create(kind: Kind, new: &Value) -> Problems {
 
 /// Keeps of the stored object what this write can't change.
 pub(crate) fn prepare_update(kind: Kind, part: Part, old: &Value, new: &mut Value) {
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
+    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"]
+    {
         keep(old, new, &["metadata", field]);
     }
     object::remove_meta(new, "selfLink");

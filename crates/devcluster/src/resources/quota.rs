@@ -61,7 +61,8 @@ pub(crate) fn admit_pod(view: &View<'_>, pod: &Value) -> Result<(), Status> {
             continue;
         }
         let list = |amount: fn(&(&String, i128, i128)) -> i128| -> String {
-            let parts: Vec<String> = exceeded.iter().map(|entry| format!("{}={}", entry.0, amount(entry))).collect();
+            let parts: Vec<String> =
+                exceeded.iter().map(|entry| format!("{}={}", entry.0, amount(entry))).collect();
             parts.join(",")
         };
         let why = format!(
@@ -81,7 +82,9 @@ pub(crate) fn status(view: &View<'_>, quota: &Value) -> Value {
     let namespace = object::namespace(quota);
     let hard = object::at(quota, &["spec", "hard"]).cloned().unwrap_or_else(|| json!({}));
     let used: Map<String, Value> = entries(Some(&hard))
-        .filter_map(|(resource, _)| Some((resource.clone(), usage(view, namespace, resource)?.to_string().into())))
+        .filter_map(|(resource, _)| {
+            Some((resource.clone(), usage(view, namespace, resource)?.to_string().into()))
+        })
         .collect();
     json!({ "hard": hard, "used": used })
 }

@@ -86,14 +86,21 @@ impl Decoder {
         for field in &object.fields {
             match read.shift_remove(field.name) {
                 Some(value) => ordered.insert(field.name.into(), value),
-                None if field.presence == Presence::Always && !self.partial => ordered.insert(field.name.into(), zero(&field.shape)),
+                None if field.presence == Presence::Always && !self.partial => {
+                    ordered.insert(field.name.into(), zero(&field.shape))
+                }
                 None => None,
             };
         }
         Ok(ordered.into())
     }
 
-    fn field(&mut self, owner: &'static ObjectType, field: &Field, value: Value) -> Result<Option<Value>, String> {
+    fn field(
+        &mut self,
+        owner: &'static ObjectType,
+        field: &Field,
+        value: Value,
+    ) -> Result<Option<Value>, String> {
         if value.is_null() {
             return Ok(None);
         }

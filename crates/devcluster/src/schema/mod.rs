@@ -108,6 +108,7 @@ impl ObjectType {
     }
 }
 
+#[cfg(test)]
 impl Shape {
     /// The object type behind it, if it is one, or a list or map of one.
     pub(crate) fn object(&self) -> Option<&'static ObjectType> {

@@ -23,18 +23,8 @@ enum Format {
 const NANO: i128 = 1_000_000_000;
 const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 /// With the power of ten of each.
-const DECIMAL: [(&str, i32); 10] = [
-    ("E", 18),
-    ("P", 15),
-    ("T", 12),
-    ("G", 9),
-    ("M", 6),
-    ("k", 3),
-    ("", 0),
-    ("m", -3),
-    ("u", -6),
-    ("n", -9),
-];
+const DECIMAL: [(&str, i32); 10] =
+    [("E", 18), ("P", 15), ("T", 12), ("G", 9), ("M", 6), ("k", 3), ("", 0), ("m", -3), ("u", -6), ("n", -9)];
 
 impl Quantity {
     /// Reads a quantity.
@@ -155,7 +145,11 @@ mod tests {
             (".5", "500m"),
             ("2.", "2"),
         ] {
-            assert_eq!(Quantity::parse(text).map(|quantity| quantity.to_string()).as_deref(), Some(canonical), "{text}");
+            assert_eq!(
+                Quantity::parse(text).map(|quantity| quantity.to_string()).as_deref(),
+                Some(canonical),
+                "{text}"
+            );
         }
     }
 

@@ -7,7 +7,10 @@ fn every_line_of_the_table_is_understood() {
         let words: Vec<&str> = line.split_whitespace().collect();
         assert!(words.len() >= 2, "{line}");
         for option in &words[2..] {
-            assert!(options.contains(option) || option.starts_with("key=") || option.starts_with("ssa="), "{line}");
+            assert!(
+                options.contains(option) || option.starts_with("key=") || option.starts_with("ssa="),
+                "{line}"
+            );
         }
     }
     let types = parse(SOURCE);

@@ -41,11 +41,6 @@ impl FieldSelector {
         self.terms.is_empty()
     }
 
-    /// The name it requires, if it requires one.
-    pub(crate) fn required_name(&self) -> Option<&str> {
-        self.terms.iter().find(|term| term.path == "metadata.name" && term.equal).map(|term| term.value.as_str())
-    }
-
     /// Whether it selects this object.
     pub(crate) fn matches(&self, object: &Value) -> bool {
         self.terms.iter().all(|term| (field(object, &term.path) == term.value) == term.equal)
@@ -122,7 +117,9 @@ fn known_field(kind: Kind, path: &str) -> Result<String, String> {
     if common || own.contains(&path) {
         Ok(path.to_owned())
     } else if own.is_empty() {
-        Err(format!("\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""))
+        Err(format!(
+            "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        ))
     } else {
         Err(format!("field label not supported: {path}"))
     }
@@ -152,12 +149,19 @@ mod tests {
     fn comparisons() {
         let pod = json!({ "metadata": { "name": "a,b" }, "status": { "phase": "Running" }, "spec": {} });
         let selects = |text: &str| FieldSelector::parse(Kind::Pod, text).expect(text).matches(&pod);
-        for text in
-            ["", "status.phase=Running", "status.phase==Running,metadata.name=a\\,b", "status.phase!=Pending,", "spec.nodeName=", "spec.hostNetwork=false"]
-        {
+        for text in [
+            "",
+            "status.phase=Running",
+            "status.phase==Running,metadata.name=a\\,b",
+            "status.phase!=Pending,",
+            "spec.nodeName=",
+            "spec.hostNetwork=false",
+        ] {
             assert!(selects(text), "{text}");
         }
-        assert!(!selects("status.phase=Pending") && !selects("metadata.name=a") && !selects("spec.nodeName!="));
+        assert!(
+            !selects("status.phase=Pending") && !selects("metadata.name=a") && !selects("spec.nodeName!=")
+        );
     }
 
     #[test]

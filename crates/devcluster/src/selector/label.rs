@@ -47,7 +47,9 @@ impl LabelSelector {
 
     /// Whether it selects this object.
     pub(crate) fn matches(&self, object: &Value) -> bool {
-        self.requirements.iter().all(|requirement| requirement.matches(object::label(object, &requirement.key)))
+        self.requirements
+            .iter()
+            .all(|requirement| requirement.matches(object::label(object, &requirement.key)))
     }
 }
 
@@ -65,7 +67,10 @@ impl Requirement {
 
     fn compare(&self, label: Option<&str>, holds: fn(i64, i64) -> bool) -> bool {
         let bound = self.values.first().and_then(|value| value.parse().ok());
-        label.and_then(|label| label.parse().ok()).zip(bound).is_some_and(|(label, bound)| holds(label, bound))
+        label
+            .and_then(|label| label.parse().ok())
+            .zip(bound)
+            .is_some_and(|(label, bound)| holds(label, bound))
     }
 }
 
@@ -189,20 +194,25 @@ impl Parser {
         loop {
             match self.peek() {
                 (TokenKind::Identifier | TokenKind::Not, _) => {
-                    let requirement =
-                        self.requirement().map_err(|error| format!("unable to parse requirement: {error}"))?;
+                    let requirement = self
+                        .requirement()
+                        .map_err(|error| format!("unable to parse requirement: {error}"))?;
                     requirements.push(requirement);
                     match self.next() {
                         (TokenKind::End, _) => return Ok(LabelSelector { requirements }),
                         (TokenKind::Comma, _) => match self.peek() {
                             (TokenKind::Identifier | TokenKind::Not, _) => {}
-                            (_, text) => return Err(format!("found '{text}', expected: identifier after ','")),
+                            (_, text) => {
+                                return Err(format!("found '{text}', expected: identifier after ','"));
+                            }
                         },
                         (_, text) => return Err(format!("found '{text}', expected: ',' or 'end of string'")),
                     }
                 }
                 (TokenKind::End, _) => return Ok(LabelSelector { requirements }),
-                (_, text) => return Err(format!("found '{text}', expected: !, identifier, or 'end of string'")),
+                (_, text) => {
+                    return Err(format!("found '{text}', expected: !, identifier, or 'end of string'"));
+                }
             }
         }
     }
@@ -300,7 +310,8 @@ impl Requirement {
     fn check(&self) -> Result<(), String> {
         match self.operator {
             Operator::In | Operator::NotIn if self.values.is_empty() => {
-                Err("values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty".into())
+                Err("values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty"
+                    .into())
             }
             Operator::GreaterThan | Operator::LessThan => match self.values.first() {
                 Some(value) if value.parse::<i64>().is_err() => Err(format!(
@@ -308,11 +319,13 @@ impl Requirement {
                 )),
                 _ => Ok(()),
             },
-            _ => self.values.iter().enumerate().try_for_each(|(index, value)| match names::label_value(value).first() {
-                Some(problem) => {
-                    Err(format!("values[{index}][{}]: Invalid value: {value:?}: {problem}", self.key))
+            _ => self.values.iter().enumerate().try_for_each(|(index, value)| {
+                match names::label_value(value).first() {
+                    Some(problem) => {
+                        Err(format!("values[{index}][{}]: Invalid value: {value:?}: {problem}", self.key))
+                    }
+                    None => Ok(()),
                 }
-                None => Ok(()),
             }),
         }
     }
@@ -333,13 +346,44 @@ mod tests {
     fn grammar() {
         let web = json!({ "app": "web", "n": "5", "in": "x", "example.com/a": "" });
         for selector in [
-            "", " ", "app", "app=web", "app==web", " app = web , n ", "app in (web,db)", "app in ( web )", "app notin (db)",
-            "none notin (x)", "none!=x", "!none", "! none", "n>4", "n<6", "n > 4,n<6", "in=x", "in in (x)", "example.com/a=",
-            "example.com/a in (,b)", "example.com/a in (b,)", "app!=db,app", "example.com/a",
+            "",
+            " ",
+            "app",
+            "app=web",
+            "app==web",
+            " app = web , n ",
+            "app in (web,db)",
+            "app in ( web )",
+            "app notin (db)",
+            "none notin (x)",
+            "none!=x",
+            "!none",
+            "! none",
+            "n>4",
+            "n<6",
+            "n > 4,n<6",
+            "in=x",
+            "in in (x)",
+            "example.com/a=",
+            "example.com/a in (,b)",
+            "example.com/a in (b,)",
+            "app!=db,app",
+            "example.com/a",
         ] {
             assert!(selects(selector, &web), "{selector}");
         }
-        for selector in ["app=db", "!app", "none", "app!=web", "n>5", "none>1", "app notin (web)", "app in (db)", "app>1", "a=,app"] {
+        for selector in [
+            "app=db",
+            "!app",
+            "none",
+            "app!=web",
+            "n>5",
+            "none>1",
+            "app notin (web)",
+            "app in (db)",
+            "app>1",
+            "a=,app",
+        ] {
             assert!(!selects(selector, &web), "{selector}");
         }
     }
@@ -352,16 +396,30 @@ mod tests {
             ("app= bad value", "found 'value', expected: ',' or 'end of string'"),
             ("a,", "found '', expected: identifier after ','"),
             ("a in (b", "unable to parse requirement: found '', expected: ',' or ')'"),
-            ("a in ()", "unable to parse requirement: values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty"),
+            (
+                "a in ()",
+                "unable to parse requirement: values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty",
+            ),
             ("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
             ("!a=b", "found '=', expected: ',' or 'end of string'"),
             ("!", "unable to parse requirement: found '', expected: identifier"),
-            ("n>x", "unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value must be an integer"),
+            (
+                "n>x",
+                "unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value must be an integer",
+            ),
         ] {
             assert_eq!(LabelSelector::parse(selector).expect_err(selector), error);
         }
-        assert!(LabelSelector::parse("-x").expect_err("bad key").contains("<nil>: Invalid value: \"-x\": name part must"));
-        assert!(LabelSelector::parse("a=-").expect_err("bad value").contains("values[0][a]: Invalid value: \"-\": a valid label"));
+        assert!(
+            LabelSelector::parse("-x")
+                .expect_err("bad key")
+                .contains("<nil>: Invalid value: \"-x\": name part must")
+        );
+        assert!(
+            LabelSelector::parse("a=-")
+                .expect_err("bad value")
+                .contains("values[0][a]: Invalid value: \"-\": a valid label")
+        );
     }
 
     proptest! {

@@ -82,7 +82,8 @@ fn addresses_this_machine(request: &Request) -> bool {
     };
     let Ok(authority) = authority.parse::<http::uri::Authority>() else { return false };
     let name = authority.host().trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn failure(status: &Status) -> Response {
@@ -113,7 +114,14 @@ mod tests {
     async fn only_the_token_lets_in() {
         assert_eq!(status("localhost:1", "/api", Some("Bearer secret")).await, 200);
         assert_eq!(status("localhost:1", "/api", Some("bearer secret")).await, 200);
-        for wrong in [None, Some("Bearer secre"), Some("Bearer secret2"), Some("Basic secret"), Some("secret"), Some("Bearer ")] {
+        for wrong in [
+            None,
+            Some("Bearer secre"),
+            Some("Bearer secret2"),
+            Some("Basic secret"),
+            Some("secret"),
+            Some("Bearer "),
+        ] {
             assert_eq!(status("localhost:1", "/version", wrong).await, 401, "{wrong:?}");
         }
         assert_eq!(status("localhost", "/healthz", None).await, 200);
@@ -125,7 +133,9 @@ mod tests {
         for host in ["127.0.0.1", "127.9.9.9:6443", "[::1]:6443", "LOCALHOST"] {
             assert_eq!(status(host, "/readyz", None).await, 200, "{host}");
         }
-        for host in ["example.com", "localhost.example.com", "10.0.0.1", "127.0.0.1.example.com:80", "a@b c", ""] {
+        for host in
+            ["example.com", "localhost.example.com", "10.0.0.1", "127.0.0.1.example.com:80", "a@b c", ""]
+        {
             assert_eq!(status(host, "/readyz", Some("Bearer secret")).await, 403, "{host}");
         }
     }

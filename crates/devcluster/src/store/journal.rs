@@ -103,7 +103,9 @@ impl Journal {
         object: &Value,
     ) -> Result<(), Error> {
         let line = match change {
-            Change::Added | Change::Modified => encode(&json!({ "r": revision, "k": kind.name(), "o": object })),
+            Change::Added | Change::Modified => {
+                encode(&json!({ "r": revision, "k": kind.name(), "o": object }))
+            }
             Change::Deleted => encode(&json!({
                 "r": revision, "k": kind.name(), "d": [object::namespace(object), object::name(object)],
             })),
@@ -131,8 +133,11 @@ impl Journal {
     ) -> Result<(), Error> {
         let path = self.dir.join(FILE);
         let temporary = self.dir.join(format!("{FILE}.new"));
-        let length = write_all(&temporary, revision, objects)
-            .map_err(|source| Error::Io { what: "write", path: temporary.clone(), source })?;
+        let length = write_all(&temporary, revision, objects).map_err(|source| Error::Io {
+            what: "write",
+            path: temporary.clone(),
+            source,
+        })?;
         fs::rename(&temporary, &path)
             .and_then(|()| File::open(&self.dir)?.sync_all())
             .and_then(|()| private(OpenOptions::new().append(true)).open(&path))

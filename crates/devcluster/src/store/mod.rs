@@ -8,7 +8,6 @@ mod journal;
 mod table;
 mod watch;
 
-
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,11 +15,11 @@ use std::{
 
 use serde_json::Value;
 
-use self::{journal::Journal, table::Table};
 pub use self::{
     journal::Error,
     watch::{Change, Event, Watch},
 };
+use self::{journal::Journal, table::Table};
 use crate::{kind::Kind, object, status::Status};
 
 /// How a store is kept.
@@ -120,7 +119,11 @@ impl View<'_> {
     }
 
     /// The objects of a namespace, or of all.
-    pub fn list<'v>(&'v self, kind: Kind, namespace: Option<&'v str>) -> impl Iterator<Item = &'v Arc<Value>> {
+    pub fn list<'v>(
+        &'v self,
+        kind: Kind,
+        namespace: Option<&'v str>,
+    ) -> impl Iterator<Item = &'v Arc<Value>> {
         self.state.table(kind).into_iter().flat_map(move |table| table.list(namespace))
     }
 }
@@ -162,7 +165,10 @@ impl State {
 }
 
 fn live_objects(tables: &[Table]) -> impl Iterator<Item = (Kind, &Arc<Value>)> {
-    Kind::ALL.into_iter().zip(tables).flat_map(|(kind, table)| table.list(None).map(move |object| (kind, object)))
+    Kind::ALL
+        .into_iter()
+        .zip(tables)
+        .flat_map(|(kind, table)| table.list(None).map(move |object| (kind, object)))
 }
 
 impl Store {
@@ -235,7 +241,8 @@ impl Store {
     #[must_use]
     pub fn list(&self, kind: Kind, namespace: Option<&str>) -> Snapshot {
         let state = self.lock();
-        let items = state.table(kind).map(|table| table.list(namespace).cloned().collect()).unwrap_or_default();
+        let items =
+            state.table(kind).map(|table| table.list(namespace).cloned().collect()).unwrap_or_default();
         Snapshot { revision: state.revision, items }
     }
 

@@ -56,7 +56,8 @@ impl Watch {
     /// Takes over what happened since the last look.
     fn fetch(&mut self) -> Result<(), Status> {
         let state = self.store.lock();
-        let events = state.table(self.kind).map_or_else(|| Ok(Vec::new()), |table| table.since(self.cursor))?;
+        let events =
+            state.table(self.kind).map_or_else(|| Ok(Vec::new()), |table| table.since(self.cursor))?;
         drop(state);
         if let Some(last) = events.last() {
             self.cursor = last.revision;
@@ -97,6 +98,9 @@ impl Watch {
 
     /// The same as a stream.
     pub fn into_stream(self) -> impl Stream<Item = Result<Event, Status>> + Send {
-        futures::stream::unfold(self, |mut watch| async move { watch.next().await.map(|event| (event, watch)) })
+        futures::stream::unfold(
+            self,
+            |mut watch| async move { watch.next().await.map(|event| (event, watch)) },
+        )
     }
 }

@@ -17,7 +17,8 @@ pub(crate) fn check_new(kind: Kind, new: &Value, problems: &mut Problems) {
     let prefix = object::text_at(new, &["metadata", "generateName"]);
     if !prefix.is_empty() {
         // What follows the prefix makes a trailing hyphen or dot good again.
-        let masked = prefix.strip_suffix(['-', '.']).map_or_else(|| prefix.to_owned(), |stem| format!("{stem}a"));
+        let masked =
+            prefix.strip_suffix(['-', '.']).map_or_else(|| prefix.to_owned(), |stem| format!("{stem}a"));
         problems.objections("metadata.generateName", prefix, check(&masked));
     }
     let name = object::name(new);
@@ -73,7 +74,8 @@ fn check_common(object: &Value, problems: &mut Problems) {
     for (index, owner) in object::list_at(object, &["metadata", "ownerReferences"]).iter().enumerate() {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if object::text_at(owner, &[field]).is_empty() {
-                let detail = if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
+                let detail =
+                    if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
                 problems.invalid_text(format!("metadata.ownerReferences[{index}].{field}"), "", detail);
             }
         }

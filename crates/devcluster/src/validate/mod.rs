@@ -78,6 +78,6 @@ impl Problems {
 }
 
 /// The members of an object member, if it is one.
-pub(crate) fn entries<'a>(value: Option<&'a Value>) -> impl Iterator<Item = (&'a String, &'a Value)> {
+pub(crate) fn entries(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
     value.and_then(Value::as_object).into_iter().flatten()
 }

@@ -43,7 +43,9 @@ pub(crate) fn dns_subdomain(text: &str) -> Vec<String> {
 
 /// Key of a label or annotation: `[prefix/]name`.
 pub(crate) fn qualified_name(text: &str) -> Vec<String> {
-    let form = format!("must consist of {ALNUM}, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')");
+    let form = format!(
+        "must consist of {ALNUM}, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+    );
     let mut objections = Vec::new();
     let name = match text.split_once('/') {
         None => text,
@@ -56,7 +58,9 @@ pub(crate) fn qualified_name(text: &str) -> Vec<String> {
             if prefix.is_empty() {
                 objections.push("prefix part must be non-empty".to_owned());
             } else {
-                objections.extend(dns_subdomain(prefix).into_iter().map(|objection| format!("prefix part {objection}")));
+                objections.extend(
+                    dns_subdomain(prefix).into_iter().map(|objection| format!("prefix part {objection}")),
+                );
             }
             name
         }
@@ -78,7 +82,8 @@ pub(crate) fn label_value(text: &str) -> Vec<String> {
     if text.len() > 63 {
         objections.push(too_long(63));
     }
-    let formed = text.is_empty() || bounded(text, |c| c.is_ascii_alphanumeric(), |c| matches!(c, '-' | '_' | '.'));
+    let formed =
+        text.is_empty() || bounded(text, |c| c.is_ascii_alphanumeric(), |c| matches!(c, '-' | '_' | '.'));
     if !formed {
         objections.push(format!("a valid label must be an empty string or consist of {ALNUM}, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"));
     }
@@ -108,7 +113,10 @@ pub(crate) fn environment_name(text: &str) -> Vec<String> {
     if text.chars().all(|c| matches!(c, ' '..='~') && c != '=') {
         return Vec::new();
     }
-    vec!["a valid environment variable name must consist only of printable ASCII characters other than '='".into()]
+    vec![
+        "a valid environment variable name must consist only of printable ASCII characters other than '='"
+            .into(),
+    ]
 }
 
 /// Number of a port.
@@ -168,6 +176,8 @@ mod tests {
         assert!(!label_value("a@b").is_empty() && !label_value("-").is_empty());
         assert!(data_key("a.b_c-d").is_empty() && !data_key("..").is_empty() && !data_key("a/b").is_empty());
         assert!(environment_name("A b-1").is_empty() && !environment_name("A=").is_empty());
-        assert!(port_name("http-1").is_empty() && !port_name("80").is_empty() && !port_name("-a--").is_empty());
+        assert!(
+            port_name("http-1").is_empty() && !port_name("80").is_empty() && !port_name("-a--").is_empty()
+        );
     }
 }

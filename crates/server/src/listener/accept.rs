@@ -7,10 +7,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
-use tokio_util::{
-    sync::CancellationToken,
-    task::{AbortOnDropHandle, TaskTracker},
-};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::connection::{Connections, Security};
 use crate::{http::App, limits::Limits, tls::Tls};
@@ -90,16 +87,12 @@ async fn accept(
     while let Some(Some((permit, stream, addr))) = accepting.run_until_cancelled(next()).await {
         tune(&stream, addr);
         let security = tls.as_ref().map_or(Security::Plain, |tls| Security::Tls(tls.config()));
-        let connections = Arc::clone(&connections);
-        tasks(&connections).spawn(async move {
-            connections.serve(stream, addr, security).await;
+        let serving = Arc::clone(&connections);
+        connections.tasks().spawn(async move {
+            serving.serve(stream, addr, security).await;
             drop(permit);
         });
     }
-}
-
-fn tasks(connections: &Arc<Connections>) -> TaskTracker {
-    connections.tasks().clone()
 }
 
 /// The client was gone before we looked.

@@ -1,6 +1,6 @@
 //! The server as it is composed, on the embedded cluster's API, over real sockets.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod drain;
 mod probes;

@@ -62,3 +62,30 @@ async fn a_prefix_stands_before_routes_too() {
     assert_eq!(server.client.get(format!("{without}/route/w1/a")).send().await.unwrap().status(), 404);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn t22_workspaces_are_not_reached_under_foreign_names_nor_by_foreign_pages() {
+    let cluster = Cluster::start().await;
+    let server = Running::start(&cluster, &[("ALLOWED_HOSTS", "app.example")]).await;
+    cluster.add_pod("w1", upstream().await);
+    cluster.make_ready("w1");
+    server.until("/route/w1/", |status, _| status == 200).await;
+    let status = async |method: reqwest::Method, headers: &[(&str, &str)]| {
+        let url = format!("{}/route/w1/", server.base);
+        let request = reqwest::Client::builder().no_proxy().build().unwrap().request(method, url);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        request.send().await.unwrap().status().as_u16()
+    };
+    let (get, post) = (reqwest::Method::GET, reqwest::Method::POST);
+    assert_eq!(status(get.clone(), &[("host", "app.example")]).await, 200);
+    assert_eq!(status(get.clone(), &[("sec-fetch-site", "cross-site")]).await, 200, "a link leads here");
+    assert_eq!(status(get, &[("host", "evil.example")]).await, 403);
+    assert_eq!(status(post.clone(), &[]).await, 200, "a program");
+    assert_eq!(
+        status(post.clone(), &[("origin", "https://app.example"), ("host", "app.example")]).await,
+        200
+    );
+    assert_eq!(status(post.clone(), &[("origin", "https://evil.example")]).await, 403);
+    assert_eq!(status(post, &[("sec-fetch-site", "cross-site")]).await, 403);
+    server.stop().await;
+}

@@ -19,7 +19,7 @@ fn human(seconds: i64) -> String {
     let (days, years) = (hours / 24, hours / (24 * 365));
     match seconds {
         ..=-2 => "<invalid>".into(),
-        ..=-1 => "0s".into(),
+        -1 => "0s".into(),
         _ if seconds < 120 => format!("{seconds}s"),
         _ if minutes < 10 => with_rest(minutes, 'm', seconds % 60, 's'),
         _ if minutes < 180 => format!("{minutes}m"),

@@ -103,7 +103,10 @@ fn columns(kind: Kind) -> Vec<Column> {
         Kind::Event => vec![
             column("Last Seen", "Time when this event was last observed"),
             column("Type", "Type of this event (Normal, Warning), new types could be added in the future"),
-            column("Reason", "This should be a short, machine understandable string that gives the reason for the transition into the object's current status."),
+            column(
+                "Reason",
+                "This should be a short, machine understandable string that gives the reason for the transition into the object's current status.",
+            ),
             column("Object", "The object that this event is about."),
             wide("Subobject", "The part of the object that this event is about."),
             wide("Source", "The component reporting this event."),
@@ -113,7 +116,12 @@ fn columns(kind: Kind) -> Vec<Column> {
             Column { priority: 1, ..NAME },
         ],
         Kind::ResourceQuota => {
-            vec![NAME, column("Request", "What is used of what is allowed."), column("Limit", "Limits in use."), AGE]
+            vec![
+                NAME,
+                column("Request", "What is used of what is allowed."),
+                column("Limit", "Limits in use."),
+                AGE,
+            ]
         }
     }
 }
@@ -144,7 +152,9 @@ fn cells(kind: Kind, object: &Value) -> Vec<Value> {
         Kind::ResourceQuota => {
             let used = |resource: &str| text_at(object, &["status", "used", resource]);
             let parts: Vec<String> = entries(object::at(object, &["status", "hard"]))
-                .map(|(resource, hard)| format!("{resource}: {}/{}", used(resource), hard.as_str().unwrap_or_default()))
+                .map(|(resource, hard)| {
+                    format!("{resource}: {}/{}", used(resource), hard.as_str().unwrap_or_default())
+                })
                 .collect();
             vec![name, parts.join(", ").into(), "".into(), age]
         }
@@ -152,9 +162,9 @@ fn cells(kind: Kind, object: &Value) -> Vec<Value> {
 }
 
 fn node(node: &Value, name: Value, age: Value) -> Vec<Value> {
-    let ready = list_at(node, &["status", "conditions"])
-        .iter()
-        .any(|condition| text_at(condition, &["type"]) == "Ready" && text_at(condition, &["status"]) == "True");
+    let ready = list_at(node, &["status", "conditions"]).iter().any(|condition| {
+        text_at(condition, &["type"]) == "Ready" && text_at(condition, &["status"]) == "True"
+    });
     let mut status = if ready { "Ready" } else { "NotReady" }.to_owned();
     if object::at(node, &["spec", "unschedulable"]) == Some(&Value::Bool(true)) {
         status.push_str(",SchedulingDisabled");

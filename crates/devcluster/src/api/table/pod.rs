@@ -14,7 +14,10 @@ pub(super) const COLUMNS: [Column; 9] = [
         "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted.",
     ),
     AGE,
-    wide("IP", "podIP address allocated to the pod. Routable at least within the cluster. Empty if not yet allocated."),
+    wide(
+        "IP",
+        "podIP address allocated to the pod. Routable at least within the cluster. Empty if not yet allocated.",
+    ),
     wide(
         "Node",
         "NodeName indicates in which node this pod is scheduled. If empty, this pod is a candidate for scheduling by the scheduler defined in schedulerName. Once this field is set, the kubelet for this node becomes responsible for the lifecycle of this pod. This field should not be used to express a desire for the pod to be scheduled on a specific node. https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#nodename",
@@ -59,7 +62,8 @@ pub(super) fn cells(pod: &Value) -> Vec<Value> {
         summary.restarts.to_string()
     };
     let gates = spec("readinessGates");
-    let passed = gates.iter().filter(|gate| condition(pod, text_at(gate, &["conditionType"])) == "True").count();
+    let passed =
+        gates.iter().filter(|gate| condition(pod, text_at(gate, &["conditionType"])) == "True").count();
     vec![
         object::name(pod).into(),
         format!("{}/{total}", summary.ready).into(),
@@ -145,7 +149,9 @@ fn summarize_main(pod: &Value, summary: &mut Summary) {
             waiting.clone_into(&mut summary.reason);
         } else if let Some((_, why)) = ended(status) {
             summary.reason = why;
-        } else if status.get("ready") == Some(&Value::Bool(true)) && at(status, &["state", "running"]).is_some() {
+        } else if status.get("ready") == Some(&Value::Bool(true))
+            && at(status, &["state", "running"]).is_some()
+        {
             running = true;
             summary.ready += 1;
         }
@@ -193,12 +199,32 @@ mod tests {
         let done = json!({ "name": "i", "state": { "terminated": { "exitCode": 0 } } });
         for (status, ready, reason) in [
             (json!({ "phase": "Pending" }), "0/2", "Pending"),
-            (json!({ "phase": "Pending", "initContainerStatuses": [done, { "name": "j", "state": { "running": {} } }] }), "0/2", "Init:1/2"),
-            (json!({ "phase": "Pending", "initContainerStatuses": [{ "name": "i", "state": { "terminated": { "exitCode": 3 } } }] }), "0/2", "Init:ExitCode:3"),
-            (json!({ "phase": "Pending", "initContainerStatuses": [{ "name": "i", "state": { "waiting": { "reason": "CrashLoopBackOff" } } }] }), "0/2", "Init:CrashLoopBackOff"),
+            (
+                json!({ "phase": "Pending", "initContainerStatuses": [done, { "name": "j", "state": { "running": {} } }] }),
+                "0/2",
+                "Init:1/2",
+            ),
+            (
+                json!({ "phase": "Pending", "initContainerStatuses": [{ "name": "i", "state": { "terminated": { "exitCode": 3 } } }] }),
+                "0/2",
+                "Init:ExitCode:3",
+            ),
+            (
+                json!({ "phase": "Pending", "initContainerStatuses": [{ "name": "i", "state": { "waiting": { "reason": "CrashLoopBackOff" } } }] }),
+                "0/2",
+                "Init:CrashLoopBackOff",
+            ),
             (json!({ "phase": "Running", "containerStatuses": [running, running] }), "2/2", "Running"),
-            (json!({ "phase": "Running", "containerStatuses": [running, { "state": { "waiting": { "reason": "ImagePullBackOff" } } }] }), "1/2", "ImagePullBackOff"),
-            (json!({ "phase": "Failed", "containerStatuses": [{ "state": { "terminated": { "exitCode": 1, "reason": "Error" } } }] }), "0/2", "Error"),
+            (
+                json!({ "phase": "Running", "containerStatuses": [running, { "state": { "waiting": { "reason": "ImagePullBackOff" } } }] }),
+                "1/2",
+                "ImagePullBackOff",
+            ),
+            (
+                json!({ "phase": "Failed", "containerStatuses": [{ "state": { "terminated": { "exitCode": 1, "reason": "Error" } } }] }),
+                "0/2",
+                "Error",
+            ),
             (json!({ "phase": "Failed", "reason": "Evicted" }), "0/2", "Evicted"),
         ] {
             let (found_ready, found_reason, _) = row(&pod(status));

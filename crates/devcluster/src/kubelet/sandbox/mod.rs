@@ -31,8 +31,8 @@ pub enum Sandbox {
     /// In sandboxes of `bwrap`; without it the cluster does not start.
     Bubblewrap,
     /// Not at all: as processes like any other. Volumes appear at their mount paths only where a symbolic link can be
-    /// made there; processes that leave their process group are not found again; nothing dies with the cluster's
-    /// process if that is killed.
+    /// made there, and termination messages only come from logs; processes that leave their process group are not found
+    /// again; nothing dies with the cluster's process if that is killed.
     None,
 }
 

@@ -37,7 +37,11 @@ pub(super) fn check_image(field: &str, container: &Value, problems: &mut Problem
     if image.is_empty() {
         problems.required(format!("{field}.image"), "");
     } else if image.trim() != image {
-        problems.invalid_text(format!("{field}.image"), image, "must not have leading or trailing whitespace");
+        problems.invalid_text(
+            format!("{field}.image"),
+            image,
+            "must not have leading or trailing whitespace",
+        );
     }
 }
 
@@ -54,7 +58,12 @@ fn check_lifecycle(field: &str, container: &Value, sidecar: bool, problems: &mut
     }
     for hook in ["postStart", "preStop"] {
         if let Some(handler) = at(container, &["lifecycle", hook]) {
-            check_handler(&format!("{field}.lifecycle.{hook}"), handler, &["exec", "httpGet", "tcpSocket", "sleep"], problems);
+            check_handler(
+                &format!("{field}.lifecycle.{hook}"),
+                handler,
+                &["exec", "httpGet", "tcpSocket", "sleep"],
+                problems,
+            );
         }
     }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
@@ -87,10 +96,14 @@ fn check_handler(field: &str, handler: &Value, kinds: &[&str], problems: &mut Pr
     let action = handler.get(*kind).unwrap_or(&Value::Null);
     let field = format!("{field}.{kind}");
     match *kind {
-        "exec" if list_at(action, &["command"]).is_empty() => problems.required(format!("{field}.command"), ""),
+        "exec" if list_at(action, &["command"]).is_empty() => {
+            problems.required(format!("{field}.command"), "")
+        }
         "httpGet" | "tcpSocket" | "grpc" => {
             match action.get("port") {
-                Some(Value::String(name)) => problems.objections(&format!("{field}.port"), name, names::port_name(name)),
+                Some(Value::String(name)) => {
+                    problems.objections(&format!("{field}.port"), name, names::port_name(name))
+                }
                 Some(Value::Number(number)) => {
                     let number = number.as_i64().unwrap_or_default();
                     for objection in names::port_number(number) {
@@ -170,8 +183,7 @@ fn check_env_source(field: &str, source: &Value, valued: bool, problems: &mut Pr
     let kinds = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
     let given: Vec<&str> = kinds.into_iter().filter(|kind| source.get(*kind).is_some()).collect();
     if given.is_empty() {
-        let detail =
-            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
+        let detail = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
         problems.invalid_text(field, "", detail);
     } else if valued {
         problems.invalid_text(field, "", "may not be specified when `value` is not empty");

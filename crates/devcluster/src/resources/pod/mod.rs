@@ -34,7 +34,8 @@ pub(crate) fn admit(pod: &mut Value) {
     let Some(tolerations) = tolerations.as_array_mut() else { return };
     for trouble in NODE_TROUBLE {
         let tolerated = tolerations.iter().any(|toleration| {
-            let (key, effect) = (object::text_at(toleration, &["key"]), object::text_at(toleration, &["effect"]));
+            let (key, effect) =
+                (object::text_at(toleration, &["key"]), object::text_at(toleration, &["effect"]));
             (key == trouble || key.is_empty()) && matches!(effect, "NoExecute" | "")
         });
         if !tolerated {
@@ -48,7 +49,10 @@ pub(crate) fn admit(pod: &mut Value) {
 /// All containers with their list's name and their place in it.
 fn containers(spec: &Value) -> impl Iterator<Item = (&'static str, usize, &Value)> {
     CONTAINER_LISTS.into_iter().flat_map(move |list| {
-        object::list_at(spec, &[list]).iter().enumerate().map(move |(index, container)| (list, index, container))
+        object::list_at(spec, &[list])
+            .iter()
+            .enumerate()
+            .map(move |(index, container)| (list, index, container))
     })
 }
 

@@ -8,7 +8,9 @@ use crate::{
 };
 
 fn pod(spec: Value) -> Value {
-    let mut pod = decode("Pod", json!({ "metadata": { "name": "p", "namespace": "n" }, "spec": spec })).expect("decodes").value;
+    let mut pod = decode("Pod", json!({ "metadata": { "name": "p", "namespace": "n" }, "spec": spec }))
+        .expect("decodes")
+        .value;
     set_defaults(Kind::Pod, &mut pod);
     pod
 }
@@ -56,19 +58,58 @@ fn a_plain_pod_is_valid() {
 #[test]
 fn problems_are_named_as_by_a_real_server() {
     for (spec, expected) in [
-        (container(json!({ "name": "C" })), "spec.containers[0].name: Invalid value: \"C\": a lowercase RFC 1123 label"),
-        (container(json!({ "ports": [{ "containerPort": 70000 }] })), "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"),
-        (container(json!({ "env": [{ "name": "A=B" }] })), "spec.containers[0].env[0].name: Invalid value: \"A=B\": a valid environment variable name"),
-        (container(json!({ "imagePullPolicy": "x" })), "spec.containers[0].imagePullPolicy: Unsupported value: \"x\": supported values: \"Always\", \"IfNotPresent\", \"Never\""),
-        (container(json!({ "resources": { "limits": { "cpu": "1" }, "requests": { "cpu": "2" } } })), "spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1"),
-        (container(json!({ "readinessProbe": {} })), "spec.containers[0].readinessProbe: Required value: must specify a handler type"),
-        (container(json!({ "volumeMounts": [{ "name": "v", "mountPath": "/x" }] })), "spec.containers[0].volumeMounts[0].name: Not found: \"v\""),
-        (container(json!({ "env": [{ "name": "A", "valueFrom": { "fieldRef": { "fieldPath": "x" } } }] })), "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Unsupported value: \"x\""),
-        (json!({ "containers": [{ "name": "c", "image": "x" }], "restartPolicy": "x" }), "spec.restartPolicy: Unsupported value: \"x\": supported values: \"Always\", \"Never\", \"OnFailure\""),
-        (json!({ "containers": [{ "name": "c", "image": "x" }], "initContainers": [{ "name": "c", "image": "x" }] }), "spec.initContainers[0].name: Duplicate value: \"c\""),
-        (json!({ "containers": [{ "name": "c", "image": "x" }], "volumes": [{ "name": "v", "secret": {} }] }), "spec.volumes[0].secret.secretName: Required value"),
-        (json!({ "containers": [{ "name": "c", "image": "x" }], "volumes": [{ "name": "v", "emptyDir": {}, "hostPath": { "path": "/x" } }] }), "spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"),
-        (json!({ "containers": [{ "name": "c", "image": "x" }], "terminationGracePeriodSeconds": -1 }), "spec.terminationGracePeriodSeconds: Invalid value: -1: must be greater than or equal to 0"),
+        (
+            container(json!({ "name": "C" })),
+            "spec.containers[0].name: Invalid value: \"C\": a lowercase RFC 1123 label",
+        ),
+        (
+            container(json!({ "ports": [{ "containerPort": 70000 }] })),
+            "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
+        ),
+        (
+            container(json!({ "env": [{ "name": "A=B" }] })),
+            "spec.containers[0].env[0].name: Invalid value: \"A=B\": a valid environment variable name",
+        ),
+        (
+            container(json!({ "imagePullPolicy": "x" })),
+            "spec.containers[0].imagePullPolicy: Unsupported value: \"x\": supported values: \"Always\", \"IfNotPresent\", \"Never\"",
+        ),
+        (
+            container(json!({ "resources": { "limits": { "cpu": "1" }, "requests": { "cpu": "2" } } })),
+            "spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1",
+        ),
+        (
+            container(json!({ "readinessProbe": {} })),
+            "spec.containers[0].readinessProbe: Required value: must specify a handler type",
+        ),
+        (
+            container(json!({ "volumeMounts": [{ "name": "v", "mountPath": "/x" }] })),
+            "spec.containers[0].volumeMounts[0].name: Not found: \"v\"",
+        ),
+        (
+            container(json!({ "env": [{ "name": "A", "valueFrom": { "fieldRef": { "fieldPath": "x" } } }] })),
+            "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Unsupported value: \"x\"",
+        ),
+        (
+            json!({ "containers": [{ "name": "c", "image": "x" }], "restartPolicy": "x" }),
+            "spec.restartPolicy: Unsupported value: \"x\": supported values: \"Always\", \"Never\", \"OnFailure\"",
+        ),
+        (
+            json!({ "containers": [{ "name": "c", "image": "x" }], "initContainers": [{ "name": "c", "image": "x" }] }),
+            "spec.initContainers[0].name: Duplicate value: \"c\"",
+        ),
+        (
+            json!({ "containers": [{ "name": "c", "image": "x" }], "volumes": [{ "name": "v", "secret": {} }] }),
+            "spec.volumes[0].secret.secretName: Required value",
+        ),
+        (
+            json!({ "containers": [{ "name": "c", "image": "x" }], "volumes": [{ "name": "v", "emptyDir": {}, "hostPath": { "path": "/x" } }] }),
+            "spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type",
+        ),
+        (
+            json!({ "containers": [{ "name": "c", "image": "x" }], "terminationGracePeriodSeconds": -1 }),
+            "spec.terminationGracePeriodSeconds: Invalid value: -1: must be greater than or equal to 0",
+        ),
     ] {
         let found = problems(spec);
         assert!(found.len() == 1 && found[0].starts_with(expected), "{expected}: {found:?}");
@@ -105,7 +146,11 @@ fn only_images_deadlines_and_more_tolerations_may_change() {
         assert_eq!(refusals(allowed), (Vec::new(), 2));
     }
     for (refused, field) in [
-        ((&|spec: &mut Value| spec["containers"][0]["env"][0]["value"] = "2".into()) as &dyn Fn(&mut Value), "spec"),
+        (
+            (&|spec: &mut Value| spec["containers"][0]["env"][0]["value"] = "2".into())
+                as &dyn Fn(&mut Value),
+            "spec",
+        ),
         (&|spec| spec["nodeName"] = "x".into(), "spec"),
         (&|spec| spec["tolerations"] = json!([]), "spec"),
         (&|spec| spec["terminationGracePeriodSeconds"] = 1.into(), "spec"),

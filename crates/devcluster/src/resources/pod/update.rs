@@ -33,10 +33,17 @@ pub(crate) fn check(old: &Value, new: &Value, problems: &mut Problems) {
     let deadline = |spec: &Value| spec.get("activeDeadlineSeconds").and_then(Value::as_i64);
     match (deadline(before), deadline(after)) {
         (Some(was), Some(is)) if is > was => {
-            problems.invalid("spec.activeDeadlineSeconds", is, &format!("must be less than or equal to {was}"));
+            problems.invalid(
+                "spec.activeDeadlineSeconds",
+                is,
+                &format!("must be less than or equal to {was}"),
+            );
         }
         (Some(_), None) => {
-            problems.forbidden("spec.activeDeadlineSeconds", "must not update from a positive integer to nil value");
+            problems.forbidden(
+                "spec.activeDeadlineSeconds",
+                "must not update from a positive integer to nil value",
+            );
         }
         (None, Some(is)) if !(1..=i64::from(i32::MAX)).contains(&is) => {
             problems.invalid("spec.activeDeadlineSeconds", is, "must be between 1 and 2147483647, inclusive");

@@ -32,7 +32,12 @@ pub(crate) fn check(pod: &Value, problems: &mut Problems) {
     let volumes = volume::check_all(spec, problems);
     check_containers(spec, &volumes, problems);
 
-    one_of("spec.restartPolicy".into(), text_at(spec, &["restartPolicy"]), &["Always", "OnFailure", "Never"], problems);
+    one_of(
+        "spec.restartPolicy".into(),
+        text_at(spec, &["restartPolicy"]),
+        &["Always", "OnFailure", "Never"],
+        problems,
+    );
     let policies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
     one_of("spec.dnsPolicy".into(), text_at(spec, &["dnsPolicy"]), &policies, problems);
     for (key, value) in entries(spec.get("nodeSelector")) {
@@ -62,7 +67,11 @@ pub(crate) fn check(pod: &Value, problems: &mut Problems) {
     if let Some(seconds) = spec.get("activeDeadlineSeconds").and_then(Value::as_i64)
         && !(1..=i64::from(i32::MAX)).contains(&seconds)
     {
-        problems.invalid("spec.activeDeadlineSeconds", seconds, "must be between 1 and 2147483647, inclusive");
+        problems.invalid(
+            "spec.activeDeadlineSeconds",
+            seconds,
+            "must be between 1 and 2147483647, inclusive",
+        );
     }
     if let Some(seconds) = negative(spec, "terminationGracePeriodSeconds") {
         problems.invalid("spec.terminationGracePeriodSeconds", seconds, "must be greater than or equal to 0");
@@ -71,7 +80,11 @@ pub(crate) fn check(pod: &Value, problems: &mut Problems) {
     for (index, alias) in list_at(spec, &["hostAliases"]).iter().enumerate() {
         let ip = text_at(alias, &["ip"]);
         if ip.parse::<IpAddr>().is_err() {
-            problems.invalid_text(format!("spec.hostAliases[{index}].ip"), ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+            problems.invalid_text(
+                format!("spec.hostAliases[{index}].ip"),
+                ip,
+                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+            );
         }
         for (number, host) in list_at(alias, &["hostnames"]).iter().enumerate() {
             let host = host.as_str().unwrap_or_default();
@@ -147,7 +160,8 @@ pub(super) fn check_tolerations(tolerations: &[Value], problems: &mut Problems) 
         if !key.is_empty() {
             problems.objections(&format!("{field}.key"), key, names::qualified_name(key));
         } else if operator != "Exists" {
-            let detail = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            let detail =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
             problems.invalid_text(format!("{field}.operator"), operator, detail);
         }
         match operator {

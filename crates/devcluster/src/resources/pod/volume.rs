@@ -77,7 +77,9 @@ fn check_files(field: &str, source: &Value, problems: &mut Problems) {
         } else {
             check_inside(&format!("{field}.path"), path, problems);
         }
-        if file.get("fieldRef").is_none() && file.get("resourceFieldRef").is_none() && text_at(file, &["key"]).is_empty()
+        if file.get("fieldRef").is_none()
+            && file.get("resourceFieldRef").is_none()
+            && text_at(file, &["key"]).is_empty()
         {
             problems.required(format!("{field}.key"), "");
         }

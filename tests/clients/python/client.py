@@ -1,0 +1,215 @@
+"""Drives a no-crd server with the official MCP SDK for Python, as an agent would.
+
+    python client.py [--legacy] stdio COMMAND [ARGUMENT...]
+    python client.py [--legacy] http URL
+
+Without --legacy the SDK negotiates the newest protocol it shares with the server; with it, it opens a session with
+`initialize` as clients before the revision of 2026-07-28 do. One line per step; exit code 1 and a message when the
+server does not behave. The SDK itself validates every result of a tool against the tool's output schema and raises when
+it does not fit.
+"""
+
+import asyncio
+import sys
+import time
+
+from mcp import Client, StdioServerParameters
+
+TOOLS = {
+    "current_namespace",
+    "get_capabilities",
+    "get_template",
+    "get_workspace",
+    "get_workspace_events",
+    "list_templates",
+    "list_workspaces",
+    "spawn_workspace",
+    "stop_workspace",
+}
+TEMPLATE = "default-agent-workspace"
+# Long enough for a busy machine; nothing waits that long when all is well.
+PATIENCE_SECONDS = 120
+
+
+class Misbehaviour(Exception):
+    """The server did something else than it should."""
+
+
+def check(holds, message):
+    if not holds:
+        raise Misbehaviour(message)
+
+
+def step(text):
+    print(f"ok: {text}", flush=True)
+
+
+async def call(client, name, /, **arguments):
+    """The structured result of a tool that must succeed."""
+    result = await client.call_tool(name, arguments)
+    return succeeded(name, result)
+
+
+def succeeded(name, result):
+    check(not result.is_error, f"{name} failed: {text_of(result)}")
+    check(text_of(result), f"{name} says nothing in words")
+    check(isinstance(result.structured_content, dict), f"{name} gives no structured content")
+    return result.structured_content
+
+
+def text_of(result):
+    return "\n".join(block.text for block in result.content if block.type == "text")
+
+
+async def tools(client):
+    listed = {}
+    cursor = None
+    while True:
+        page = await client.list_tools(cursor=cursor)
+        listed.update((tool.name, tool) for tool in page.tools)
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    check(TOOLS <= listed.keys(), f"tools are missing: {sorted(TOOLS - listed.keys())}")
+    for tool in listed.values():
+        check(tool.title, f"{tool.name} has no title")
+        check(tool.description, f"{tool.name} has no description")
+        check(tool.output_schema, f"{tool.name} has no output schema")
+        hints = tool.annotations
+        check(hints is not None, f"{tool.name} has no annotations")
+        check(hints.read_only_hint is not None, f"{tool.name} does not say whether it only reads")
+    check(listed["list_workspaces"].annotations.read_only_hint, "list_workspaces is said to change something")
+    check(listed["stop_workspace"].annotations.destructive_hint, "stop_workspace is said to be harmless")
+    step(f"{len(listed)} tools, all with title, annotations and output schema")
+
+
+async def server(client):
+    where = await call(client, "current_namespace")
+    check(where["namespace"], "the default namespace has no name")
+    step(f"namespace {where['namespace']}, mode {where['mode']}")
+    capabilities = await call(client, "get_capabilities")
+    missing = TOOLS - set(capabilities["enabledTools"])
+    check(not missing, f"tools are disabled: {sorted(missing)}")
+    step(f"version {capabilities['version']}, {len(capabilities['enabledTools'])} tools enabled")
+
+
+async def templates(client):
+    entries = (await call(client, "list_templates"))["templates"]
+    check(any(entry["name"] == TEMPLATE for entry in entries), f"{TEMPLATE} is not among the templates")
+    step(f"{len(entries)} templates")
+    template = await call(client, "get_template", name=TEMPLATE)
+    check(template["spec"]["containers"], f"{TEMPLATE} has no containers")
+    step(f"template {TEMPLATE}, version {template['version']}")
+
+
+async def spawn(client, workspace):
+    said = []
+
+    async def progress(progress, total, message):
+        said.append((progress, message))
+
+    arguments = {"id": workspace, "name": "A Python client's", "templateRef": TEMPLATE, "wait": True}
+    result = await client.call_tool("spawn_workspace", arguments, progress_callback=progress)
+    spawned = succeeded("spawn_workspace", result)
+    check(spawned["id"] == workspace, f"asked for {workspace}, got {spawned['id']}")
+    check(spawned["status"] == "running", f"waited for it, and it is {spawned['status']}")
+    check(said, "no progress was reported")
+    values = [value for value, _ in said]
+    check(values == sorted(set(values)), f"progress does not rise: {values}")
+    check(all(message for _, message in said), f"progress without words: {said}")
+    step(f"spawned {workspace} as pod {spawned['podName']}, {len(said)} reports of progress")
+    return spawned
+
+
+async def look(client, workspace, pod):
+    entries = (await call(client, "list_workspaces"))["workspaces"]
+    check(any(entry["id"] == workspace for entry in entries), f"{workspace} is not among the workspaces")
+    step(f"{len(entries)} workspaces")
+    details = await call(client, "get_workspace", id=workspace)
+    check(details["status"] == "Running", f"{workspace} is {details['status']}")
+    check(details["name"] == "A Python client's", f"its name is {details['name']!r}")
+    check(details["podName"] == pod, f"its pod is {details['podName']}, not {pod}")
+    step(f"{workspace} runs at {details['podIP']}:{details['port']}")
+    events = (await call(client, "get_workspace_events", id=workspace))["events"]
+    reasons = [event["reason"] for event in events]
+    check("Started" in reasons, f"there is no event about its start: {reasons}")
+    step(f"events {', '.join(reasons)}")
+
+
+async def refusals(client, workspace):
+    for arguments, expected in [
+        ({"id": f"{workspace}-none", "templateRef": "no-such-template"}, "no-such-template"),
+        ({"id": workspace, "templateRef": TEMPLATE}, workspace),
+        ({"id": "Not Valid", "templateRef": TEMPLATE}, "Not Valid"),
+    ]:
+        result = await client.call_tool("spawn_workspace", arguments)
+        check(result.is_error, f"spawn_workspace {arguments} succeeded")
+        check(expected in text_of(result), f"the error does not name {expected!r}: {text_of(result)}")
+        error = (result.structured_content or {}).get("error", {})
+        check(error.get("id", "").startswith("NCR"), f"the error has no code: {result.structured_content}")
+        step(f"refused with {error['id']}: {text_of(result).splitlines()[0]}")
+
+
+async def stop(client, workspace):
+    stopped = await call(client, "stop_workspace", id=workspace)
+    check(stopped["id"] == workspace, f"stopped {stopped['id']} instead of {workspace}")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        result = await client.call_tool("get_workspace", {"id": workspace})
+        if result.is_error:
+            break
+        check(time.monotonic() < deadline, f"{workspace} does not go away")
+        await asyncio.sleep(0.1)
+    check(workspace in text_of(result), f"the error does not name {workspace}: {text_of(result)}")
+    step(f"{workspace} is gone")
+
+
+async def drive(target, legacy):
+    # An id of one's own on a shared server.
+    workspace = f"py-{time.time_ns():x}"
+    mode = "legacy" if legacy else "auto"
+    async with Client(target, mode=mode, read_timeout_seconds=PATIENCE_SECONDS) as client:
+        info = client.server_info
+        check(info is not None and info.name and info.version, f"the server does not say what it is: {info}")
+        step(f"connected to {info.name} {info.version} with protocol {client.protocol_version}")
+        await tools(client)
+        await server(client)
+        await templates(client)
+        spawned = await spawn(client, workspace)
+        await look(client, workspace, spawned["podName"])
+        await refusals(client, workspace)
+        await stop(client, workspace)
+
+
+def parse(arguments):
+    legacy = arguments[:1] == ["--legacy"]
+    match arguments[legacy:]:
+        case ["http", url]:
+            return url, legacy
+        case ["stdio", command, *rest]:
+            return StdioServerParameters(command=command, args=rest), legacy
+        case _:
+            sys.exit(__doc__)
+
+
+def causes(error):
+    """The errors at the leaves: task groups wrap them."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from causes(inner)
+    else:
+        yield error
+
+
+def main():
+    target, legacy = parse(sys.argv[1:])
+    try:
+        asyncio.run(drive(target, legacy))
+    except Exception as error:
+        for cause in causes(error):
+            print(f"FAILED: {type(cause).__name__}: {cause}", flush=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+// Drives a no-crd server with the official MCP SDKs for TypeScript, as an agent would.
+//
+//     node client.mjs [--legacy | --v1] stdio COMMAND [ARGUMENT...]
+//     node client.mjs [--legacy | --v1] http URL
+//
+// The options choose among the SDKs and protocols of connection.mjs. One line per step; exit code 1 and a message when the
+// server does not behave. The SDK itself validates every result of a tool against the tool's output schema and throws when
+// it does not fit.
+
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "./connection.mjs";
+
+const TOOLS = [
+  "current_namespace",
+  "get_capabilities",
+  "get_template",
+  "get_workspace",
+  "get_workspace_events",
+  "list_templates",
+  "list_workspaces",
+  "spawn_workspace",
+  "stop_workspace",
+];
+const TEMPLATE = "default-agent-workspace";
+const NAME = "A TypeScript client's";
+// Long enough for a busy machine; nothing waits that long when all is well.
+const PATIENCE_MS = 120_000;
+
+function check(holds, message) {
+  if (!holds) throw new Error(message);
+}
+
+function step(text) {
+  console.log(`ok: ${text}`);
+}
+
+function textOf(result) {
+  return result.content.filter((block) => block.type === "text").map((block) => block.text).join("\n");
+}
+
+/** Calls a tool; the result may be an error. */
+function attempt(client, name, args = {}, options = {}) {
+  return client.callTool({ name, arguments: args }, options);
+}
+
+/** The structured result of a tool that must succeed. */
+async function call(client, name, args, options) {
+  const result = await attempt(client, name, args, options);
+  check(!result.isError, `${name} failed: ${textOf(result)}`);
+  check(textOf(result), `${name} says nothing in words`);
+  check(result.structuredContent !== undefined, `${name} gives no structured content`);
+  return result.structuredContent;
+}
+
+async function tools(client) {
+  const listed = new Map((await client.listTools()).tools.map((tool) => [tool.name, tool]));
+  const missing = TOOLS.filter((name) => !listed.has(name));
+  check(missing.length === 0, `tools are missing: ${missing.join(", ")}`);
+  for (const tool of listed.values()) {
+    check(tool.title, `${tool.name} has no title`);
+    check(tool.description, `${tool.name} has no description`);
+    check(tool.outputSchema, `${tool.name} has no output schema`);
+    check(tool.annotations, `${tool.name} has no annotations`);
+    check(tool.annotations.readOnlyHint !== undefined, `${tool.name} does not say whether it only reads`);
+  }
+  check(listed.get("list_workspaces").annotations.readOnlyHint, "list_workspaces is said to change something");
+  check(listed.get("stop_workspace").annotations.destructiveHint, "stop_workspace is said to be harmless");
+  step(`${listed.size} tools, all with title, annotations and output schema`);
+}
+
+async function server(client) {
+  const where = await call(client, "current_namespace");
+  check(where.namespace, "the default namespace has no name");
+  step(`namespace ${where.namespace}, mode ${where.mode}`);
+  const capabilities = await call(client, "get_capabilities");
+  const disabled = TOOLS.filter((name) => !capabilities.enabledTools.includes(name));
+  check(disabled.length === 0, `tools are disabled: ${disabled.join(", ")}`);
+  step(`version ${capabilities.version}, ${capabilities.enabledTools.length} tools enabled`);
+}
+
+async function templates(client) {
+  const { templates: entries } = await call(client, "list_templates");
+  check(entries.some((entry) => entry.name === TEMPLATE), `${TEMPLATE} is not among the templates`);
+  step(`${entries.length} templates`);
+  const template = await call(client, "get_template", { name: TEMPLATE });
+  check(template.spec.containers.length > 0, `${TEMPLATE} has no containers`);
+  step(`template ${TEMPLATE}, version ${template.version}`);
+}
+
+async function spawn(client, workspace) {
+  const said = [];
+  const spawned = await call(
+    client,
+    "spawn_workspace",
+    { id: workspace, name: NAME, templateRef: TEMPLATE, wait: true },
+    { onprogress: (report) => said.push(report) },
+  );
+  check(spawned.id === workspace, `asked for ${workspace}, got ${spawned.id}`);
+  check(spawned.status === "running", `waited for it, and it is ${spawned.status}`);
+  check(said.length > 0, "no progress was reported");
+  const rises = said.every((report, at) => at === 0 || report.progress > said[at - 1].progress);
+  check(rises, `progress does not rise: ${said.map((report) => report.progress).join(", ")}`);
+  check(said.every((report) => report.message), "progress is reported without words");
+  step(`spawned ${workspace} as pod ${spawned.podName}, ${said.length} reports of progress`);
+  return spawned;
+}
+
+async function look(client, workspace, pod) {
+  const { workspaces } = await call(client, "list_workspaces");
+  check(workspaces.some((entry) => entry.id === workspace), `${workspace} is not among the workspaces`);
+  step(`${workspaces.length} workspaces`);
+  const details = await call(client, "get_workspace", { id: workspace });
+  check(details.status === "Running", `${workspace} is ${details.status}`);
+  check(details.name === NAME, `its name is ${details.name}`);
+  check(details.podName === pod, `its pod is ${details.podName}, not ${pod}`);
+  step(`${workspace} runs at ${details.podIP}:${details.port}`);
+  const { events } = await call(client, "get_workspace_events", { id: workspace });
+  const reasons = events.map((event) => event.reason);
+  check(reasons.includes("Started"), `there is no event about its start: ${reasons.join(", ")}`);
+  step(`events ${reasons.join(", ")}`);
+}
+
+async function refusals(client, workspace) {
+  for (const [args, expected] of [
+    [{ id: `${workspace}-none`, templateRef: "no-such-template" }, "no-such-template"],
+    [{ id: workspace, templateRef: TEMPLATE }, workspace],
+    [{ id: "Not Valid", templateRef: TEMPLATE }, "Not Valid"],
+  ]) {
+    const result = await attempt(client, "spawn_workspace", args);
+    check(result.isError, `spawn_workspace ${JSON.stringify(args)} succeeded`);
+    check(textOf(result).includes(expected), `the error does not name ${expected}: ${textOf(result)}`);
+    const code = result.structuredContent?.error?.id ?? "";
+    check(code.startsWith("NCR"), `the error has no code: ${JSON.stringify(result.structuredContent)}`);
+    step(`refused with ${code}: ${textOf(result).split("\n")[0]}`);
+  }
+}
+
+async function stop(client, workspace) {
+  const stopped = await call(client, "stop_workspace", { id: workspace });
+  check(stopped.id === workspace, `stopped ${stopped.id} instead of ${workspace}`);
+  const deadline = Date.now() + PATIENCE_MS;
+  let result = await attempt(client, "get_workspace", { id: workspace });
+  while (!result.isError) {
+    check(Date.now() < deadline, `${workspace} does not go away`);
+    await sleep(100);
+    result = await attempt(client, "get_workspace", { id: workspace });
+  }
+  check(textOf(result).includes(workspace), `the error does not name ${workspace}: ${textOf(result)}`);
+  step(`${workspace} is gone`);
+}
+
+async function drive(variant, target) {
+  const client = await connect(variant, target, PATIENCE_MS);
+  try {
+    const { server: info, protocol } = client;
+    check(info?.name && info?.version, `the server does not say what it is: ${JSON.stringify(info)}`);
+    step(`connected to ${info.name} ${info.version} with protocol ${protocol}`);
+    // An id of one's own on a shared server.
+    const workspace = `ts-${Date.now().toString(16)}-${process.pid.toString(16)}`;
+    await tools(client);
+    await server(client);
+    await templates(client);
+    const spawned = await spawn(client, workspace);
+    await look(client, workspace, spawned.podName);
+    await refusals(client, workspace);
+    await stop(client, workspace);
+  } finally {
+    await client.close();
+  }
+}
+
+function parse([first, ...rest]) {
+  if (first === "--legacy" || first === "--v1") return [first.slice(2), parseTarget(rest)];
+  return ["auto", parseTarget([first, ...rest])];
+}
+
+function parseTarget([kind, target, ...args]) {
+  if (kind === "http" && target !== undefined) return { url: target };
+  if (kind === "stdio" && target !== undefined) return { command: target, args };
+  console.error("usage: node client.mjs [--legacy | --v1] (stdio COMMAND [ARGUMENT...] | http URL)");
+  process.exit(2);
+}
+
+const [variant, target] = parse(process.argv.slice(2));
+try {
+  await drive(variant, target);
+} catch (error) {
+  console.log(`FAILED: ${error}`);
+  process.exit(1);
+}

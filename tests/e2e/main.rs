@@ -1,0 +1,29 @@
+//! The whole program, end to end: `nocrd-all dev` as a process of its own, and beside it the programs people really use
+//! with it.
+
+#![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed"
+)]
+#![expect(clippy::print_stderr, reason = "a test that has failed shows the server's log")]
+
+mod bad_input;
+mod crash;
+mod dev;
+mod journey;
+mod kubectl;
+mod mcp;
+mod processes;
+mod program;
+mod races;
+mod real_cluster;
+mod rpc;
+mod sdk_clients;
+mod seed_template;
+mod startup;
+mod stdio;
+mod tools;
