@@ -48,6 +48,8 @@ impl Program {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", home.path())
+            // One that is killed leaves things behind.
+            .env("TMPDIR", home.path())
             .envs(env.iter().copied())
             .current_dir(home.path())
             .stdin(Stdio::piped())
