@@ -51,6 +51,19 @@ impl Client {
         }
     }
 
+    /// Waits until the server has heard, through a watch, that a workspace is gone.
+    pub(crate) async fn until_gone(&mut self, id: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let result = self.attempt("get_workspace", json!({ "id": id })).await;
+            if result["structuredContent"]["error"]["code"] == 404 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{id} is still there: {result}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The error of a tool that must fail.
     pub(crate) async fn refusal(&mut self, tool: &str, arguments: Value) -> Value {
         let result = self.attempt(tool, arguments).await;

@@ -93,7 +93,7 @@ async fn a_workspace_lives_as_its_template_says() {
     let mut saved = String::new();
     sent.read_to_string(&mut saved).unwrap();
     assert_eq!(saved, format!("{origin}edited\n"));
-    client.refusal("get_workspace", json!({ "id": ID })).await;
+    client.until_gone(ID).await;
     dev.stop();
 }
 

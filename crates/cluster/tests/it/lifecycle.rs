@@ -184,15 +184,15 @@ impl World {
         let secret_is_there = cluster.secret_exists(namespace, name).await;
         let accounts = cluster.list_service_accounts(None).await;
         let secrets = cluster.list_secrets(None).await;
-        cluster.delete_service_account(namespace, name).await.unwrap();
-        cluster.delete_secret(namespace, name).await.unwrap();
+        cluster.delete_service_account(namespace, name, None).await.unwrap();
+        cluster.delete_secret(namespace, name, None).await.unwrap();
         for found in [accounts.unwrap(), secrets.unwrap()] {
             assert!(found.iter().any(|object| object.workspace_id.as_ref() == Some(&id)), "{found:?}");
         }
         assert!(secret_is_there.unwrap());
         assert!(!cluster.secret_exists(namespace, name).await.unwrap());
         // Gone already: no error.
-        cluster.delete_secret(namespace, name).await.unwrap();
+        cluster.delete_secret(namespace, name, None).await.unwrap();
     }
 }
 
