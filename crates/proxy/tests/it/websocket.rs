@@ -49,7 +49,6 @@ async fn echo() -> (Program, Asked) {
     let pod = Program::raw(move |wire, _| {
         let ask = ask.clone();
         async move {
-            #[expect(clippy::result_large_err, reason = "the library's own type")]
             let callback = |request: &Request, mut response: Response| {
                 let _ = ask.send((request.uri().to_string(), request.headers().clone()));
                 if let Some(protocols) = request.headers().get("sec-websocket-protocol") {
