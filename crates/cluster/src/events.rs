@@ -79,6 +79,11 @@ impl PodEvent {
     }
 }
 
+/// The version of an event's object, which counts up in every API server; 0 where it is no number.
+fn version(event: &Event) -> u64 {
+    event.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
 impl Cluster {
     /// What Kubernetes reports about a pod: its newest [`MAX_EVENTS`] events, oldest first. With `pod_uid`, those about
     /// earlier pods of the same name are left out.
@@ -93,15 +98,17 @@ impl Cluster {
     ) -> Result<Vec<PodEvent>, Error> {
         let asked = Asked { verb: "list", resource: "events", namespace: Some(namespace), name: None };
         let selector = about(pod_name, pod_uid)?;
-        let mut events: Vec<PodEvent> = Vec::new();
+        let mut events: Vec<(u64, PodEvent)> = Vec::new();
         let path = calls::path(Some(namespace), "events");
         self.calls()
             .list(asked, &path, &selector, false, |page: Vec<Event>| {
-                events.extend(page.into_iter().map(PodEvent::parse));
+                events.extend(page.into_iter().map(|event| (version(&event), PodEvent::parse(event))));
             })
             .await?;
-        events.sort_by_key(|event| event.last);
-        Ok(events.split_off(events.len().saturating_sub(MAX_EVENTS)))
+        // Times are whole seconds, in which a pod's whole start may lie: the order of writing decides within one.
+        events.sort_by_key(|(version, event)| (event.last, *version));
+        let newest = events.split_off(events.len().saturating_sub(MAX_EVENTS));
+        Ok(newest.into_iter().map(|(_, event)| event).collect())
     }
 
     /// What Kubernetes reports about a pod, from the first event there is, for as long as the stream is kept. It stays

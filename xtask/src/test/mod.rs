@@ -33,7 +33,6 @@ pub(crate) fn everything(steps: &mut Steps, filter: Option<&str>) -> Result {
     let prepared = prepare::all(steps)?;
     check(steps)?;
     steps.step("generated pages", docs::check)?;
-    steps.step("programs under test", || run(cargo().args(["build", "--bins", "--locked"])))?;
     steps.step("tests", || run(prepared.tell(&mut tests(filter))))?;
     ignored_tests(steps, "measurements", Reason::Measures, filter)?;
     steps.step("doctests", || run(cargo().args(["test", "--workspace", "--doc", "--locked"]).args(filter)))

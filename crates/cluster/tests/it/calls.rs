@@ -289,3 +289,15 @@ async fn a_live_listing_continues_the_order_of_the_index() {
     assert_eq!((first.pod_name.as_str(), first.arrival), ("p2", known));
     assert!(second.arrival > known && second.pod_name == "p1");
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_of_one_second_come_in_the_order_of_writing() {
+    let api = Api::default();
+    let cluster = synced(&api).await;
+    for name in ["scheduled", "created", "started"] {
+        api.put("events", event(name, 1, 1));
+    }
+    let events = cluster.events_for(&namespace("nogoo9"), "p1", None).await.unwrap();
+    let reasons: Vec<_> = events.iter().map(|event| event.reason.as_str()).collect();
+    assert_eq!(reasons, ["scheduled", "created", "started"]);
+}

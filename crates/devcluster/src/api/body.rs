@@ -6,7 +6,7 @@ use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
-use super::query::FieldValidation;
+use super::{protobuf, query::FieldValidation};
 use crate::{
     kind::Kind,
     object,
@@ -44,8 +44,11 @@ pub(super) struct Parsed {
     pub(super) duplicates: Vec<String>,
 }
 
-/// Parses JSON or YAML. The error is the sentence of Go's decoder.
+/// Parses JSON, YAML or protobuf. The error is the sentence of Go's decoder.
 pub(super) fn parse(content_type: &str, body: &[u8]) -> Result<Parsed, String> {
+    if content_type == protobuf::MEDIA_TYPE {
+        return Ok(Parsed { value: protobuf::decode(body)?, duplicates: Vec::new() });
+    }
     if content_type.ends_with("yaml") {
         // YAML that is JSON is read as JSON: kubectl sends apply patches that way.
         if let Ok((value, duplicates)) = duplicates::parse(body) {
@@ -106,7 +109,12 @@ pub(super) fn object(
     validation: FieldValidation,
 ) -> Result<Received, Status> {
     let content_type = content_type(headers);
-    if !matches!(content_type, "application/json" | "application/yaml" | "application/x-yaml" | "text/yaml") {
+    let is_read = match content_type {
+        "application/json" | "application/yaml" | "application/x-yaml" | "text/yaml" => true,
+        protobuf::MEDIA_TYPE => protobuf::reads(kind),
+        _ => false,
+    };
+    if !is_read {
         let message = "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml";
         return Err(
             Status::new(415, "UnsupportedMediaType", message).with_details(crate::status::Details::default())

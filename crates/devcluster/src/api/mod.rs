@@ -14,6 +14,7 @@ mod openapi;
 mod patch;
 mod path;
 mod pods;
+mod protobuf;
 mod query;
 mod render;
 mod review;
