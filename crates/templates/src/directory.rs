@@ -102,6 +102,8 @@ mod tests {
         let (templates, problems) = load_directory(directory.path());
         let names: Vec<&str> = templates.iter().map(|t| t.name.as_str()).collect();
         assert_eq!(names, ["a", "renamed"]);
+        let twice = problems.iter().find(|p| p.reason.contains("another")).unwrap();
+        assert_eq!(twice.name, "a");
         let mut reasons: Vec<&str> = problems.iter().map(|p| p.reason.as_str()).collect();
         reasons.sort_unstable();
         assert_eq!(reasons.len(), 3, "{reasons:?}");
@@ -116,5 +118,26 @@ mod tests {
     fn an_unreadable_directory_is_a_problem_not_an_absence() {
         let (templates, problems) = load_directory(Path::new("/nonexistent/templates"));
         assert!(templates.is_empty() && problems.len() == 1 && problems[0].reason.contains("can't read"));
+    }
+
+    #[test]
+    fn reads_files_only_and_no_further_than_allowed() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("big.yaml"), format!("{GOOD}\n#{}", "x".repeat(MAX_BYTES))).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("/dev/zero", directory.path().join("endless.yaml")).unwrap();
+        let (templates, problems) = load_directory(directory.path());
+        assert!(templates.is_empty());
+        assert_eq!(problems.len(), if cfg!(unix) { 2 } else { 1 }, "{problems:?}");
+    }
+
+    #[test]
+    fn more_files_than_are_read_are_reported() {
+        let directory = tempfile::tempdir().unwrap();
+        for number in 0..=MAX_FILES {
+            fs::write(directory.path().join(format!("t{number}.yaml")), GOOD).unwrap();
+        }
+        let (templates, problems) = load_directory(directory.path());
+        assert_eq!((templates.len(), problems.len()), (MAX_FILES, 1), "{problems:?}");
     }
 }

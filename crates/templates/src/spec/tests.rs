@@ -23,17 +23,48 @@ fn octal_modes_read_as_kubernetes_reads_them() {
 }
 
 #[test]
+fn scalars_read_as_kubernetes_reads_them() {
+    for (text, value) in [
+        ("0o644", json!(420)),
+        ("0x1F", json!(31)),
+        ("1_000", json!(1000)),
+        ("22:30", json!("22:30")),
+        ("2001-01-01", json!("2001-01-01")),
+        ("no", json!(false)),
+        ("!!str 5", json!("5")),
+        ("~", json!(null)),
+    ] {
+        assert_eq!(parse_text(&format!("a: {text}")).unwrap(), json!({"a": value}), "{text}");
+    }
+    assert_eq!(parse_text("x: &x {a: 1}\ny: {<<: *x, b: 2}").unwrap()["y"], json!({"a": 1, "b": 2}));
+    assert_eq!(parse_text("---\na: 1\n...\n").unwrap(), json!({"a": 1}));
+}
+
+#[test]
 fn unreadable_texts_are_refused_with_a_place() {
     for (text, needle) in [
         ("", "empty"),
         ("{\"a\": [}", "line 1"),
-        ("a: b: c", "YAML"),
-        ("a: 1\na: 2", "YAML"),
-        ("a: 1\n---\nb: 2", "YAML"),
+        ("{a: 1, b: [}", "YAML: mismatched bracket"),
+        ("a: b: c", "line 1, column 5"),
+        ("a: 1\na: 2", "line 2 column 1: the key \"a\" stands twice"),
+        ("{\"a\": {\"b\": 1,\n\"b\": 1}}", "the key \"b\" stands twice at line 2"),
+        ("{a: 1, a: 1}", "the key \"a\" stands twice"),
+        ("a: 1\n---\nb: 2", "line 2 column 1: there are several documents"),
+        ("{\"a\": 1}\n{\"b\": 2}", "line 2"),
+        ("a: .nan", "line 1, column 4"),
+        ("a: &a [*a]", "line 1, column 8"),
+        ("a:\n\tb: 1", "line 2, column 2"),
     ] {
         let error = parse_text(text).unwrap_err().to_string();
         assert!(error.contains(needle) && error.len() < 400, "{text:?}: {error}");
     }
+}
+
+#[test]
+fn the_reason_does_not_repeat_the_text() {
+    let error = parse_text("env:\n- name: A\n  value: s3cret\n   bad: 1\n").unwrap_err().to_string();
+    assert!(!error.contains("s3cret"), "{error}");
 }
 
 #[test]
@@ -95,7 +126,8 @@ fn t54_values_are_not_quoted() {
 fn asks_for_containers_images_and_distinct_names() {
     assert!(refused(&json!({"containers": []})).contains("at least one"));
     assert!(refused(&json!({})).contains("at least one"));
-    assert!(refused(&json!({"containers": [{"name": "a"}]})).contains("image"));
+    assert!(refused(&json!({"containers": [{"name": "a"}]})).contains("containers[0].image"));
+    assert!(refused(&json!({"containers": [{"image": "i"}]})).contains("containers[0].name"));
     let twice =
         json!({"containers": [{"name": "a", "image": "i"}], "initContainers": [{"name": "a", "image": "i"}]});
     assert!(refused(&twice).contains("two containers"));
@@ -126,7 +158,36 @@ fn labels_are_texts() {
     assert!(refused(&spec).contains("labels.a"));
 }
 
+/// Trees without fractions, which JSON and YAML may write with different digits.
+fn tree() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+        "(no|yes|~|null|0644|0x1f|1e3|- a|a: b|# a|&a|\\*a|!a|<<)".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 5, |inner| {
+        let object = prop::collection::btree_map("[a-z0-9/.<~ ]{1,6}", inner.clone(), 0..5);
+        prop_oneof![
+            prop::collection::vec(inner, 0..5).prop_map(Value::from),
+            object.prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
 proptest! {
+    #[test]
+    fn a_tree_reads_the_same_from_json_and_yaml(tree in tree()) {
+        let tree = json!({"a": tree});
+        let text = tree.to_string();
+        prop_assert_eq!(parse_text(&text).unwrap(), tree.clone());
+        // Behind a comment the same text is YAML in flow style.
+        prop_assert_eq!(parse_text(&format!("# YAML\n{text}")).unwrap(), tree.clone());
+        let block = serde_saphyr::to_string(&tree).unwrap();
+        prop_assert_eq!(parse_text(&block).unwrap(), tree, "{}", block);
+    }
+
     #[test]
     fn no_text_panics(text in "\\PC{0,200}") {
         if let Ok(value) = parse_text(&text) {

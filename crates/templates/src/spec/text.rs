@@ -67,7 +67,10 @@ fn parse_yaml(text: &str) -> Result<Value, String> {
 /// should not.
 fn explain(error: &serde_saphyr::Error) -> String {
     use serde_saphyr::Error as Yaml;
-    let error = error.without_snippet();
+    let error = match error.without_snippet() {
+        Yaml::AliasError { error, .. } => error.without_snippet(),
+        error => error,
+    };
     let reason = match error {
         Yaml::DuplicateMappingKey { key: Some(key), .. } => format!("the key {:?} stands twice", cut(key)),
         Yaml::MultipleDocuments { .. } | Yaml::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
