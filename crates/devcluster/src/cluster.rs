@@ -4,8 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use serde_json::json;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 use crate::{
     Error,
@@ -16,7 +18,7 @@ use crate::{
     kubeconfig,
     kubelet::{self, BackoffConfig, Image, Kubelet, Sandbox},
     runtime::{NoRuntime, Runtime},
-    server::{self, Authority, Server, Token},
+    server::{self, Authority, Listening, Server, Token},
     status::Status,
     store::{self, Store},
 };
@@ -84,10 +86,12 @@ pub struct DevCluster {
     authority: Authority,
     namespace: String,
     server: Server,
+    conversations: TaskTracker,
     controllers: Controllers,
     kubelet: Option<Arc<Kubelet>>,
-    flushing: Option<JoinHandle<()>>,
-    closing: CancellationToken,
+    flushing: Option<AbortOnDropHandle<()>>,
+    /// Dropping it closes the listener and ends watches.
+    closing: DropGuard,
 }
 
 impl DevCluster {
@@ -99,6 +103,9 @@ impl DevCluster {
         let options = store::Options { data_dir: config.data_dir.clone(), ..store::Options::default() };
         let store = Store::open(&options).map_err(Error::Store)?;
         bootstrap(&store, &config).map_err(Error::Bootstrap)?;
+        let authority = Authority::generate()?;
+        // Before anything runs: an address that is taken is what goes wrong most often.
+        let listening = Listening::bind(config.bind, &authority).await?;
 
         let kubelet = if config.run_pods {
             let config = kubelet::Config {
@@ -121,12 +128,13 @@ impl DevCluster {
         let closing = CancellationToken::new();
         let api = api::Options::default();
         let controllers = Controllers::start(&store, api.service_accounts);
-        let router =
-            Api::new(store.clone(), runtime, config.access.clone(), api, closing.child_token()).router();
-        let (token, authority) = (Token::generate(), Authority::generate()?);
+        let api = Api::new(store.clone(), runtime, config.access.clone(), api, closing.child_token());
+        let (conversations, router) = (api.conversations(), api.router());
+        let token = Token::generate();
         let guarded = server::require_token(router.clone(), token.clone());
-        let server = Server::start(config.bind, guarded, &authority, closing.child_token()).await?;
-        let flushing = options.data_dir.is_some().then(|| tokio::spawn(flush(store.clone())));
+        let server = listening.serve(guarded, closing.child_token());
+        let flushing =
+            options.data_dir.is_some().then(|| AbortOnDropHandle::new(tokio::spawn(flush(store.clone()))));
         Ok(Self {
             store,
             router,
@@ -135,10 +143,11 @@ impl DevCluster {
             authority,
             namespace: config.namespace,
             server,
+            conversations,
             controllers,
             kubelet,
             flushing,
-            closing,
+            closing: closing.drop_guard(),
         })
     }
 
@@ -188,21 +197,20 @@ impl DevCluster {
     }
 
     /// Stops the cluster: ends watches and connections, kills all processes of pods and waits for their end, and
-    /// leaves the objects where they are kept.
+    /// leaves the objects where they are kept. Clients that still have the router can read but no longer write.
     ///
     /// # Errors
     /// When the objects can't be brought to disk.
     pub async fn shutdown(self) -> Result<(), Error> {
-        self.closing.cancel();
-        self.server.shutdown().await;
+        self.closing.disarm().cancel();
+        self.conversations.close();
+        tokio::join!(self.server.shutdown(), self.conversations.wait());
         self.controllers.shutdown().await;
         if let Some(kubelet) = &self.kubelet {
             kubelet.shutdown().await;
         }
-        if let Some(flushing) = &self.flushing {
-            flushing.abort();
-        }
-        self.store.flush().map_err(Error::Store)
+        drop(self.flushing);
+        self.store.close().map_err(Error::Store)
     }
 }
 

@@ -2,7 +2,35 @@
 //! as a local process.
 //!
 //! It is a convenience for one machine and **no security boundary**: it serves loopback only and is never linked into
-//! anything but `nocrd-all`.
+//! anything but `nocrd-all`. In tests it stands in for a cluster, without a socket:
+//!
+//! ```
+//! # use k8s_openapi::api::core::v1::ConfigMap;
+//! use nocrd_devcluster::{Config, DevCluster};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = DevCluster::start(Config { run_pods: false, ..Config::default() }).await?;
+//! let client = kube::Client::new(cluster.router(), "nogoo9");
+//! let maps: kube::Api<ConfigMap> = kube::Api::default_namespaced(client);
+//! assert!(maps.list(&Default::default()).await?.items.is_empty());
+//! cluster.shutdown().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`store`] | objects with revisions, their history, and the file they are kept in |
+//! | [`api`] | the HTTP API over the store: reading, writing, watching, discovery |
+//! | `schema` | the types: one table that decoding, merging, apply and OpenAPI read |
+//! | `resources`, `validate` | defaults and validity of each kind |
+//! | `patch`, `apply` | strategic merge; server-side apply |
+//! | `selector` | label and field selectors |
+//! | [`controllers`] | scheduler, garbage collector, namespaces, quotas |
+//! | [`kubelet`] | runs the pods, behind the seam [`runtime`] |
+//! | [`server`] | HTTPS on the loopback address |
+//!
+//! How close it is to the real thing is measured: a recording of a real kube-apiserver is replayed against it, and the
+//! test lists every exchange that differs, with the reason.
 
 pub mod access;
 pub mod api;

@@ -5,7 +5,7 @@ use std::{pin::Pin, time::Duration};
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
-use futures::{SinkExt, StreamExt, future};
+use futures::{SinkExt, StreamExt, future, stream::SplitStream};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ const CHUNK_BYTES: usize = 32 << 10;
 /// Messages that wait to be sent; beyond them the command has to wait.
 const QUEUE: usize = 8;
 /// How long the caller may take to receive the end.
-const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(super) async fn start(
     api: &Api,
@@ -82,7 +82,7 @@ pub(super) async fn start(
     let session = api.runtime.exec(pod, exec).await?;
     let upgrade = hyper::upgrade::on(&mut request);
     let closing = api.closing.clone();
-    tokio::spawn(async move {
+    api.conversations.spawn(async move {
         match upgrade.await {
             Ok(upgraded) => {
                 let socket =
@@ -137,17 +137,16 @@ async fn converse(
     closing: CancellationToken,
 ) {
     let ExecSession { stdin, stdout, stderr, resize, exit } = session;
-    let (mut sink, stream) = socket.split();
+    let (mut sink, mut stream) = socket.split();
     let (queue, mut queued) = mpsc::channel::<Message>(QUEUE);
-    let sender = async move {
+    let mut sending = tokio::spawn(async move {
         while let Some(message) = queued.recv().await {
             if sink.send(message).await.is_err() {
-                return;
+                break;
             }
         }
-        let bye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-        let _ = sink.send(Message::Close(Some(bye))).await;
-    };
+        sink
+    });
     let command = async {
         // Tells the caller that the command is there.
         let _ = queue.send(message(first_output, &[])).await;
@@ -155,20 +154,22 @@ async fn converse(
             future::join3(exit, forward(STDOUT, stdout, &queue), forward(STDERR, stderr, &queue)).await;
         let _ = queue.send(message(RESULT, result(&exit).to_string().as_bytes())).await;
     };
-    let outcome = async {
-        tokio::select! {
-            () = command => true,
-            () = listen(stream, stdin, resize, protocol) => false,
-            () = closing.cancelled() => false,
-        }
+    let code = tokio::select! {
+        () = command => CloseCode::Normal,
+        () = listen(&mut stream, stdin, resize, protocol) => CloseCode::Normal,
+        () = closing.cancelled() => CloseCode::Away,
     };
-    let sending = tokio::spawn(sender);
-    let ended = outcome.await;
-    // With the queue closed the sender says goodbye and ends.
+    // With that the command is gone, if it wasn't before. What is queued is still sent, then goodbye is said.
     drop(queue);
-    if ended {
-        let _ = tokio::time::timeout(FAREWELL, sending).await;
-    } else {
+    let goodbye = async {
+        let Ok(sink) = (&mut sending).await else { return };
+        let Ok(mut socket) = sink.reunite(stream) else { return };
+        let _ = socket.close(Some(CloseFrame { code, reason: "".into() })).await;
+        while let Some(Ok(_)) = socket.next().await {}
+        // TLS has a goodbye of its own, without which the caller would suspect an attack.
+        let _ = socket.get_mut().shutdown().await;
+    };
+    if tokio::time::timeout(FAREWELL, goodbye).await.is_err() {
         sending.abort();
     }
 }
@@ -194,7 +195,7 @@ async fn forward(channel: u8, source: Option<Pin<Box<dyn AsyncRead + Send>>>, qu
 
 /// Takes what the caller sends, until it goes.
 async fn listen(
-    mut stream: futures::stream::SplitStream<Socket>,
+    stream: &mut SplitStream<Socket>,
     mut stdin: Option<Pin<Box<dyn AsyncWrite + Send>>>,
     resize: Option<mpsc::Sender<TerminalSize>>,
     protocol: &str,

@@ -1,6 +1,6 @@
 //! The API: an HTTP router over the store.
 //!
-//! A request goes through [`path::parse`] (what is it about), the access rules (may it be done), and then one module
+//! A request goes through `path` (what is it about), the access rules (may it be done), and then one module
 //! for each thing that can be done. The router is a `tower` service: a client in the same process needs no socket.
 
 mod accept;
@@ -29,7 +29,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::State, response::Response};
 use http::{HeaderMap, Method, Request, StatusCode, header};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     accept::Form,
@@ -70,10 +70,12 @@ pub struct Api {
     access: Access,
     options: Options,
     closing: CancellationToken,
+    conversations: TaskTracker,
 }
 
 impl Api {
-    /// The API over `store`. Pods are run by `runtime`; watches end when `closing` is cancelled.
+    /// The API over `store`. Pods are run by `runtime`; watches and commands end when `closing` is
+    /// cancelled.
     #[must_use]
     pub fn new(
         store: Store,
@@ -82,7 +84,14 @@ impl Api {
         options: Options,
         closing: CancellationToken,
     ) -> Self {
-        Self { store, runtime, access, options, closing }
+        Self { store, runtime, access, options, closing, conversations: TaskTracker::new() }
+    }
+
+    /// The commands that are being run. They come to an end when `closing` is cancelled; whoever cancels it can wait
+    /// for that.
+    #[must_use]
+    pub fn conversations(&self) -> TaskTracker {
+        self.conversations.clone()
     }
 
     /// The router. It asks for no credentials: whoever can call it may.

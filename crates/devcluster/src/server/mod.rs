@@ -31,21 +31,16 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Connections served at a time; more have to wait.
 const MAX_CONNECTIONS: usize = 1024;
 
-/// A listening server.
-pub(crate) struct Server {
+/// A socket that is listened on, but not served yet: clients have to wait.
+pub(crate) struct Listening {
     address: SocketAddr,
-    closing: CancellationToken,
-    accepting: JoinHandle<()>,
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
 }
 
-impl Server {
-    /// Listens on `address`, which must be a loopback address, and serves `router`.
-    pub(crate) async fn start(
-        address: SocketAddr,
-        router: Router,
-        authority: &Authority,
-        closing: CancellationToken,
-    ) -> Result<Self, Error> {
+impl Listening {
+    /// Listens on `address`, which must be a loopback address.
+    pub(crate) async fn bind(address: SocketAddr, authority: &Authority) -> Result<Self, Error> {
         if !address.ip().is_loopback() {
             return Err(Error::NotLoopback { address });
         }
@@ -53,10 +48,24 @@ impl Server {
         let listener =
             TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
-        let accepting = tokio::spawn(accept(listener, acceptor, router, closing.clone()));
-        Ok(Self { address, closing, accepting })
+        Ok(Self { address, listener, acceptor })
     }
 
+    /// Serves `router` until `closing` is cancelled.
+    pub(crate) fn serve(self, router: Router, closing: CancellationToken) -> Server {
+        let accepting = tokio::spawn(accept(self.listener, self.acceptor, router, closing.clone()));
+        Server { address: self.address, closing, accepting }
+    }
+}
+
+/// A server at work.
+pub(crate) struct Server {
+    address: SocketAddr,
+    closing: CancellationToken,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

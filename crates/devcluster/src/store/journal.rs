@@ -216,7 +216,7 @@ fn decode(line: &[u8]) -> Result<Value, String> {
     serde_json::from_slice(text).map_err(|error| error.to_string())
 }
 
-fn restore(path: &Path, text: &[u8]) -> Result<Restored, Error> {
+pub(super) fn restore(path: &Path, text: &[u8]) -> Result<Restored, Error> {
     let mut revision = 0;
     let mut objects: BTreeMap<(Kind, String, String), Arc<Value>> = BTreeMap::new();
     for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {

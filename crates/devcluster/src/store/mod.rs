@@ -8,6 +8,9 @@ mod journal;
 mod table;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -104,6 +107,8 @@ struct State {
     /// One per kind, in the order of [`Kind::ALL`].
     tables: Vec<Table>,
     journal: Option<Journal>,
+    /// Whether nothing is to be written any more.
+    closed: bool,
 }
 
 /// What a check may look at while the store is locked for the write it decides about.
@@ -116,6 +121,16 @@ impl View<'_> {
     #[must_use]
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Arc<Value>> {
         self.state.table(kind)?.get(namespace, name)
+    }
+
+    /// The objects of a namespace whose names begin like this.
+    pub(crate) fn with_prefix<'v>(
+        &'v self,
+        kind: Kind,
+        namespace: &'v str,
+        prefix: &'v str,
+    ) -> impl Iterator<Item = &'v Arc<Value>> {
+        self.state.table(kind).into_iter().flat_map(move |table| table.with_prefix(namespace, prefix))
     }
 
     /// The objects of a namespace, or of all.
@@ -145,6 +160,9 @@ impl State {
 
     /// Makes a change durable, then visible.
     fn commit(&mut self, kind: Kind, change: Change, mut object: Value) -> Result<Arc<Value>, Status> {
+        if self.closed {
+            return Err(Status::new(503, "ServiceUnavailable", "the cluster has been shut down"));
+        }
         let revision = self.revision + 1;
         object::set_meta(&mut object, "resourceVersion", revision.to_string().into());
         let object = Arc::new(object);
@@ -209,7 +227,12 @@ impl Store {
             }
         }
         let signals = Kind::ALL.into_iter().map(|_| tokio::sync::watch::Sender::new(revision)).collect();
-        Self { inner: Arc::new(Inner { state: Mutex::new(State { revision, tables, journal }), signals }) }
+        Self {
+            inner: Arc::new(Inner {
+                state: Mutex::new(State { revision, tables, journal, closed: false }),
+                signals,
+            }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -417,6 +440,16 @@ impl Store {
     /// When the disk refuses.
     pub fn flush(&self) -> Result<(), Error> {
         self.lock().journal.as_mut().map_or(Ok(()), Journal::flush)
+    }
+
+    /// Takes no more writes, brings everything to disk and lets go of the directory.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn close(&self) -> Result<(), Error> {
+        let mut state = self.lock();
+        state.closed = true;
+        state.journal.take().map_or(Ok(()), |mut journal| journal.flush())
     }
 }
 

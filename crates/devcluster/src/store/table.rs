@@ -44,6 +44,18 @@ impl Table {
         Box::new(self.objects.range(from..).take_while(move |((ns, _), _)| *ns == namespace).map(|(_, o)| o))
     }
 
+    pub(super) fn with_prefix<'a>(
+        &'a self,
+        namespace: &'a str,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Value>> {
+        let from = (namespace.to_owned(), prefix.to_owned());
+        self.objects
+            .range(from..)
+            .take_while(move |((ns, name), _)| ns == namespace && name.starts_with(prefix))
+            .map(|(_, object)| object)
+    }
+
     /// Undoes the history back to `revision`.
     pub(super) fn list_at(&self, namespace: Option<&str>, revision: u64) -> Result<Vec<Arc<Value>>, Status> {
         self.check_history(revision)?;

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -160,4 +161,95 @@ fn only_images_deadlines_and_more_tolerations_may_change() {
         let causes = refusals(refused).0;
         assert_eq!(causes.iter().map(|cause| cause.field.as_str()).collect::<Vec<_>>(), [field]);
     }
+}
+
+/// A pod with something of everything.
+fn rich() -> Value {
+    json!({
+        "metadata": { "name": "p", "labels": { "a": "b" }, "annotations": { "c": "d" }, "finalizers": ["x.io/y"],
+            "ownerReferences": [{ "apiVersion": "v1", "kind": "Pod", "name": "o", "uid": "u" }] },
+        "spec": {
+            "containers": [{
+                "name": "c", "image": "x", "ports": [{ "containerPort": 80 }],
+                "env": [{ "name": "A", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } }],
+                "envFrom": [{ "configMapRef": { "name": "m" } }], "volumeMounts": [{ "name": "v", "mountPath": "/v" }],
+                "resources": { "limits": { "cpu": "1" }, "requests": { "cpu": "500m" } },
+                "livenessProbe": { "httpGet": { "port": "web" } }, "lifecycle": { "preStop": { "exec": { "command": ["x"] } } },
+                "securityContext": { "runAsUser": 1 },
+            }],
+            "initContainers": [{ "name": "i", "image": "x", "restartPolicy": "Always" }],
+            "volumes": [{ "name": "v", "projected": { "sources": [{ "downwardAPI": { "items": [
+                { "path": "p", "fieldRef": { "fieldPath": "metadata.name" } },
+            ] } }] } }],
+            "tolerations": [{ "key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 3 }],
+            "hostAliases": [{ "ip": "127.0.0.1", "hostnames": ["h"] }], "nodeSelector": { "a": "b" },
+        },
+    })
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-zA-Z0-9./:'= -]{0,12}".prop_map(Value::from),
+        Just(json!([])),
+        Just(json!([null, 1, "x", {}])),
+        Just(json!({})),
+        Just(json!({ "name": 1, "x": null })),
+    ]
+}
+
+/// Replaces the value that `path`, a list of choices, leads to.
+fn replace(value: &mut Value, path: &[usize], with: &Value) {
+    let Some((step, rest)) = path.split_first() else {
+        *value = with.clone();
+        return;
+    };
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            let index = step % map.len();
+            replace(map.values_mut().nth(index).unwrap(), rest, with);
+        }
+        Value::Array(items) if !items.is_empty() => {
+            let index = step % items.len();
+            replace(&mut items[index], rest, with);
+        }
+        other => *other = with.clone(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_sent_is_answered(
+        changes in proptest::collection::vec((proptest::collection::vec(any::<usize>(), 1..8), any_value()), 1..4),
+    ) {
+        let mut sent = rich();
+        for (path, with) in &changes {
+            replace(&mut sent, path, with);
+        }
+        if let Ok(decoded) = decode("Pod", sent) {
+            let mut new = decoded.value;
+            set_defaults(Kind::Pod, &mut new);
+            admit(&mut new);
+            prepare_create(Kind::Pod, &mut new);
+            let _ = check_create(Kind::Pod, &new).into_causes();
+            let mut old = decode("Pod", rich()).unwrap().value;
+            set_defaults(Kind::Pod, &mut old);
+            prepare_create(Kind::Pod, &mut old);
+            prepare_update(Kind::Pod, Part::Object, &old, &mut new);
+            let _ = check_update(Kind::Pod, Part::Object, &old, &new).into_causes();
+            // What is stored can be read again, and reads the same.
+            let again = decode("Pod", new.clone()).expect("readable");
+            prop_assert_eq!(again.value, new);
+        }
+    }
+}
+
+#[test]
+fn the_pod_with_something_of_everything_is_valid() {
+    let mut new = decode("Pod", rich()).unwrap().value;
+    set_defaults(Kind::Pod, &mut new);
+    let causes = check_create(Kind::Pod, &new).into_causes();
+    assert!(causes.is_empty(), "{causes:?}");
 }
