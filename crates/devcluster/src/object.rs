@@ -125,3 +125,15 @@ pub fn seconds(instant: jiff::Timestamp) -> String {
 pub fn micros(instant: jiff::Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
+
+/// What JSON (RFC 8259) calls the type of a value, as Go abbreviates it.
+pub(crate) fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}

@@ -143,11 +143,18 @@ pub fn is_annotation_copied(key: &str) -> bool {
     split_api_key(key).is_some() || find(key).is_some_and(|entry| entry.usage == Use::Copied)
 }
 
+/// Tells whether deployment tools mark what they deploy with a label of this key, and Services and NetworkPolicies
+/// select by it: a workspace must not pass for a part of a deployment.
+#[must_use]
+pub fn is_deployment_label(key: &str) -> bool {
+    key.starts_with("app.kubernetes.io/") || key.starts_with("helm.sh/")
+}
+
 /// Tells whether a label of this key, standing on a template, reaches the workspace's pod: all but the reserved ones
 /// and those with which deployment tools mark the ConfigMap itself.
 #[must_use]
 pub fn is_label_copied(key: &str) -> bool {
-    !is_reserved(key) && !key.starts_with("app.kubernetes.io/") && !key.starts_with("helm.sh/")
+    !is_reserved(key) && !is_deployment_label(key)
 }
 
 /// Tells whether `key` is one of ours and known: an unknown `nogoo9/` key in a request is most likely a typing error.

@@ -54,9 +54,6 @@ pub(crate) fn managed_labels(id: &WorkspaceId, owner: &Subject) -> Pairs {
     .into()
 }
 
-/// Prefixes of labels that deployment tools, and the Services and NetworkPolicies of a deployment, select by: a workspace
-/// must not pass for a part of one.
-const DEPLOYMENT_LABELS: [&str; 2] = ["app.kubernetes.io/", "helm.sh/"];
 /// Prefixes of labels and annotations by which controllers hand out credentials or networks.
 const GRANTS: [&str; 7] = [
     "azure.workload.identity/",
@@ -68,11 +65,14 @@ const GRANTS: [&str; 7] = [
     "vault.hashicorp.com/",
 ];
 
+fn grants(key: &str) -> bool {
+    GRANTS.iter().any(|prefix| key.starts_with(prefix))
+}
+
 /// Refuses a caller's labels that only the server or a template's author sets.
 pub(crate) fn check_labels(labels: &Pairs) -> Result<(), Error> {
-    let ours = |key: &str| key.starts_with(keys::PREFIX);
-    let listed = |key: &str| DEPLOYMENT_LABELS.iter().chain(&GRANTS).any(|prefix| key.starts_with(prefix));
-    match labels.keys().find(|key| ours(key) || listed(key)) {
+    let refused = |key: &str| key.starts_with(keys::PREFIX) || keys::is_deployment_label(key) || grants(key);
+    match labels.keys().find(|key| refused(key)) {
         Some(key) => Err(Error::ReservedKey { what: "label", key: key.clone() }),
         None => Ok(()),
     }
@@ -80,7 +80,7 @@ pub(crate) fn check_labels(labels: &Pairs) -> Result<(), Error> {
 
 /// Refuses a caller's annotations by which controllers of the cluster would hand out credentials or networks.
 pub(crate) fn check_foreign_annotations(annotations: &Pairs) -> Result<(), Error> {
-    match annotations.keys().find(|key| GRANTS.iter().any(|prefix| key.starts_with(prefix))) {
+    match annotations.keys().find(|key| grants(key)) {
         Some(key) => Err(Error::ReservedKey { what: "annotation", key: key.clone() }),
         None => Ok(()),
     }

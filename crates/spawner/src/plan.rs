@@ -85,19 +85,16 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
         overrides::apply_container_overrides(&mut tree, &request.container_overrides)?;
     }
     check_size(&tree, inputs.config.max_spec_bytes)?;
-    pod_spec::validate(&tree)?;
-    let (spec_labels, spec_annotations, spec) = pod_spec::to_pod_parts(tree)?;
-    let Value::Object(mut spec) = spec else {
-        return Err(Error::InvalidArgument("the pod spec is no object".into()));
-    };
+    let pod_spec::Parsed { labels: spec_labels, annotations: spec_annotations, mut spec, typed } =
+        pod_spec::read(tree)?;
 
     let mut annotations = source.annotations;
     annotations.extend(from_spec(spec_annotations, inputs, "annotation")?);
-    annotations.extend(metadata::copied(&caller.annotations, true));
+    annotations.extend(source.caller_annotations);
     callers::check(&spec, by_template.as_ref(), &caller.overrides, inputs.config.pod_security)?;
     // Before the plan adds anything of its own: the references to the context's Secret would be refused, and the added
     // containers are as strict as the first one.
-    check_policy(&spec, &annotations, inputs.config)?;
+    check_policy(&typed, &annotations, inputs.config)?;
 
     let pod_name = names::pod(&request.id);
     let secret = (!request.context.is_empty() && inputs.secrets).then(|| names::context_secret(&pod_name));
@@ -173,8 +170,10 @@ impl CallerMetadata {
 struct SourceParts {
     spec: Value,
     labels: Pairs,
-    /// Annotations that reach the pod.
+    /// The template's annotations that reach the pod.
     annotations: Pairs,
+    /// Likewise the caller's, which count more than those inside the spec.
+    caller_annotations: Pairs,
     /// Annotations that may hold directives.
     directives: Pairs,
 }
@@ -197,6 +196,7 @@ fn source_parts(
                 spec: template.spec.clone(),
                 labels,
                 annotations: metadata::copied(&directives, false).collect(),
+                caller_annotations: metadata::copied(&caller.annotations, true).collect(),
                 directives,
             })
         }
@@ -206,7 +206,8 @@ fn source_parts(
             Ok(SourceParts {
                 spec: (*spec).clone(),
                 labels: Pairs::new(),
-                annotations: metadata::copied(&directives, true).collect(),
+                annotations: Pairs::new(),
+                caller_annotations: metadata::copied(&directives, true).collect(),
                 directives,
             })
         }
@@ -294,11 +295,8 @@ fn service_account(
     })))
 }
 
-fn check_policy(spec: &Map<String, Value>, annotations: &Pairs, config: &Config) -> Result<(), Error> {
-    let typed: PodSpec = serde_json::from_value(Value::Object(spec.clone())).map_err(|error| {
-        Error::InvalidArgument(format!("the pod spec does not fit the Kubernetes schema: {error}"))
-    })?;
-    let violations = policy::violations(&typed, annotations, config.pod_security);
+fn check_policy(spec: &PodSpec, annotations: &Pairs, config: &Config) -> Result<(), Error> {
+    let violations = policy::violations(spec, annotations, config.pod_security);
     if violations.is_empty() {
         return Ok(());
     }

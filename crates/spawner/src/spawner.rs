@@ -1,6 +1,9 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use nocrd_cluster::{Cluster, DeletePod, PodEvent, WorkspacePod};
@@ -130,13 +133,17 @@ impl Spawner {
         let namespace = self.cluster().resolve_namespace(request.namespace.as_deref())?;
         self.check_free(&request)?;
         let (created, plan) = self.create(&request, &namespace).await?;
-        let limit = self.0.config.max_workspaces_per_user.filter(|_| !request.quota_exempt);
-        if let Err(error) = self.settle(&request, &created, limit).await {
+        if let Err(error) = self.settle(&request, &created).await {
             apply::undo(self.cluster(), &created).await;
             return Err(error);
         }
         info!(k8s.pod = %created.pod_name, k8s.namespace = %namespace, "workspace spawned");
         Ok(Spawned { id: request.id, namespace, pod_name: created.pod_name, warnings: plan.warnings })
+    }
+
+    /// How many workspaces the owner may have.
+    fn limit(&self, request: &SpawnRequest) -> Option<NonZeroU32> {
+        self.0.config.max_workspaces_per_user.filter(|_| !request.quota_exempt)
     }
 
     /// Refuses what the index already shows to be impossible, without an API call.
@@ -153,7 +160,7 @@ impl Spawner {
                 Error::Exists { id }
             });
         }
-        match self.0.config.max_workspaces_per_user.filter(|_| !request.quota_exempt) {
+        match self.limit(request) {
             Some(limit) if recheck::count(self.cluster(), &request.owner) >= limit.get() as usize => {
                 Err(Error::Quota { limit: limit.get() })
             }
@@ -210,12 +217,8 @@ impl Spawner {
     }
 
     /// Settles races over the id and the quota, once every pod created before ours is in view.
-    async fn settle(
-        &self,
-        request: &SpawnRequest,
-        created: &Created,
-        limit: Option<std::num::NonZeroU32>,
-    ) -> Result<(), Error> {
+    async fn settle(&self, request: &SpawnRequest, created: &Created) -> Result<(), Error> {
+        let limit = self.limit(request);
         let index = self.cluster().workspaces();
         let seen = index
             .wait_for_uid(&created.namespace, &created.pod_name, &created.uid, self.0.config.index_wait)

@@ -6,26 +6,39 @@ mod validate;
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::{Map, Value};
 
 use crate::Error;
 
 pub use text::{MAX_BYTES, MAX_DEPTH, parse_text};
-pub use validate::validate;
+pub use validate::{read, validate};
 
-/// Labels and annotations for the pod's metadata, and what is left: the spec as Kubernetes takes it.
-pub type PodParts = (BTreeMap<String, String>, BTreeMap<String, String>, Value);
+/// A pod spec that fits the Kubernetes schema.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// Labels for the pod's metadata.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations for the pod's metadata.
+    pub annotations: BTreeMap<String, String>,
+    /// What is left: the spec as it is sent to Kubernetes.
+    pub spec: Map<String, Value>,
+    /// The same, typed, to look at.
+    pub typed: PodSpec,
+}
+
+/// Labels, annotations, and what is left of a spec.
+type PodParts = (BTreeMap<String, String>, BTreeMap<String, String>, Map<String, Value>);
 
 /// Takes a template's pod spec apart: its members `labels` and `annotations` belong to the pod's metadata.
 ///
 /// # Errors
 /// [`Error::InvalidSpec`] when it is no object, or one of the two holds something else than texts.
-pub fn to_pod_parts(spec: Value) -> Result<PodParts, Error> {
+fn to_pod_parts(spec: Value) -> Result<PodParts, Error> {
     let Value::Object(mut spec) = spec else { return Err(Error::spec("spec", "expected an object")) };
     let labels = take_pairs(&mut spec, "labels")?;
     let annotations = take_pairs(&mut spec, "annotations")?;
-    let mut spec = Value::Object(spec);
-    quantities_to_text(&mut spec);
+    quantities_in(&mut spec);
     Ok((labels, annotations, spec))
 }
 
@@ -51,22 +64,24 @@ pub(crate) fn text_pairs(value: &Value, path: &str) -> Result<BTreeMap<String, S
 const QUANTITIES: [&str; 4] = ["limits", "requests", "overhead", "capacity"];
 
 /// Writes quantities that stand as numbers (`cpu: 1`) as texts, the form in which everybody reads them.
+fn quantities_in(map: &mut Map<String, Value>) {
+    for (key, member) in map {
+        if let Value::Object(quantities) = member
+            && QUANTITIES.contains(&key.as_str())
+        {
+            quantities.values_mut().for_each(number_to_text);
+        } else if key == "sizeLimit" {
+            number_to_text(member);
+        } else {
+            quantities_to_text(member);
+        }
+    }
+}
+
 fn quantities_to_text(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(quantities_to_text),
-        Value::Object(map) => {
-            for (key, member) in map {
-                if let Value::Object(quantities) = member
-                    && QUANTITIES.contains(&key.as_str())
-                {
-                    quantities.values_mut().for_each(number_to_text);
-                } else if key == "sizeLimit" {
-                    number_to_text(member);
-                } else {
-                    quantities_to_text(member);
-                }
-            }
-        }
+        Value::Object(map) => quantities_in(map),
         _ => {}
     }
 }

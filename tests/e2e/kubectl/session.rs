@@ -19,8 +19,8 @@ fn counter(name: &str) -> Value {
                 "image": "busybox",
                 "command": ["sh", "-c", script],
                 "env": [{ "name": "GREETING", "value": "hello" }],
-                "readinessProbe": { "exec": { "command": ["test", "-f", "/work/ready"] }, "periodSeconds": 1 },
-                "volumeMounts": [{ "name": "work", "mountPath": "/work" }],
+                "readinessProbe": { "exec": { "command": ["test", "-f", "/scratch/ready"] }, "periodSeconds": 1 },
+                "volumeMounts": [{ "name": "work", "mountPath": "/scratch" }],
             }],
             "volumes": [{ "name": "work", "emptyDir": {} }],
         },
@@ -87,7 +87,7 @@ fn a_pod_is_watched_from_beginning_to_end() {
     logs.until(|line| line == "count 5");
 
     let mut ready = kubectl.follow("wait --for=condition=Ready pod/watched --timeout=120s");
-    kubectl.line("exec watched -- touch /work/ready");
+    kubectl.line("exec watched -- touch /scratch/ready");
     ready.until(|line| line == "pod/watched condition met");
     assert_eq!(ready.end(), "");
     watch.until(|line| line.contains(" 1/1 ") && line.contains("Running"));
@@ -118,7 +118,7 @@ fn commands_run_in_pods() {
     // A larger input than any buffer between us.
     let input = "0123456789abcdef".repeat(1 << 16);
     assert_eq!(kubectl.feed(&["exec", "--stdin", "host", "--", "cat"], &input), input);
-    let script = "echo $GREETING > /work/file; cat /work/file";
+    let script = "echo $GREETING > /scratch/file; cat /scratch/file";
     assert_eq!(kubectl.run(&["exec", "host", "--", "sh", "-c", script]), "hello\n");
 
     let missing = kubectl.attempt(&["exec", "host", "--", "no-such-program"], "");

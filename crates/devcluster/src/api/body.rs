@@ -144,7 +144,7 @@ pub(super) fn typed(
     if !parsed.value.is_object() {
         return Err(refused(&format!(
             "json: cannot unmarshal {} into Go value of type v1.{kind}",
-            type_name(&parsed.value)
+            object::type_name(&parsed.value)
         )));
     }
     let Decoded { mut value, unknown } = decode(kind, parsed.value).map_err(|error| refused(&error))?;
@@ -162,17 +162,6 @@ pub(super) fn typed(
     map.shift_remove("apiVersion");
     map.shift_remove("kind");
     Ok(Received { value, warnings: complaints })
-}
-
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 /// What the object says of its own type must fit; it may say nothing.

@@ -8,7 +8,10 @@ mod tests;
 
 use serde_json::Value;
 
-use crate::status::{Details, Status};
+use crate::{
+    object,
+    status::{Details, Status},
+};
 
 /// A patch that says how it is to be applied.
 #[derive(Debug, Clone)]
@@ -34,7 +37,7 @@ impl Patch {
             Value::Object(_) => Ok(patch(body)),
             other => Err(Status::bad_request(format!(
                 "error decoding patch: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
-                json_type(&other)
+                object::type_name(&other)
             ))),
         };
         match content_type {
@@ -66,16 +69,5 @@ impl Patch {
                 Ok(())
             }
         }
-    }
-}
-
-fn json_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }

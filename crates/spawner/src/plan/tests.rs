@@ -343,3 +343,11 @@ fn tokens_are_mounted_only_where_a_template_says_so() {
         json!({"automountServiceAccountToken": true}).as_object().unwrap().clone();
     assert!(matches!(overriding.template_plan(&[], spec()), Err(Error::Policy { .. })));
 }
+
+#[test]
+fn placeholders_in_inline_annotations_reach_the_pod_replaced() {
+    let mut case = Case::default();
+    case.request.annotations = [(keys::DESCRIPTION.to_owned(), "for ${{user}}".to_owned())].into();
+    let plan = case.plan(Resolved::Inline(&spec())).unwrap();
+    assert_eq!(plan.pod["metadata"]["annotations"][keys::DESCRIPTION], "for a@b");
+}

@@ -4,25 +4,33 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 use serde_ignored::Path;
 use serde_json::Value;
 
-use super::to_pod_parts;
+use super::{Parsed, to_pod_parts};
 use crate::Error;
 
 /// Most unknown fields that one message names.
 const NAMED: usize = 5;
 
-/// Checks a template's pod spec against the Kubernetes schema: every field is known and of the right type, there is a
-/// container, and no two have the same name. What values mean is the API server's to judge.
+/// Checks a template's pod spec: see [`read`].
 ///
 /// # Errors
 /// [`Error::InvalidSpec`], naming the field.
 pub fn validate(spec: &Value) -> Result<(), Error> {
-    if let Value::Object(map) = spec
+    read(spec.clone()).map(drop)
+}
+
+/// Takes a template's pod spec apart and checks it against the Kubernetes schema: every field is known and of the right
+/// type, there is a container, and no two have the same name. What values mean is the API server's to judge.
+///
+/// # Errors
+/// [`Error::InvalidSpec`], naming the field.
+pub fn read(spec: Value) -> Result<Parsed, Error> {
+    if let Value::Object(map) = &spec
         && map.contains_key("spec")
         && (map.contains_key("metadata") || map.contains_key("kind"))
     {
         return Err(Error::spec("spec", "this is a whole object; give only what is under its `spec`"));
     }
-    let (_, _, spec) = to_pod_parts(spec.clone())?;
+    let (labels, annotations, spec) = to_pod_parts(spec)?;
     let mut unknown = Vec::new();
     let mut note = |path: Path<'_>| unknown.push(render(&path));
     let deserializer = serde_ignored::Deserializer::new(&spec, &mut note);
@@ -37,7 +45,8 @@ pub fn validate(spec: &Value) -> Result<(), Error> {
         unknown.truncate(NAMED);
         return Err(Error::spec(unknown.join(", "), "unknown field"));
     }
-    check_containers(&typed)
+    check_containers(&typed)?;
+    Ok(Parsed { labels, annotations, spec, typed })
 }
 
 fn check_containers(spec: &PodSpec) -> Result<(), Error> {
