@@ -3,7 +3,7 @@
 //! The real one is the current context of the kubeconfig. Its pods get the image `NOCRD_TEST_IMAGE` (default
 //! `busybox`), and are pinned to the node `NOCRD_TEST_NODE` when that is set.
 
-use std::{env, path::PathBuf, sync::Arc};
+use std::{env, path::PathBuf, sync::Arc, time::Duration};
 
 use nocrd_cluster::{
     Cluster, Config, ConnectOptions, Connection, DeletePod, Error, LogOptions, Scope, State, WorkspacePod,
@@ -119,8 +119,17 @@ impl World {
             assert!(cluster.workspaces().routable(&id).is_some());
             assert_eq!(cluster.api_calls(), before);
 
-            let log = cluster.pod_logs(namespace, &name, LogOptions::default()).await.unwrap();
-            assert_eq!(log, "hello\n");
+            // Without a readiness probe the pod is ready as soon as it runs, which may be before it has written.
+            let logged = async {
+                loop {
+                    let log = cluster.pod_logs(namespace, &name, LogOptions::default()).await.unwrap();
+                    if !log.is_empty() {
+                        break log;
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            assert_eq!(tokio::time::timeout(PATIENCE, logged).await.unwrap(), "hello\n");
             let events = cluster.events_for(namespace, &name, Some(uid)).await.unwrap();
             assert!(events.iter().any(|event| event.reason == "Started"), "{events:?}");
             let again = cluster.create_pod(namespace, &self.pod(&id, "true")).await.unwrap_err();
