@@ -1,5 +1,7 @@
 //! Who is asking.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Subject;
@@ -8,6 +10,8 @@ use crate::Subject;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
+    /// Nothing: known, and without any right.
+    None,
     /// Reads, and starts and stops workspaces of its own.
     Viewer,
     /// In addition: raw pods and templates of its own.
@@ -25,6 +29,19 @@ pub enum Trust {
     Verified,
 }
 
+/// What a verified token says its holder may do, beside the rung on the ladder that follows from it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// The roles that stand in the token.
+    pub named_roles: BTreeSet<String>,
+    /// These, and the ones they imply: those of the rungs below, and the default role when the token names none.
+    pub roles: BTreeSet<String>,
+    /// The scopes that stand in the token; `None` when it has no scope claim at all, so that its roles decide.
+    pub scopes: Option<BTreeSet<String>>,
+    /// Whether one of the scopes stands for all of them.
+    pub all_scopes: bool,
+}
+
 /// The identity behind a request. Only transports make one; nothing a client writes in a request body can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -34,19 +51,27 @@ pub struct Caller {
     pub role: Role,
     /// How we know.
     pub trust: Trust,
+    /// What their token says.
+    pub grants: Grants,
 }
 
 impl Caller {
     /// The caller of a server without authentication: `guest`, who may do everything.
     #[must_use]
     pub fn local() -> Self {
-        Self { subject: Subject::guest(), role: Role::Admin, trust: Trust::Local }
+        Self { subject: Subject::guest(), role: Role::Admin, trust: Trust::Local, grants: Grants::default() }
     }
 
     /// A caller whose identity a transport verified.
     #[must_use]
     pub fn verified(subject: Subject, role: Role) -> Self {
-        Self { subject, role, trust: Trust::Verified }
+        Self { subject, role, trust: Trust::Verified, grants: Grants::default() }
+    }
+
+    /// The same caller with what their token says.
+    #[must_use]
+    pub fn with_grants(self, grants: Grants) -> Self {
+        Self { grants, ..self }
     }
 
     /// Tells whether the caller may act for everybody.

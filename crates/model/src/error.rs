@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Forbidden,
     /// Not there, or not the caller's. 404
     NotFound,
+    /// The thing is there, and this can't be done with it: use another method. 405
+    MethodNotAllowed,
     /// Begun, but not finished in time: send it faster. 408
     Slow,
     /// Clashes with what is there. 409
@@ -46,6 +48,7 @@ impl ErrorKind {
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
             Self::Slow => 408,
             Self::Conflict => 409,
             Self::TooLarge => 413,
@@ -115,6 +118,8 @@ codes! {
     FORBIDDEN = "NCR0403", "Forbidden", Forbidden, "The caller may not do this.", "Ask the operator for the role the message names.";
     UNAUTHENTICATED = "NCR0404", "Unauthenticated", Unauthenticated, "The request carries no valid credentials.", "Sign in, or send a valid bearer token.";
     HOST_NOT_ALLOWED = "NCR0405", "HostNotAllowed", Forbidden, "The request's Host or Origin header names a site this server does not serve.", "Use the server's own address, or ask the operator to set PUBLIC_URL.";
+    IDENTITY_PROVIDER_UNAVAILABLE = "NCR0406", "IdentityProviderUnavailable", Unavailable, "The identity provider can't be reached, or does not work with the server.", "Try again; if it persists, ask the operator to look at the identity provider and the server's OAuth settings.";
+    INSUFFICIENT_SCOPE = "NCR0407", "InsufficientScope", Forbidden, "The caller's token lacks a scope that this needs.", "Sign in again and ask for the scope the message names.";
     // 05: Kubernetes
     CLUSTER_UNREACHABLE = "NCR0501", "ClusterUnreachable", Unavailable, "The Kubernetes API server can't be reached.", "Check KUBECONFIG and the network; without a cluster, run `nocrd-all dev`.";
     CLUSTER_FORBIDDEN = "NCR0502", "ClusterForbidden", Forbidden, "The Kubernetes API refused the server's own identity.", "Grant the server the RBAC permission the message names.";
@@ -132,12 +137,13 @@ codes! {
     UPSTREAM_INVALID = "NCR0604", "UpstreamInvalid", BadGateway, "The workspace answered something that is not HTTP.", "Check what listens on that port.";
     ADDRESS_REFUSED = "NCR0605", "AddressRefused", BadGateway, "The workspace's address is not one the server connects to.", "Set POD_CIDRS to the cluster's pod address ranges.";
     BODY_TOO_LARGE = "NCR0606", "BodyTooLarge", TooLarge, "The request's body is larger than the server accepts.", "Send less.";
-    METHOD_NOT_ALLOWED = "NCR0607", "MethodNotAllowed", Invalid, "The path does not support this method.", "Use a method the answer's Allow header names.";
+    METHOD_NOT_ALLOWED = "NCR0607", "MethodNotAllowed", MethodNotAllowed, "The path does not support this method.", "Use a method the answer's Allow header names.";
     UPGRADE_REFUSED = "NCR0608", "UpgradeRefused", Invalid, "An upgrade other than a well-formed WebSocket handshake was asked for.", "Use a WebSocket client (RFC 6455).";
     DRAINING = "NCR0609", "Draining", Unavailable, "The server is shutting down.", "Try again: another replica, or this one after its restart, answers.";
     REQUEST_MALFORMED = "NCR0610", "RequestMalformed", Invalid, "A request's headers or body contradict HTTP, or each other.", "Use an HTTP client that follows RFC 9112; the message says what is wrong.";
     REQUEST_TIMEOUT = "NCR0611", "RequestTimeout", Slow, "The client stopped sending the request's body.", "Send the body without long pauses.";
     TUNNEL_LIMIT = "NCR0612", "TunnelLimit", Unavailable, "As many WebSockets are open as the server allows.", "Close some, or try again later.";
+    RATE_LIMITED = "NCR0613", "RateLimited", TooMany, "The caller has sent more requests than the server takes in a while.", "Wait as long as the Retry-After header says.";
     // 07: the embedded development cluster
     DEV_CLUSTER_DATA = "NCR0701", "DevClusterData", Internal, "The embedded cluster's data directory can't be used: another process uses it, its file is damaged, or the disk refuses.", "Do what the message says, or name another directory with --data-dir.";
     DEV_CLUSTER_START = "NCR0702", "DevClusterStart", Internal, "The embedded cluster can't start.", "Do what the message says.";

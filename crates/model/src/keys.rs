@@ -24,6 +24,15 @@ pub const SIDECAR_CONTAINER: &str = "spawner-sidecar";
 /// Container whose logs are meant when none is named.
 pub const MAIN_CONTAINER: &str = "agent";
 
+/// Name of the Secret in which replicas share the key of sessions.
+pub const SESSION_KEY_SECRET: &str = "nogoo9-session-key";
+/// What the names of the Secrets begin with in which replicas share the refresh of a sign-in.
+pub const REFRESH_SECRET_PREFIX: &str = "nogoo9-refresh-";
+/// Value of [`TYPE`] on those Secrets.
+pub const TYPE_REFRESH: &str = "refresh";
+/// Name of the ConfigMap in which replicas share which sign-ins were ended.
+pub const REVOCATIONS_CONFIG_MAP: &str = "nogoo9-ended-sessions";
+
 /// Where a key stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -98,8 +107,8 @@ keys! {
     PRE_STOP_COMMAND = "nogoo9/pre-stop-command", Annotation, Directive, "shell command", "", "0.2", "Runs with `/bin/sh -c` in the first container before the workspace stops, within the grace period.";
     PRE_STOP_SIDECAR_IMAGE = "nogoo9/pre-stop-sidecar-image", Annotation, Directive, "image", "", "0.2", "Runs the pre-stop command in a container `spawner-sidecar` of this image instead; it has the first container's volume mounts.";
     DEFAULT_GRACE_PERIOD = "nogoo9/default-grace-period", Annotation, Directive, "seconds, 0 to 86400", "the spec's value, else 60 with a pre-stop command", "0.2", "Seconds between the request to stop and the kill: the pod's `terminationGracePeriodSeconds`.";
-    ALLOWED_ROLES = "nogoo9/allowed-roles", Annotation, Directive, "comma-separated roles", "everybody", "0.17", "Who may start a pod from the template: holders of one of these roles, and administrators.";
-    ALLOWED_SCOPES = "nogoo9/allowed-scopes", Annotation, Directive, "comma-separated scopes", "everybody", "0.17", "Likewise by scope; with both given, both must hold.";
+    ALLOWED_ROLES = "nogoo9/allowed-roles", Annotation, Directive, "comma-separated roles", "everybody", "0.17", "Who may start a pod from the template: holders of one of these roles, and administrators. A list that names none, such as `,`, lets in administrators only.";
+    ALLOWED_SCOPES = "nogoo9/allowed-scopes", Annotation, Directive, "comma-separated scopes", "everybody", "0.17", "Likewise by scope, which must stand in the token; with both given, both must hold.";
     WORKSPACE_PORT = "nogoo9/workspace-port", Annotation, Copied, "1 to 65535", "`DEFAULT_WORKSPACE_PORT`, else 3000", "", "Port of the workspace's main page.";
     WORKSPACE_PATH = "nogoo9/workspace-path", Annotation, Copied, "path", "`nogoo9/preview-path`, else `/`", "", "Where the workspace's main page is.";
     WORKSPACE_TYPE = "nogoo9/workspace-type", Annotation, Copied, "text: `html`, `iframe`, `novnc`, `markdown`", "`nogoo9/preview-type`, else `html`", "", "How a dashboard shows the main page.";

@@ -24,14 +24,16 @@ pub mod keys;
 pub mod layers;
 pub mod placeholder;
 pub mod refresh;
+pub mod restriction;
 pub mod subject;
 pub mod visibility;
 
 pub use api::Api;
-pub use caller::{Caller, Role};
+pub use caller::{Caller, Grants, Role, Trust};
 pub use error::{Code, ErrorKind};
 pub use id::{InvalidName, Namespace, WorkspaceId};
 pub use refresh::Refresh;
+pub use restriction::Restriction;
 pub use subject::Subject;
 pub use visibility::Visibility;
 

@@ -6,21 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::Subject;
 
-/// Who may reach an API of a workspace. The owner always may, except that `scope:` and `role:` ask it of everybody.
+/// Who may reach an API of a workspace, beside its owner, who always may. Nobody else is let in for a reason that does
+/// not stand here: an administrator, too, reaches a private API of their own workspaces only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub enum Visibility {
-    /// The owner.
+    /// Nobody else.
     Private,
-    /// Anybody who is signed in.
+    /// Anybody who is signed in and has any right at all ([`Role::Viewer`](crate::Role::Viewer) or above).
     Internal,
-    /// The owner, and administrators.
+    /// Administrators.
     Admin,
-    /// Anybody whose token carries this scope.
+    /// Anybody in whose token this scope stands. A scope that implies others does not imply this one, and a token
+    /// without scopes has none.
     Scope(String),
-    /// Anybody who has this role.
+    /// Anybody in whose token this role stands: implied and default roles don't count.
     Role(String),
-    /// The owner, and these subjects.
+    /// These subjects.
     Subjects(Vec<Subject>),
 }
 
