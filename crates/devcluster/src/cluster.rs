@@ -21,6 +21,7 @@ use crate::{
     server::{self, Authority, Listening, Server, Token},
     status::Status,
     store::{self, Store},
+    tokens::Issuer,
 };
 
 /// How often the disk is asked to keep up, when objects are kept.
@@ -107,6 +108,7 @@ impl DevCluster {
         // Before anything runs: an address that is taken is what goes wrong most often.
         let listening = Listening::bind(config.bind, &authority).await?;
 
+        let issuer = Issuer::default();
         let kubelet = if config.run_pods {
             let config = kubelet::Config {
                 node_name: config.node_name,
@@ -116,6 +118,7 @@ impl DevCluster {
                 run_dir: config.run_dir,
                 host_paths: config.host_paths,
                 hidden: config.data_dir.into_iter().chain(config.hidden).collect(),
+                issuer: issuer.clone(),
             };
             Some(Kubelet::start(store.clone(), config).await.map_err(Error::Kubelet)?)
         } else {
@@ -126,7 +129,7 @@ impl DevCluster {
             None => Arc::new(NoRuntime),
         };
         let closing = CancellationToken::new();
-        let api = api::Options::default();
+        let api = api::Options { issuer, ..api::Options::default() };
         let controllers = Controllers::start(&store, api.service_accounts);
         let api = Api::new(store.clone(), runtime, config.access.clone(), api, closing.child_token());
         let (conversations, router) = (api.conversations(), api.router());

@@ -27,6 +27,7 @@
 //! | `selector` | label and field selectors |
 //! | [`controllers`] | scheduler, garbage collector, namespaces, quotas |
 //! | [`kubelet`] | runs the pods, behind the seam [`runtime`] |
+//! | [`tokens`] | tokens of service accounts |
 //! | [`server`] | HTTPS on the loopback address |
 //!
 //! How close it is to the real thing is measured: a recording of a real kube-apiserver is replayed against it, and the
@@ -52,6 +53,7 @@ mod selector;
 pub mod server;
 pub mod status;
 pub mod store;
+pub mod tokens;
 mod validate;
 
 pub use self::{

@@ -23,6 +23,8 @@ struct Resource {
     subresource: &'static str,
     singular: &'static str,
     kind: &'static str,
+    /// Group of the kind, where it is not the resource's own.
+    kind_group: &'static str,
     namespaced: bool,
     verbs: Vec<&'static str>,
     short_names: &'static [&'static str],
@@ -60,6 +62,7 @@ fn core() -> Vec<Resource> {
             subresource: "",
             singular: kind.singular(),
             kind: kind.name(),
+            kind_group: "",
             namespaced: kind.is_namespaced(),
             verbs,
             short_names: kind.short_names(),
@@ -70,6 +73,7 @@ fn core() -> Vec<Resource> {
             subresource,
             singular: "",
             kind: of,
+            kind_group: "",
             namespaced: kind.is_namespaced(),
             verbs: verbs.to_vec(),
             short_names: &[],
@@ -78,6 +82,10 @@ fn core() -> Vec<Resource> {
         if kind == Kind::Pod {
             resources.push(part("exec", "PodExecOptions", &["create", "get"]));
             resources.push(part("log", "Pod", &["get"]));
+        }
+        if kind == Kind::ServiceAccount {
+            let token = part("token", "TokenRequest", &["create"]);
+            resources.push(Resource { kind_group: AUTHENTICATION, ..token });
         }
         if resources::has_status(kind) {
             resources.push(part("status", kind.name(), &["get", "patch", "update"]));
@@ -93,6 +101,7 @@ fn reviews(group: &str) -> Option<Vec<Resource>> {
         subresource: "",
         singular,
         kind,
+        kind_group: "",
         namespaced: false,
         verbs: vec!["create"],
         short_names: &[],
@@ -118,6 +127,10 @@ fn plain(resource: &Resource) -> Value {
         "name": name, "singularName": resource.singular, "namespaced": resource.namespaced, "kind": resource.kind,
         "verbs": resource.verbs,
     });
+    if let Some(map) = value.as_object_mut().filter(|_| !resource.kind_group.is_empty()) {
+        map.insert("group".into(), resource.kind_group.into());
+        map.insert("version".into(), "v1".into());
+    }
     add_lists(&mut value, resource);
     value
 }
@@ -136,12 +149,15 @@ fn add_lists(value: &mut Value, resource: &Resource) {
 /// Describes resources in the aggregated form: parts of resources stand inside them.
 fn aggregated(resources: &[Resource], group: &str) -> Vec<Value> {
     let (api_group, version) = if group.is_empty() { ("", "") } else { (group, "v1") };
-    let kind = |kind: &str| json!({ "group": api_group, "version": version, "kind": kind });
+    let kind = |resource: &Resource| match resource.kind_group {
+        "" => json!({ "group": api_group, "version": version, "kind": resource.kind }),
+        group => json!({ "group": group, "version": "v1", "kind": resource.kind }),
+    };
     let whole = resources.iter().filter(|resource| resource.subresource.is_empty());
     whole
         .map(|resource| {
             let mut value = json!({
-                "resource": resource.name, "responseKind": kind(resource.kind),
+                "resource": resource.name, "responseKind": kind(resource),
                 "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
                 "singularResource": resource.singular, "verbs": resource.verbs,
             });
@@ -150,7 +166,7 @@ fn aggregated(resources: &[Resource], group: &str) -> Vec<Value> {
                 .iter()
                 .filter(|part| part.name == resource.name && !part.subresource.is_empty())
                 .map(|part| {
-                    json!({ "subresource": part.subresource, "responseKind": kind(part.kind), "verbs": part.verbs })
+                    json!({ "subresource": part.subresource, "responseKind": kind(part), "verbs": part.verbs })
                 })
                 .collect();
             if let Some(map) = value.as_object_mut().filter(|_| !parts.is_empty()) {

@@ -19,6 +19,7 @@ mod query;
 mod render;
 mod review;
 mod table;
+mod token;
 mod watch;
 mod write;
 
@@ -44,6 +45,7 @@ use crate::{
     runtime::Runtime,
     status::Status,
     store::Store,
+    tokens::Issuer,
 };
 
 /// How the API behaves.
@@ -53,13 +55,20 @@ pub struct Options {
     pub user: String,
     /// Whether pods get, and need, a service account, as in every real cluster.
     pub service_accounts: bool,
+    /// Signs the tokens of service accounts.
+    pub issuer: Issuer,
     /// How often a watch that asks for bookmarks gets one.
     pub bookmark_interval: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { user: "developer".into(), service_accounts: true, bookmark_interval: Duration::from_secs(60) }
+        Self {
+            user: "developer".into(),
+            service_accounts: true,
+            issuer: Issuer::default(),
+            bookmark_interval: Duration::from_secs(60),
+        }
     }
 }
 
@@ -154,6 +163,8 @@ async fn dispatch(api: &Arc<Api>, request: Request<Body>) -> Result<Response, St
         Target::CoreResources => Ok(render::json(StatusCode::OK, &discovery::core_resources())),
         Target::Group(group) => discovery::group(&group),
         Target::GroupResources(group) => discovery::group_resources(&group),
+        Target::OpenIdConfiguration => Ok(token::configuration()),
+        Target::OpenIdKeys => token::keys(api),
         Target::OpenApiIndex => Ok(openapi::index()),
         Target::OpenApi(document) => openapi::document(&document),
         _ => Err(Status::method_not_allowed()),
@@ -224,6 +235,8 @@ async fn objects(api: &Api, path: ObjectPath, request: Request<Body>) -> Result<
         (kind, "status", "get" | "update" | "patch") if resources::has_status(kind) => {}
         (Kind::Pod, "log", "get") => return log::read(api, &path, &query).await,
         (Kind::Pod, "exec", "get" | "create") => return exec::start(api, &path, &query, request).await,
+        (Kind::ServiceAccount, "token", "create") => return token::create(api, &path, request).await,
+        (Kind::ServiceAccount, "token", _) => return Err(Status::method_not_allowed()),
         (kind, "status", _) if resources::has_status(kind) => return Err(Status::method_not_allowed()),
         (Kind::Pod, "log" | "exec", _) => return Err(Status::method_not_allowed()),
         _ => return Err(Status::unknown_resource()),

@@ -21,6 +21,10 @@ pub(super) enum Target {
     Group(String),
     /// `/apis/<group>/<version>`.
     GroupResources(String),
+    /// `/.well-known/openid-configuration`.
+    OpenIdConfiguration,
+    /// `/openid/v1/jwks`.
+    OpenIdKeys,
     /// `/openapi/v3`.
     OpenApiIndex,
     /// `/openapi/v3/<group version>`.
@@ -66,6 +70,8 @@ pub(super) fn parse(path: &str) -> Target {
         ["api", "v1"] => Target::CoreResources,
         ["apis", group] => Target::Group((*group).into()),
         ["apis", group, "v1"] => Target::GroupResources((*group).into()),
+        [".well-known", "openid-configuration"] => Target::OpenIdConfiguration,
+        ["openid", "v1", "jwks"] => Target::OpenIdKeys,
         ["openapi", "v3"] => Target::OpenApiIndex,
         ["openapi", "v3", rest @ ..] => Target::OpenApi(rest.join("/")),
         ["apis", AUTHORIZATION, "v1", review @ ("selfsubjectaccessreviews" | "selfsubjectrulesreviews")]
@@ -132,6 +138,8 @@ mod tests {
             ("/apis/apps/v1/deployments", Target::UnknownResource),
             ("/apis/apps", Target::Group("apps".into())),
             ("/openapi/v3/api/v1", Target::OpenApi("api/v1".into())),
+            ("/openid/v1/jwks", Target::OpenIdKeys),
+            ("/.well-known/openid-configuration", Target::OpenIdConfiguration),
             ("/readyz/ping", Target::Health),
             ("/nope", Target::Nothing),
             ("/", Target::Nothing),

@@ -127,6 +127,27 @@ fn message(kind: &str) -> Option<Message> {
             (3, "imagePullSecrets", Many(&[(1, "name", Text)])),
             (4, "automountServiceAccountToken", Flag),
         ],
+        "TokenRequest" => &[
+            (1, "metadata", One(METADATA)),
+            (
+                2,
+                "spec",
+                One(&[
+                    (1, "audiences", Texts),
+                    (
+                        3,
+                        "boundObjectRef",
+                        One(&[
+                            (1, "kind", Text),
+                            (2, "apiVersion", Text),
+                            (3, "name", Text),
+                            (4, "uid", Text),
+                        ]),
+                    ),
+                    (4, "expirationSeconds", Number),
+                ]),
+            ),
+        ],
         _ => return None,
     };
     Some(message)

@@ -60,7 +60,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{addresses::Addresses, node::Node, process::Spawner, rundir::RunDir};
 pub use self::{backoff::BackoffConfig, images::Image, sandbox::Sandbox};
-use crate::{events::Recorder, status::Status, store::Store};
+use crate::{events::Recorder, status::Status, store::Store, tokens::Issuer};
 
 /// How long what is missing, such as a Secret, is waited for before it is looked for again, if nothing announces it.
 const RETRY: Duration = Duration::from_millis(300);
@@ -84,6 +84,8 @@ pub struct Config {
     /// Files and directories containers must not see, such as the cluster's data and its credentials. Only honoured
     /// with a sandbox.
     pub hidden: Vec<PathBuf>,
+    /// Signs the tokens of service accounts in volumes.
+    pub issuer: Issuer,
 }
 
 impl Default for Config {
@@ -96,6 +98,7 @@ impl Default for Config {
             run_dir: None,
             host_paths: Vec::new(),
             hidden: Vec::new(),
+            issuer: Issuer::default(),
         }
     }
 }
@@ -181,6 +184,7 @@ impl Kubelet {
             prober: probes::HttpProber::default(),
             backoff: config.backoff,
             host_paths: config.host_paths,
+            issuer: config.issuer,
             run_dir,
             capacity,
             addresses: Addresses::new(rand::random()).into(),

@@ -30,6 +30,7 @@ use crate::{
     object,
     status::Status,
     store::{Preconditions, Store},
+    tokens::Issuer,
 };
 
 /// This machine and what runs on it.
@@ -44,6 +45,8 @@ pub(super) struct Node {
     pub(super) prober: HttpProber,
     pub(super) backoff: BackoffConfig,
     pub(super) host_paths: Vec<PathBuf>,
+    /// Signs the tokens in volumes.
+    pub(super) issuer: Issuer,
     pub(super) run_dir: RunDir,
     /// CPU and memory, as quantities.
     pub(super) capacity: Value,

@@ -160,13 +160,14 @@ spec! {
     }
 }
 spec! { struct SourceProjection { name: String, items: Vec<KeyToPath>, optional: bool, } }
+spec! { struct TokenProjection { audience: String, expiration_seconds: Option<i64>, path: String, } }
 spec! {
     struct Projection {
         config_map: Option<SourceProjection>,
         secret: Option<SourceProjection>,
         #[serde(rename = "downwardAPI")]
         downward_api: Option<DownwardVolume>,
-        service_account_token: Option<Value>,
+        service_account_token: Option<TokenProjection>,
         cluster_trust_bundle: Option<Value>,
     }
 }

@@ -20,6 +20,9 @@ use super::{
 };
 use crate::{deletion, events::Severity, kind::Kind, object, store::Preconditions};
 
+/// How often volumes are looked at whose content changes by time alone.
+const RENEWAL: Duration = Duration::from_secs(60);
+
 /// The pod's object as the store has it.
 #[derive(Debug, Clone)]
 pub(super) struct Update {
@@ -178,6 +181,8 @@ impl Worker {
         }
         let deadline = pod.latest().spec.active_deadline_seconds;
         let deadline = deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let mut renewal = tokio::time::interval(RENEWAL);
+        renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         if let Some(advice) = pod.node.isolation.advice() {
             pod.event(Severity::Warning, "NoIsolation", advice, None);
         }
@@ -213,6 +218,8 @@ impl Worker {
                     sources.borrow_and_update();
                     self.refresh_volumes().await;
                 }
+                // Tokens in volumes end, which nothing announces.
+                _ = renewal.tick() => self.refresh_volumes().await,
                 () = is_late => self.deadline_exceeded(),
                 () = shutdown.cancelled() => {
                     // Nothing of this is written down: the pod is to start again with the cluster.

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use futures::{AsyncBufReadExt, StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod, Secret};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
+use k8s_openapi::api::{
+    authentication::v1::TokenRequest,
+    core::v1::{ConfigMap, Event, Namespace, Pod, Secret, ServiceAccount},
+};
 use kube::{
     Api, ResourceExt,
     api::{
@@ -12,8 +16,8 @@ use kube::{
     },
     runtime::{WatchStreamExt, reflector, watcher},
 };
-use nocrd_devcluster::{Config, DevCluster, Sandbox};
-use serde_json::json;
+use nocrd_devcluster::{Config, DevCluster, Sandbox, access::Rule};
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::world::{PATIENCE, cluster, gone, in_process, plain, run, talker};
@@ -203,4 +207,30 @@ async fn without_a_kubelet_tests_play_its_part() {
         pods.patch_status("p", &PatchParams::default(), &Patch::Merge(&running)).await.expect("patched");
     assert_eq!(patched.status.and_then(|status| status.phase).as_deref(), Some("Running"));
     cluster.shutdown().await.expect("shut down");
+}
+
+#[tokio::test]
+async fn tokens_of_service_accounts_are_checked_by_the_published_keys() {
+    let cluster = cluster().await;
+    let client = in_process(&cluster);
+    let accounts: Api<ServiceAccount> = Api::default_namespaced(client.clone());
+    let request: TokenRequest =
+        serde_json::from_value(json!({ "spec": { "audiences": ["x"], "expirationSeconds": 600 } })).unwrap();
+    let issued = accounts.create_token_request("default", &PostParams::default(), &request).await.unwrap();
+    let token = issued.status.and_then(|status| status.token).expect("a token");
+    let get = |path: &str| http::Request::get(path).body(Vec::new()).unwrap();
+    let found: Value = client.request(get("/.well-known/openid-configuration")).await.unwrap();
+    let keys: JwkSet = client.request(get("/openid/v1/jwks")).await.unwrap();
+    let kid = jsonwebtoken::decode_header(&token).unwrap().kid.unwrap();
+    let key = DecodingKey::from_jwk(keys.find(&kid).expect("the key")).unwrap();
+    let mut validation = Validation::new(Algorithm::ES256);
+    validation.set_audience(&["x"]);
+    validation.set_issuer(&[found["issuer"].as_str().unwrap()]);
+    let claims = jsonwebtoken::decode::<Value>(&token, &key, &validation).unwrap().claims;
+    assert_eq!(claims["sub"], "system:serviceaccount:nogoo9:default");
+    validation.set_audience(&["y"]);
+    assert!(jsonwebtoken::decode::<Value>(&token, &key, &validation).is_err());
+    cluster.access().set(vec![Rule::deny("create", "serviceaccounts/token")]);
+    let refused = accounts.create_token_request("default", &PostParams::default(), &request).await;
+    assert_eq!(code(refused.unwrap_err()), (403, "Forbidden".into()));
 }

@@ -8,15 +8,18 @@ use crate::{
         sources,
         spec::{
             ConfigMapVolume, DownwardFile, DownwardVolume, KeyToPath, ProjectedVolume, SecretVolume,
-            SourceProjection,
+            SourceProjection, TokenProjection,
         },
     },
     object,
     store::Store,
+    tokens::{Bound, Issuer, Projected, Wanted},
 };
 
 /// Permissions of files where the pod says nothing.
 const DEFAULT_MODE: u32 = 0o644;
+/// Permissions of tokens where the pod says nothing.
+const TOKEN_MODE: u32 = 0o600;
 
 /// Where the content of a volume comes from.
 pub(super) struct Reader<'a> {
@@ -39,7 +42,12 @@ impl Reader<'_> {
         self.fields(&volume.items, volume.default_mode.unwrap_or(DEFAULT_MODE))
     }
 
-    pub(super) fn projected(&self, volume: &ProjectedVolume) -> Result<Payload, String> {
+    pub(super) fn projected(
+        &self,
+        volume: &ProjectedVolume,
+        issuer: &Issuer,
+        tokens: &mut Projected,
+    ) -> Result<Payload, String> {
         let mode = volume.default_mode.unwrap_or(DEFAULT_MODE);
         let object = |kind: Kind, SourceProjection { name, items, optional }: &SourceProjection| {
             self.object(kind, name, items, *optional, mode)
@@ -55,18 +63,41 @@ impl Reader<'_> {
             if let Some(downward) = &source.downward_api {
                 payload.extend(self.fields(&downward.items, mode)?);
             }
-            for (unsupported, name) in [
-                (&source.service_account_token, "serviceAccountToken"),
-                (&source.cluster_trust_bundle, "clusterTrustBundle"),
-            ] {
-                if unsupported.is_some() {
-                    return Err(format!(
-                        "the embedded cluster does not issue projected sources of type {name}"
-                    ));
-                }
+            if let Some(token) = &source.service_account_token {
+                let content =
+                    tokens.get(issuer, self.store, self.token(token)).map_err(|status| status.message)?;
+                // Whoever runs the containers must be able to read it, and nobody else.
+                let mode = volume.default_mode.unwrap_or(TOKEN_MODE);
+                insert(&mut payload, &token.path, File { content: content.into_bytes(), mode })?;
+            }
+            if source.cluster_trust_bundle.is_some() {
+                return Err("the embedded cluster has no projected sources of type clusterTrustBundle".into());
             }
         }
         Ok(payload)
+    }
+
+    /// What a `serviceAccountToken` source asks for: a token that is bound to this pod.
+    fn token(&self, source: &TokenProjection) -> Wanted {
+        let account = match self.fields.spec.service_account_name.as_str() {
+            "" => "default",
+            name => name,
+        };
+        let pod = self.fields.pod;
+        Wanted {
+            namespace: object::namespace(pod).to_owned(),
+            account: account.to_owned(),
+            audiences: Some(source.audience.clone())
+                .filter(|audience| !audience.is_empty())
+                .into_iter()
+                .collect(),
+            seconds: source.expiration_seconds,
+            bound_to: Some(Bound {
+                kind: Kind::Pod.name().to_owned(),
+                name: object::name(pod).to_owned(),
+                uid: object::uid(pod).to_owned(),
+            }),
+        }
     }
 
     fn object(

@@ -19,13 +19,17 @@ use super::{
     sandbox::Mount,
     spec::{ClaimVolume, HostPathVolume, Volume, VolumeMount},
 };
-use crate::store::Store;
+use crate::{
+    store::Store,
+    tokens::{Issuer, Projected},
+};
 
 /// The volumes of one pod, as they are on this machine.
 #[derive(Debug)]
 pub(super) struct Volumes {
     dir: PathBuf,
     ready: HashMap<String, Ready>,
+    tokens: Projected,
 }
 
 #[derive(Debug)]
@@ -48,12 +52,13 @@ pub(super) struct Context<'a> {
     pub(super) fields: Fields<'a>,
     /// Directories of this machine that `hostPath` volumes may be in.
     pub(super) host_paths: &'a [PathBuf],
+    pub(super) issuer: &'a Issuer,
 }
 
 impl Volumes {
     /// `dir` is where they are made; it need not exist.
     pub(super) fn new(dir: PathBuf) -> Self {
-        Self { dir, ready: HashMap::new() }
+        Self { dir, ready: HashMap::new(), tokens: Projected::default() }
     }
 
     /// Makes what isn't there yet and brings content of ours up to date.
@@ -76,7 +81,10 @@ impl Volumes {
             "configMap" => self.content(&volume.name, dir, reader.config_map(&read(source)?)?),
             "secret" => self.content(&volume.name, dir, reader.secret(&read(source)?)?),
             "downwardAPI" => self.content(&volume.name, dir, reader.downward(&read(source)?)?),
-            "projected" => self.content(&volume.name, dir, reader.projected(&read(source)?)?),
+            "projected" => {
+                let payload = reader.projected(&read(source)?, context.issuer, &mut self.tokens)?;
+                self.content(&volume.name, dir, payload)
+            }
             "hostPath" => {
                 let path = host_path(&read(source)?, context.host_paths)?;
                 self.ready.insert(volume.name.clone(), Ready { path, payload: None });

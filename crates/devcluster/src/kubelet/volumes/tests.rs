@@ -13,6 +13,7 @@ use crate::{
 
 struct World {
     store: Store,
+    issuer: Issuer,
     dir: tempfile::TempDir,
 }
 
@@ -24,7 +25,7 @@ impl World {
             .create(Kind::ConfigMap, json!({ "metadata": meta("m"), "data": { "a": "1", "b": "2" } }))
             .unwrap();
         store.create(Kind::Secret, json!({ "metadata": meta("s"), "data": { "k": "dg==" } })).unwrap();
-        Self { store, dir: tempfile::tempdir().unwrap() }
+        Self { store, issuer: Issuer::default(), dir: tempfile::tempdir().unwrap() }
     }
 
     fn volumes(&self) -> Volumes {
@@ -45,7 +46,9 @@ impl World {
         });
         let spec: PodSpec = spec::of(&pod).unwrap();
         let fields = Fields { pod: &pod, spec: &spec, ip: HOST, allocatable: &Value::Null };
-        volumes.set_up(&Context { store: &self.store, fields, host_paths }).map_err(|failure| failure.why)?;
+        volumes
+            .set_up(&Context { store: &self.store, fields, host_paths, issuer: &self.issuer })
+            .map_err(|failure| failure.why)?;
         Ok(volumes.mount(&mount(""), "")?.host)
     }
 
@@ -111,7 +114,11 @@ fn what_cannot_be_had_is_said() {
         (json!({ "nfs": { "server": "s", "path": "/" } }), "no volumes of type nfs"),
         (
             json!({ "projected": { "sources": [{ "serviceAccountToken": { "path": "t" } }] } }),
-            "serviceAccountToken",
+            r#"serviceaccounts "default" not found"#,
+        ),
+        (
+            json!({ "projected": { "sources": [{ "clusterTrustBundle": { "path": "t" } }] } }),
+            "clusterTrustBundle",
         ),
         (json!({ "hostPath": { "path": "/etc" } }), "allowed: none"),
     ] {
@@ -175,4 +182,23 @@ fn host_paths_are_bounded() {
     assert!(ask(Path::new("/etc"), "").is_err());
     assert!(ask(&world.dir.path().join("made"), "DirectoryOrCreate").is_err());
     assert!(!world.dir.path().join("made").exists());
+}
+
+#[test]
+fn projected_tokens_are_bound_to_the_pod_and_stay() {
+    let world = World::new();
+    let meta = |name: &str| json!({ "name": name, "namespace": "n" });
+    world.store.create(Kind::ServiceAccount, json!({ "metadata": meta("default") })).unwrap();
+    let pod = json!({ "metadata": meta("p"), "spec": { "serviceAccountName": "default", "containers": [] } });
+    world.store.create(Kind::Pod, pod).unwrap();
+    let source = json!({ "projected": { "sources": [
+        { "serviceAccountToken": { "path": "token", "audience": "x", "expirationSeconds": 600 } },
+        { "downwardAPI": { "items": [{ "path": "name", "fieldRef": { "fieldPath": "metadata.name" } }] } },
+    ]}});
+    let mut volumes = world.volumes();
+    let dir = world.set_up(&mut volumes, source.clone(), &[]).unwrap();
+    let token = fs::read_to_string(dir.join("token")).unwrap();
+    assert_eq!((token.split('.').count(), mode(&dir.join("token"))), (3, 0o600));
+    world.set_up(&mut volumes, source, &[]).unwrap();
+    assert_eq!(fs::read_to_string(dir.join("token")).unwrap(), token);
 }
