@@ -90,6 +90,22 @@ impl Calls {
         self.json(asked, with_json(asked, request, object)?).await
     }
 
+    /// Replaces an object: the version in its metadata, if it names one.
+    pub(crate) async fn replace(
+        &self,
+        namespace: &Namespace,
+        resource: &'static str,
+        name: &str,
+        object: &Value,
+    ) -> Result<Value, Error> {
+        let asked = Asked { verb: "update", resource, namespace: Some(namespace), name: Some(name) };
+        check_name(asked)?;
+        let path = path(Some(namespace), resource);
+        let request =
+            Request::put(format!("{path}/{name}?fieldValidation=Strict&fieldManager={FIELD_MANAGER}"));
+        self.json(asked, with_json(asked, request, object)?).await
+    }
+
     /// Reads an object.
     pub(crate) async fn get(
         &self,

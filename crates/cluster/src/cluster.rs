@@ -58,6 +58,8 @@ pub struct Health {
     pub stale_for: Option<Duration>,
     /// What broke the watch last, while it is broken.
     pub last_error: Option<String>,
+    /// How often a watch failed so far.
+    pub failures: u64,
     /// Where workspaces are seen. In [`Scope::Cluster`] this is the default namespace alone when the server may not
     /// watch pods in all of them.
     pub watched: Watched,
@@ -214,6 +216,7 @@ impl Cluster {
             synced: pods.is_synced() && templates.is_synced(),
             stale_for,
             last_error,
+            failures: pods.failures() + templates.failures(),
             watched: pods.scope.borrow().clone(),
             watched_templates: templates.scope.borrow().clone(),
         }

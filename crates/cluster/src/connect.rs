@@ -105,7 +105,7 @@ async fn from_surroundings(
     tried: &mut Vec<String>,
 ) -> Option<(kube::Config, String)> {
     match &options.home {
-        None => tried.push("kubeconfig: neither KUBECONFIG nor a home directory is set".to_owned()),
+        None => tried.push("kubeconfig: no file and no home directory are given".to_owned()),
         Some(home) => {
             let files = [home.join(".kube/config")];
             let source = describe(&files);

@@ -15,6 +15,7 @@
 //! | [`permissions`] | the one table of RBAC needs, and the report of what is granted |
 //! | [`events`] | [`PodEvent`] |
 //! | [`pods`], [`objects`] | inputs and outputs of the calls |
+//! | [`own`] | what the server keeps in the cluster for itself |
 //! | [`error`] | [`Error`]: what the API server's refusals mean to a caller |
 //!
 //! # Which pods are workspaces
@@ -34,6 +35,7 @@ pub mod index;
 mod list;
 mod liveness;
 pub mod objects;
+pub mod own;
 pub mod permissions;
 pub mod pods;
 pub mod status;
@@ -48,7 +50,8 @@ pub use connect::{ConnectError, ConnectOptions, Connection, connect};
 pub use error::Error;
 pub use events::PodEvent;
 pub use index::{Change, ChangeKind, Elapsed, WorkspaceIndex};
-pub use permissions::{NEEDS, Permission, PermissionReport};
+pub use own::{OwnConfigMap, OwnSecret, OwnSecretName};
+pub use permissions::{NEEDS, OWN_NEEDS, OwnNeed, Permission, PermissionReport};
 pub use pods::{DeletePod, LogOptions};
 pub use status::{State, Status};
 pub use workspace_pod::{NotAWorkspace, Phase, WorkspacePod};

@@ -22,12 +22,14 @@ pub(crate) struct Liveness {
 struct Contact {
     last: Instant,
     broken: Option<String>,
+    /// How often it failed so far.
+    failures: u64,
 }
 
 impl Liveness {
     pub(crate) fn new(scope: Watched) -> Self {
         Self {
-            contact: Mutex::new(Contact { last: Instant::now(), broken: None }),
+            contact: Mutex::new(Contact { last: Instant::now(), broken: None, failures: 0 }),
             synced: watch::Sender::new(false),
             scope: watch::Sender::new(scope),
         }
@@ -43,7 +45,13 @@ impl Liveness {
     /// Notes a failure, and tells whether it is the first of an outage.
     pub(crate) fn failed(&self, error: String) -> bool {
         let mut contact = self.contact.lock().unwrap_or_else(PoisonError::into_inner);
+        contact.failures += 1;
         contact.broken.replace(error).is_none()
+    }
+
+    /// How often the watch failed so far.
+    pub(crate) fn failures(&self) -> u64 {
+        self.contact.lock().unwrap_or_else(PoisonError::into_inner).failures
     }
 
     pub(crate) fn mark_synced(&self) {

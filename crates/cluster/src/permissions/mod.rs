@@ -7,7 +7,7 @@ mod review;
 #[cfg(test)]
 mod tests;
 
-pub use needs::{NEEDS, Permission, TOOLS};
+pub use needs::{NEEDS, OWN_NEEDS, OwnNeed, Permission, TOOLS};
 pub use reference::reference_markdown;
 pub use report::PermissionReport;
 

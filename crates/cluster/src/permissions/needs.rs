@@ -136,3 +136,62 @@ needs! {
     "get" "persistentvolumeclaims"/"" false: [] + ["upgrade_workspace" "upgrade_all_workspaces"]
         "Finds out whether a volume can be used by two pods at once; without it an upgrade stops the old pod first.";
 }
+
+/// What the server itself does with a right of [`NEEDS`], for no tool: with authentication, replicas share the key of
+/// sessions, refreshes under way, and the sign-ins that were ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnNeed {
+    /// RBAC verb.
+    pub verb: &'static str,
+    /// RBAC resource.
+    pub resource: &'static str,
+    /// What it is for, and what happens without it.
+    pub why: &'static str,
+}
+
+/// What the server does for itself.
+pub const OWN_NEEDS: &[OwnNeed] = &[
+    OwnNeed {
+        verb: "get",
+        resource: "secrets",
+        why: "Reads the key of sessions that all replicas share. Without it they need `PROXY_SESSION_SECRET` or `PEER_PORT`, or each has a key of its own.",
+    },
+    OwnNeed {
+        verb: "create",
+        resource: "secrets",
+        why: "Makes that key when there is none, and lets one replica alone use a refresh token. Without it two may, which some identity providers answer by ending the sign-in.",
+    },
+    OwnNeed {
+        verb: "delete",
+        resource: "secrets",
+        why: "Removes what was kept of a refresh, after a minute.",
+    },
+    OwnNeed {
+        verb: "list",
+        resource: "secrets",
+        why: "Finds what replicas that were killed left of refreshes.",
+    },
+    OwnNeed {
+        verb: "get",
+        resource: "configmaps",
+        why: "Reads the list of sign-ins that were ended, before it is changed.",
+    },
+    OwnNeed {
+        verb: "create",
+        resource: "configmaps",
+        why: "Makes that list. Without it a sign-out counts on one replica only.",
+    },
+    OwnNeed {
+        verb: "update",
+        resource: "configmaps",
+        why: "Adds to that list, and takes off it what is over.",
+    },
+    OwnNeed { verb: "list", resource: "configmaps", why: "Reads that list, before it is watched." },
+    OwnNeed { verb: "watch", resource: "configmaps", why: "Learns of sign-outs on other replicas at once." },
+    OwnNeed { verb: "list", resource: "pods", why: "Finds the other replicas, where `PEER_PORT` is set." },
+    OwnNeed {
+        verb: "get",
+        resource: "pods",
+        why: "Makes sure, where `PEER_PORT` is set, that who asks for the key of sessions is one of them.",
+    },
+];

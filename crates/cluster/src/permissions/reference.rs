@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{NEEDS, Permission};
+use super::{NEEDS, OWN_NEEDS, Permission};
 use crate::Scope;
 
 /// Renders the table, and the RBAC rules that grant all of it, as Markdown.
@@ -29,6 +29,17 @@ pub fn reference_markdown() -> String {
             need.why
         );
     }
+    page.push_str(
+        "\n## What the server does for itself\n\nWith `AUTH_ENABLED`, in its own namespace, by rights that are in the \
+         table above. Everything works without them on a single replica.\n\n| Verb | Resource | What for |\n|---|---|---|\n",
+    );
+    for need in OWN_NEEDS {
+        let _ = writeln!(page, "| {} | {} | {} |", need.verb, need.resource, need.why);
+    }
+    page.push_str(
+        "\nWhere `PEER_PORT` is set it also reads `/.well-known/openid-configuration` and `/openid/v1/jwks`, which every \
+         service account may.\n",
+    );
     let _ = write!(
         page,
         "\n## Rules for all namespaces\n\nFor mode `cluster`, in a ClusterRole:\n\n```yaml\n{}```\n\n\

@@ -64,3 +64,15 @@ fn a_namespaced_server_needs_nothing_of_the_cluster() {
     assert!(report.enables("list_namespaces"));
     assert!(!report.permissions.contains_key("namespaces"));
 }
+
+#[test]
+fn what_the_server_does_for_itself_is_in_the_table() {
+    let mut rights = BTreeSet::new();
+    for need in OWN_NEEDS {
+        assert!(rights.insert((need.verb, need.resource)), "{need:?}");
+        let known = |one: &&Permission| one.verb == need.verb && one.full_resource() == need.resource;
+        assert!(NEEDS.iter().any(|one| known(&one)), "{need:?}");
+        assert!(need.why.ends_with('.'), "{need:?}");
+        assert!(reference_markdown().contains(need.why), "{need:?}");
+    }
+}

@@ -7,6 +7,7 @@ mod tests;
 use std::fmt;
 
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodSpec, PodStatus};
+use nocrd_model::keys;
 use serde::{Deserialize, Serialize};
 
 use container::Finding;
@@ -112,8 +113,13 @@ pub fn derive(pod: &Pod) -> Status {
         ),
         _ if is_ready(status) => Status::new(State::Running, "", ""),
         _ if !is_scheduled(spec, status) => unscheduled(status),
-        _ => starting(spec, status),
+        _ => starting(spec, status, context_secret(pod)),
     }
+}
+
+/// The Secret with the context, which is created right after the pod that owns it.
+fn context_secret(pod: &Pod) -> Option<&str> {
+    pod.metadata.annotations.as_ref()?.get(keys::CONTEXT_SECRET).map(String::as_str)
 }
 
 /// Whether the Ready condition holds.
@@ -157,12 +163,18 @@ fn unscheduled(status: &PodStatus) -> Status {
 }
 
 /// On a node, and not Ready.
-fn starting(spec: &PodSpec, status: &PodStatus) -> Status {
+fn starting(spec: &PodSpec, status: &PodStatus, context_secret: Option<&str>) -> Status {
     let containers: Vec<_> = container::all(spec, status).collect();
     let mut findings: Vec<Finding> = containers.iter().filter_map(container::Container::finding).collect();
     // The worst comes first; among equals the container that is first in the spec, init containers before the others.
     findings.sort_by_key(|finding| (finding.rank, !finding.fatal));
     if let Some(worst) = findings.into_iter().next() {
+        // Nothing is wrong: the Secret is on its way, or the janitor removes what a server that ended left half done.
+        if worst.reason == "CreateContainerConfigError"
+            && context_secret.is_some_and(|name| worst.message.contains(name))
+        {
+            return Status::new(State::Pulling, worst.reason, "waits for its context to be stored");
+        }
         return Status::new(worst.rank.state(), worst.reason, worst.message).fatal(worst.fatal);
     }
     if containers.iter().all(|container| !container.is_reported()) {

@@ -263,6 +263,24 @@ fn finished_pods() {
 }
 
 #[test]
+fn a_context_that_is_about_to_be_stored_is_no_trouble() {
+    let of = |secret: &str, annotated: bool| {
+        let waits = waiting("CreateContainerConfigError", &format!("secret \"{secret}\" not found"));
+        let annotations = if annotated { json!({keys::CONTEXT_SECRET: "ws-a-context"}) } else { json!({}) };
+        let pod = json!({
+            "metadata": {"annotations": annotations},
+            "spec": {"nodeName": "n", "containers": [{"name": "agent"}]},
+            "status": {"phase": "Pending", "containerStatuses": [container("agent", waits)]},
+        });
+        let status = derive(&serde_json::from_value(pod).unwrap());
+        (status.state, status.fatal)
+    };
+    assert_eq!(of("ws-a-context", true), (State::Pulling, false));
+    assert_eq!(of("other", true), (State::Degraded, true));
+    assert_eq!(of("ws-a-context", false), (State::Degraded, true));
+}
+
+#[test]
 fn a_lost_node() {
     let status = status(json!({}), json!({"phase": "Unknown", "reason": "NodeLost"}));
     assert_eq!((status.state, status.reason.as_str(), status.fatal), (State::Degraded, "NodeLost", false));
