@@ -12,7 +12,9 @@ use serde_json::json;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let found = cluster::connect(&cluster::ConnectOptions::default()).await?;
+    let kubeconfig = std::env::var_os("KUBECONFIG").iter().flat_map(std::env::split_paths).collect();
+    let options = cluster::ConnectOptions { kubeconfig, home: std::env::home_dir(), ..Default::default() };
+    let found = cluster::connect(&options).await?;
     let config = cluster::Config::new(cluster::Scope::Cluster, found.namespace.parse()?);
     let cluster = Cluster::start(found.client, config).await?;
     cluster.synced().await;

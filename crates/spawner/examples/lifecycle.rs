@@ -12,7 +12,9 @@ use nocrd_spawner::{Cluster, SpawnRequest, Spawner, TemplateRef, WaitOptions, Wo
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let id = WorkspaceId::parse(&std::env::args().nth(1).unwrap_or_else(|| "example".into()))?;
-    let found = cluster::connect(&cluster::ConnectOptions::default()).await?;
+    let kubeconfig = std::env::var_os("KUBECONFIG").iter().flat_map(std::env::split_paths).collect();
+    let options = cluster::ConnectOptions { kubeconfig, home: std::env::home_dir(), ..Default::default() };
+    let found = cluster::connect(&options).await?;
     println!("connected to {} by {}", found.server, found.source);
     let config = cluster::Config::new(cluster::Scope::Cluster, found.namespace.parse()?);
     let cluster = Cluster::start(found.client, config).await?;
@@ -24,7 +26,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("pod {}/{}", spawned.namespace, spawned.pod_name);
 
     let options = WaitOptions { timeout: Duration::from_secs(120), ..WaitOptions::default() };
-    let waited = spawner.wait_ready(&id, options, |step| println!("  {}. {}", step.step, step.message)).await;
+    let waited =
+        spawner.wait_ready(&id, None, options, |step| println!("  {}. {}", step.step, step.message)).await;
     for workspace in spawner.list(&Default::default())?.items {
         println!("{}  {}  {}", workspace.id(), workspace.status(), workspace.owner());
     }

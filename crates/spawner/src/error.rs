@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use nocrd_model::{Code, ErrorKind, WorkspaceId, error as codes};
+use nocrd_model::{Code, ErrorKind, WorkspaceId, error as codes, restriction::Lacking};
 
 /// Why a workspace could not be spawned, found or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,17 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The template is not for this caller.
+    #[error("template {reference:?} is not for you: {lacking}")]
+    Restricted {
+        /// The template, or `inline` for a spec that restricts itself.
+        reference: String,
+        /// What the caller lacks.
+        lacking: Lacking,
+    },
+    /// A workspace for somebody else.
+    #[error("only an administrator may spawn a workspace for somebody else")]
+    ForSomebodyElse,
     /// A key that callers don't set.
     #[error("{what} {key:?} is not a caller's to set")]
     ReservedKey {
@@ -125,6 +136,8 @@ impl Error {
             Self::ServiceAccount { .. } => codes::SERVICE_ACCOUNT_NOT_ALLOWED,
             Self::SpecTooLarge { .. } => codes::SPEC_TOO_LARGE,
             Self::Annotation { .. } => codes::INVALID_ANNOTATION,
+            Self::Restricted { lacking, .. } => lacking.code(),
+            Self::ForSomebodyElse => codes::FORBIDDEN,
             Self::ReservedKey { .. } => codes::RESERVED_KEY,
             Self::MissingContext { .. } => codes::MISSING_CONTEXT,
             Self::NotFound { .. } => codes::WORKSPACE_NOT_FOUND,

@@ -32,7 +32,7 @@ pub use config::Config;
 pub use context::Context;
 pub use error::Error;
 pub use nocrd_cluster::{self as cluster, Cluster};
-pub use nocrd_model::{self as model, Namespace, Subject, WorkspaceId};
+pub use nocrd_model::{self as model, Caller, Namespace, Subject, WorkspaceId};
 pub use nocrd_templates::{self as templates, TemplateRef};
 pub use policy::PodSecurity;
 pub use request::{Source, SpawnRequest};

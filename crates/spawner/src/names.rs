@@ -1,7 +1,7 @@
 //! Names of the objects that make up a workspace. They depend on its id alone, so that the API server itself refuses a
 //! second pod of the same id in one namespace.
 
-use nocrd_model::{Subject, WorkspaceId, id::MAX_LABEL_LEN};
+use nocrd_model::{Subject, WorkspaceId, id::MAX_LABEL_LEN, keys};
 
 /// Longest id that stands in a name as it is.
 const KEPT: usize = MAX_LABEL_LEN - "ws-sa-".len();
@@ -37,12 +37,12 @@ pub(crate) fn service_account_prefix(id: &WorkspaceId) -> String {
 }
 
 const CONTEXT_SUFFIX: &str = "-context";
-/// The Secret in which servers share their session key.
-const SESSION_KEY_SECRET: &str = "nogoo9-session-key";
 
 /// Tells whether a Secret of this name belongs to the server or to a workspace, so that no pod spec may refer to it.
 pub(crate) fn is_protected_secret(name: &str) -> bool {
-    name == SESSION_KEY_SECRET || (name.starts_with("ws-") && name.ends_with(CONTEXT_SUFFIX))
+    name == keys::SESSION_KEY_SECRET
+        || name.starts_with(keys::REFRESH_SECRET_PREFIX)
+        || (name.starts_with("ws-") && name.ends_with(CONTEXT_SUFFIX))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::PodSpec;
-use nocrd_model::{Namespace, Subject, WorkspaceId, keys, placeholder::Placeholders};
+use nocrd_model::{Namespace, Restriction, Subject, WorkspaceId, keys, placeholder::Placeholders};
 use nocrd_templates::{Template, overrides, spec as pod_spec};
 use serde_json::{Map, Value, json};
 
@@ -60,10 +60,11 @@ pub struct Plan {
 /// Plans a workspace.
 ///
 /// # Errors
-/// The first thing that keeps the workspace from being created: a spec that does not fit the Kubernetes schema,
+/// The first thing that keeps the workspace from being created: a right that the caller lacks, a spec that does not fit the Kubernetes schema,
 /// missing context, an unusable annotation, a reserved key, or a violation of the pod policy (all of them at once).
 pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     let request = inputs.request;
+    check_rights(inputs)?;
     if let Some(problem) = request.context.problem() {
         return Err(Error::InvalidArgument(problem));
     }
@@ -139,6 +140,26 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
         "spec": spec,
     });
     Ok(Plan { service_account, pod, pod_name, context_secret: secret, warnings })
+}
+
+/// Refuses a workspace for somebody else.
+pub(crate) fn check_owner(request: &SpawnRequest) -> Result<(), Error> {
+    let caller = &request.caller;
+    if request.owner == caller.subject || caller.is_admin() { Ok(()) } else { Err(Error::ForSomebodyElse) }
+}
+
+/// Refuses a workspace for somebody else, and a template that is not for the caller. What restricts a template is
+/// read as its author wrote it: placeholders mean nothing there.
+fn check_rights(inputs: &Inputs<'_>) -> Result<(), Error> {
+    let SpawnRequest { caller, annotations, .. } = inputs.request;
+    check_owner(inputs.request)?;
+    let (reference, restriction) = match &inputs.source {
+        Resolved::Template(template, reference) => (reference.as_str(), template.restriction()),
+        Resolved::Inline(_) => ("inline", Restriction::of(annotations)),
+    };
+    restriction
+        .check(caller)
+        .map_err(|lacking| Error::Restricted { reference: reference.to_owned(), lacking })
 }
 
 /// The labels and annotations that a caller gives, whichever argument they stand in, and the other overrides.

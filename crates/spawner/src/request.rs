@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use nocrd_model::{Subject, WorkspaceId};
+use nocrd_model::{Caller, Subject, WorkspaceId};
 use nocrd_templates::{TemplateRef, overrides::ContainerOverride};
 use serde_json::{Map, Value};
 
@@ -43,12 +43,14 @@ pub struct SpawnRequest {
     /// Namespace; the cluster's default one when absent.
     #[builder(into)]
     pub namespace: Option<String>,
-    /// Whose it will be.
-    #[builder(default = Subject::guest())]
+    /// Who wishes it: their rights decide which templates they may use, for whom, and whether
+    /// [`Config::max_workspaces_per_user`](crate::Config::max_workspaces_per_user) applies. By default the local user,
+    /// who may do everything.
+    #[builder(default = Caller::local())]
+    pub caller: Caller,
+    /// Whose it will be; the caller's when absent. Only administrators make workspaces for somebody else.
+    #[builder(default = caller.subject.clone())]
     pub owner: Subject,
-    /// Whether [`Config::max_workspaces_per_user`](crate::Config::max_workspaces_per_user) does not apply.
-    #[builder(default)]
-    pub quota_exempt: bool,
     /// Display name.
     #[builder(into)]
     pub name: Option<String>,

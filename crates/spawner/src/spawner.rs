@@ -130,6 +130,8 @@ impl Spawner {
     }
 
     async fn spawn_to_the_end(&self, request: SpawnRequest) -> Result<Spawned, Error> {
+        // First, or the answer would tell something of the other's workspaces.
+        plan::check_owner(&request)?;
         let namespace = self.cluster().resolve_namespace(request.namespace.as_deref())?;
         self.check_free(&request)?;
         let (created, plan) = self.create(&request, &namespace).await?;
@@ -143,7 +145,7 @@ impl Spawner {
 
     /// How many workspaces the owner may have.
     fn limit(&self, request: &SpawnRequest) -> Option<NonZeroU32> {
-        self.0.config.max_workspaces_per_user.filter(|_| !request.quota_exempt)
+        self.0.config.max_workspaces_per_user.filter(|_| !request.caller.is_quota_exempt())
     }
 
     /// Refuses what the index already shows to be impossible, without an API call.
@@ -154,7 +156,11 @@ impl Spawner {
         let pods = self.cluster().workspaces().get(&request.id);
         if !pods.is_empty() {
             let id = request.id.clone();
-            return Err(if pods.iter().all(|pod| pod.deleting) {
+            // Of somebody else's no more is told than that the id is taken.
+            let may_know = |pod: &Arc<WorkspacePod>| {
+                request.caller.owner_filter().is_none_or(|subject| pod.owner == *subject)
+            };
+            return Err(if pods.iter().all(|pod| pod.deleting && may_know(pod)) {
                 Error::Stopping { id }
             } else {
                 Error::Exists { id }

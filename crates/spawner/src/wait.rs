@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
 use nocrd_cluster::{PodEvent, State, WorkspacePod};
-use nocrd_model::WorkspaceId;
+use nocrd_model::{Subject, WorkspaceId};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{Error, Spawner, Workspace};
@@ -49,6 +49,7 @@ const QUOTED_WARNINGS: usize = 3;
 struct Wait<'a, F> {
     spawner: &'a Spawner,
     id: &'a WorkspaceId,
+    owner: Option<&'a Subject>,
     options: WaitOptions,
     report: F,
     step: u32,
@@ -64,7 +65,7 @@ struct Wait<'a, F> {
 }
 
 impl Spawner {
-    /// Waits until the workspace is ready, telling `report` of every step. Dropping the future stops the waiting and
+    /// Waits until the workspace is ready, with `owner` only if it is theirs, telling `report` of every step. Dropping the future stops the waiting and
     /// leaves the workspace as it is.
     ///
     /// # Errors
@@ -73,12 +74,14 @@ impl Spawner {
     pub async fn wait_ready(
         &self,
         id: &WorkspaceId,
+        owner: Option<&Subject>,
         options: WaitOptions,
         report: impl FnMut(Progress) + Send,
     ) -> Result<Workspace, Error> {
         let wait = Wait {
             spawner: self,
             id,
+            owner,
             options,
             report,
             step: 0,
@@ -129,7 +132,10 @@ impl<F: FnMut(Progress) + Send> Wait<'_, F> {
 
     fn current(&mut self) -> Result<Arc<WorkspacePod>, Error> {
         let pods = self.spawner.cluster().workspaces().get(self.id);
-        let ours = |pod: &Arc<WorkspacePod>| self.uid.as_ref().is_none_or(|uid| pod.uid == *uid);
+        let ours = |pod: &Arc<WorkspacePod>| {
+            self.uid.as_ref().is_none_or(|uid| pod.uid == *uid)
+                && self.owner.is_none_or(|owner| pod.owner == *owner)
+        };
         let found = pods.into_iter().find(|pod| !pod.deleting && ours(pod));
         let found = found.ok_or_else(|| Error::NotFound { id: self.id.clone() })?;
         self.uid.get_or_insert_with(|| found.uid.clone());

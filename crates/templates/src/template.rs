@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fmt};
 
-use nocrd_model::{Api, Namespace, Subject, keys};
+use nocrd_model::{Api, Namespace, Restriction, Subject, keys};
 use serde_json::Value;
 
 use crate::TemplateRef;
@@ -127,16 +127,10 @@ impl Template {
         Api::parse_all(&self.annotations).0
     }
 
-    /// The roles one of which a caller needs to use it; empty means no restriction.
+    /// Who may start pods from it.
     #[must_use]
-    pub fn allowed_roles(&self) -> Vec<String> {
-        self.list(keys::ALLOWED_ROLES)
-    }
-
-    /// The scopes one of which a caller needs to use it; empty means no restriction.
-    #[must_use]
-    pub fn allowed_scopes(&self) -> Vec<String> {
-        self.list(keys::ALLOWED_SCOPES)
+    pub fn restriction(&self) -> Restriction {
+        Restriction::of(&self.annotations)
     }
 
     /// Who created it: the annotation, else the label. Local templates have no creator.

@@ -1,3 +1,4 @@
+use nocrd_model::{Caller, Grants, Role};
 use nocrd_templates::Origin;
 
 use super::*;
@@ -27,6 +28,10 @@ fn request() -> SpawnRequest {
         .build()
 }
 
+fn as_caller(caller: Caller) -> Case {
+    Case { request: SpawnRequest { owner: caller.subject.clone(), caller, ..request() }, ..Case::default() }
+}
+
 struct Case {
     request: SpawnRequest,
     config: Config,
@@ -53,6 +58,49 @@ impl Case {
 
     fn template_plan(&self, annotations: &[(&str, &str)], spec: Value) -> Result<Plan, Error> {
         self.plan(Resolved::Template(&template(annotations, spec), "ns/t".into()))
+    }
+}
+
+#[test]
+fn a_restricted_template_is_for_those_it_names() {
+    let bob = |roles: &[&str], scopes: Option<&[&str]>| {
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let grants = Grants { roles: set(roles), scopes: scopes.map(set), ..Grants::default() };
+        as_caller(Caller::verified("bob".into(), Role::User).with_grants(grants))
+    };
+    let admin = as_caller(Caller::verified("root".into(), Role::Admin));
+    for (annotations, ops, others, admins) in [
+        (&[("nogoo9/allowed-roles", "ops")][..], true, false, true),
+        (&[("nogoo9/allowed-roles", ",")], false, false, true),
+        (&[("nogoo9/allowed-roles", "${{user}}")], false, false, true),
+        (&[("nogoo9/allowed-scopes", "build")], true, false, true),
+        (&[("nogoo9/allowed-roles", "ops"), ("nogoo9/allowed-scopes", "other")], false, false, true),
+        (&[("nogoo9/allowed-roles", " ")], true, true, true),
+    ] {
+        let may = |case: &Case| match case.template_plan(annotations, spec()) {
+            Ok(_) => true,
+            Err(Error::Restricted { .. }) => false,
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(may(&bob(&["ops"], Some(&["build"]))), ops, "{annotations:?}");
+        for other in [bob(&["dev"], Some(&["x"])), bob(&[], None), bob(&["bob"], Some(&[]))] {
+            assert_eq!(may(&other), others, "{annotations:?}");
+        }
+        assert_eq!(may(&admin), admins, "{annotations:?}");
+        assert!(may(&Case::default()), "{annotations:?}");
+    }
+}
+
+#[test]
+fn only_administrators_make_workspaces_for_others() {
+    for (role, allowed) in
+        [(Role::None, false), (Role::Viewer, false), (Role::User, false), (Role::Admin, true)]
+    {
+        let mut case = as_caller(Caller::verified("bob".into(), role));
+        case.request.owner = "alice".into();
+        let outcome = case.template_plan(&[], spec());
+        assert_eq!(outcome.is_ok(), allowed, "{role:?}");
+        assert!(allowed || matches!(outcome, Err(Error::ForSomebodyElse)));
     }
 }
 

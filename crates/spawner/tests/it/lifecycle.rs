@@ -36,7 +36,7 @@ spec:
     spawner.spawn(wish).await.unwrap();
 
     let mut steps = Vec::new();
-    let workspace = spawner.wait_ready(&id("w1"), patient(), |step| steps.push(step)).await.unwrap();
+    let workspace = spawner.wait_ready(&id("w1"), None, patient(), |step| steps.push(step)).await.unwrap();
     assert!(workspace.is_ready() && workspace.status().state == State::Running, "{:?}", workspace.status());
     assert!(steps.windows(2).all(|pair| pair[0].step < pair[1].step) && !steps.is_empty(), "{steps:?}");
     let log =
@@ -55,7 +55,7 @@ async fn diagnosis(spec: serde_json::Value) -> Vec<String> {
     let spawner = world.spawner(Config::default()).await;
     spawner.spawn(SpawnRequest { source: Source::Inline(spec), ..request("w1", "ada") }).await.unwrap();
     let options = WaitOptions { settle: Duration::from_millis(200), ..patient() };
-    let error = spawner.wait_ready(&id("w1"), options, |_| {}).await.unwrap_err();
+    let error = spawner.wait_ready(&id("w1"), None, options, |_| {}).await.unwrap_err();
     world.stop().await;
     match error {
         Error::StartFailed { diagnosis, .. } => diagnosis,
@@ -92,15 +92,18 @@ async fn a_time_limit_and_a_stop_end_the_wait() {
     spec["containers"][0]["readinessProbe"] = json!({"exec": {"command": ["false"]}});
     spawner.spawn(SpawnRequest { source: Source::Inline(spec), ..request("w1", "ada") }).await.unwrap();
     let short = WaitOptions { timeout: Duration::from_millis(300), ..WaitOptions::default() };
-    let error = spawner.wait_ready(&id("w1"), short, |_| {}).await.unwrap_err();
+    let error = spawner.wait_ready(&id("w1"), None, short, |_| {}).await.unwrap_err();
     assert!(matches!(error, Error::StartTimeout { .. }), "{error}");
 
     let waiting = tokio::spawn({
         let spawner = spawner.clone();
-        async move { spawner.wait_ready(&id("w1"), patient(), |_| {}).await.map(drop) }
+        async move { spawner.wait_ready(&id("w1"), None, patient(), |_| {}).await.map(drop) }
     });
     spawner.stop(&id("w1"), None, Default::default()).await.unwrap();
     assert!(matches!(waiting.await.unwrap(), Err(Error::NotFound { .. })));
-    assert!(matches!(spawner.wait_ready(&id("none"), patient(), |_| {}).await, Err(Error::NotFound { .. })));
+    assert!(matches!(
+        spawner.wait_ready(&id("none"), None, patient(), |_| {}).await,
+        Err(Error::NotFound { .. })
+    ));
     world.stop().await;
 }

@@ -2,7 +2,7 @@ use std::num::NonZeroU32;
 
 use futures::future::join_all;
 use nocrd_devcluster::kind::Kind;
-use nocrd_spawner::{Config, ListFilter, SpawnRequest};
+use nocrd_spawner::{Caller, Config, ListFilter, SpawnRequest, model::Role};
 
 use crate::world::{World, request, tally, until};
 
@@ -53,9 +53,12 @@ async fn t56_parallel_spawns_at_the_limit_end_with_exactly_the_limit() {
     until("those over the limit are gone", || pods() == 3).await;
     // Somebody else has a limit of their own, and an exempt caller has none.
     replicas[0].spawn(request("other", "ada.example.com")).await.unwrap();
-    replicas[0]
-        .spawn(SpawnRequest { quota_exempt: true, ..request("exempt", "ada@example.com") })
-        .await
-        .unwrap();
+    for (id, caller) in
+        [("exempt", Caller::verified("root".into(), Role::Admin)), ("refused", Caller::local())]
+    {
+        let exempt = caller.is_quota_exempt();
+        let outcome = replicas[0].spawn(SpawnRequest { caller, ..request(id, "ada@example.com") }).await;
+        assert_eq!(outcome.is_ok(), exempt, "{id}: {outcome:?}");
+    }
     world.stop().await;
 }

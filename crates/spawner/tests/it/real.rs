@@ -63,7 +63,7 @@ async fn cluster_spawn_wait_and_stop() {
     assert_eq!(spawner.spawn(request).await.unwrap_err().code().reason, "WorkspaceExists");
     let options =
         WaitOptions { timeout: 3 * PATIENCE, settle: Duration::from_secs(30), ..WaitOptions::default() };
-    let workspace = spawner.wait_ready(&id, options, |_| {}).await.unwrap();
+    let workspace = spawner.wait_ready(&id, None, options, |_| {}).await.unwrap();
     assert!(workspace.pod().ip.is_some());
     let pod = spawner.cluster().get_pod(&spawned.namespace, &spawned.pod_name).await.unwrap();
     assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], json!(7));
@@ -124,7 +124,7 @@ async fn cluster_pod_that_fits_no_node_is_diagnosed() {
     spec["nodeSelector"] = json!({"kubernetes.io/hostname": "nowhere"});
     spawner.spawn(request).await.unwrap();
     let options = WaitOptions { timeout: PATIENCE, settle: Duration::from_secs(1), ..WaitOptions::default() };
-    let error = spawner.wait_ready(&id, options, |_| {}).await.unwrap_err();
+    let error = spawner.wait_ready(&id, None, options, |_| {}).await.unwrap_err();
     spawner.stop(&id, None, Default::default()).await.unwrap();
     gone(&spawner, &id).await;
     // A cluster without a scheduler never says so; then the time limit ends the wait.
