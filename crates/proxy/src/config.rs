@@ -25,6 +25,8 @@ pub struct Config {
     pub keep_alive_timeout: Duration,
     /// Most tunnels open at a time. Default 16,384.
     pub max_tunnels: usize,
+    /// Most tunnels open at a time for one user, where users are told apart. Default 256.
+    pub max_tunnels_per_user: usize,
     /// How long a tunnel that is being closed may take to finish the frame in flight and to say goodbye. Default 5 s.
     pub close_timeout: Duration,
     /// Which pages may open WebSockets.
@@ -44,6 +46,7 @@ impl Default for Config {
             keep_alive: true,
             keep_alive_timeout: Duration::from_secs(60),
             max_tunnels: 16_384,
+            max_tunnels_per_user: 256,
             close_timeout: Duration::from_secs(5),
             origins: OriginPolicy::default(),
             errors: Arc::new(ErrorPages),

@@ -1,6 +1,12 @@
 //! Where workspaces are: what the embedding server tells the proxy.
 
-use std::{cmp::Reverse, net::IpAddr, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU16,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{HeaderValue, Method};
 use nocrd_model::{Api, Subject, WorkspaceId};
@@ -20,6 +26,10 @@ pub enum Lookup {
     Found(Arc<Target>),
     /// It exists, and can't serve requests now.
     NotReady {
+        /// Whose it is.
+        owner: Subject,
+        /// Its additional ports: who may reach one learns its state.
+        apis: Vec<Api>,
         /// Its state in one word.
         state: String,
         /// What it is doing, for people.
@@ -109,6 +119,13 @@ impl Target {
             main: port(pod.port),
             apis: apis.into(),
         }
+    }
+
+    /// What stands for a workspace without a pod to send requests to: it tells whose it is, and for whom.
+    pub(crate) fn absent(owner: Subject, apis: Vec<Api>) -> Self {
+        let port = NonZeroU16::MIN;
+        let ip = Ipv4Addr::UNSPECIFIED.into();
+        Self::new(Pod { uid: String::new(), ip, port, apis, owner, subfolder: false })
     }
 
     /// The pod's uid.

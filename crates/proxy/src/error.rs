@@ -31,10 +31,10 @@ pub enum Error {
     /// An upgrade that is no WebSocket handshake.
     #[error("{0}")]
     UpgradeRefused(&'static str),
-    /// A page of another site opens a WebSocket.
-    #[error("WebSockets are for pages of this site only")]
+    /// A page of another site opens a WebSocket, or changes something with the user's cookies.
+    #[error("this is for pages of this site only")]
     ForeignOrigin,
-    /// No such workspace.
+    /// No such workspace, or none that the visitor may reach.
     #[error("there is no workspace {id:?}", id = .0.as_str())]
     NotFound(WorkspaceId),
     /// The workspace can't serve yet, or not any more.
@@ -58,6 +58,9 @@ pub enum Error {
     /// As many tunnels are open as allowed.
     #[error("too many WebSockets are open")]
     TunnelLimit,
+    /// As many tunnels of one user are open as allowed.
+    #[error("too many WebSockets of yours are open")]
+    OwnTunnelLimit,
     /// The pod's address is outside the allowed ranges.
     #[error("the workspace's address is not one the server connects to")]
     AddressRefused,
@@ -106,7 +109,7 @@ impl Error {
             Self::NotReady { .. } => codes::WORKSPACE_NOT_READY,
             Self::NotSynced => codes::NOT_SYNCED,
             Self::Draining => codes::DRAINING,
-            Self::TunnelLimit => codes::TUNNEL_LIMIT,
+            Self::TunnelLimit | Self::OwnTunnelLimit => codes::TUNNEL_LIMIT,
             Self::AddressRefused => codes::ADDRESS_REFUSED,
             Self::Refused { .. } | Self::Broken(_) => codes::UPSTREAM_REFUSED,
             Self::Invalid(_) => codes::UPSTREAM_INVALID,
@@ -127,7 +130,7 @@ impl Error {
         match self {
             Self::NotReady { retry_after, .. } => Some(*retry_after),
             Self::NotSynced | Self::Draining => Some(Duration::from_secs(1)),
-            Self::TunnelLimit => Some(Duration::from_secs(10)),
+            Self::TunnelLimit | Self::OwnTunnelLimit => Some(Duration::from_secs(10)),
             _ => None,
         }
     }

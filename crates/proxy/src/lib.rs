@@ -3,9 +3,9 @@
 //! A request passes one pipeline, in this order:
 //!
 //! 1. **parse** ([`path`]): which workspace, which path, and whether every reader of that path reads the same;
-//! 2. *authenticate*: not yet, requests are anonymous;
+//! 2. **authenticate** ([`Guard`], [`Visitor`]): who asks;
 //! 3. **resolve** ([`WorkspaceDirectory`], [`Target`]): the pod, and the port its path belongs to;
-//! 4. *authorise*: not yet;
+//! 4. **authorise** ([`Guard::may_reach`]): what they may not reach does not exist for them;
 //! 5. **clean** the request's headers: what only this proxy may say is deleted, then said;
 //! 6. **forward** over a pooled connection, or **tunnel** a WebSocket;
 //! 7. **clean** the response: a workspace can't speak for the site it shares with others.
@@ -14,7 +14,7 @@
 //! buffered, never decompressed; a slow reader slows the writer down.
 //!
 //! The crate knows neither Kubernetes nor the rest of the server: the embedding server implements
-//! [`WorkspaceDirectory`], and calls [`Proxy::handle`] from its own hyper service for each request that
+//! [`WorkspaceDirectory`] and [`Guard`], and calls [`Proxy::handle`] from its own hyper service for each request that
 //! [`Proxy::matches`].
 
 mod address;
@@ -24,6 +24,7 @@ mod config;
 mod directory;
 mod drain;
 mod error;
+mod guard;
 mod headers;
 pub mod path;
 mod peer;
@@ -39,6 +40,7 @@ pub use config::Config;
 pub use directory::{Lookup, Pod, Target, WorkspaceDirectory};
 pub use drain::Drain;
 pub use error::Error;
+pub use guard::{BoxFuture, Guard, Visitor};
 pub use peer::Peer;
 pub use proxy::Proxy;
 pub use respond::{ErrorPages, Failure, RenderError, Wants};

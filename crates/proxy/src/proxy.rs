@@ -1,20 +1,20 @@
 //! The pipeline.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use nocrd_model::WorkspaceId;
-use tokio::sync::Semaphore;
 
 use crate::{
-    Body, Config, Drain, Error, Failure, Lookup, Peer, Target, WorkspaceDirectory,
+    Body, Config, Drain, Error, Failure, Guard, Lookup, Peer, Target, Visitor, WorkspaceDirectory,
     directory::Resolved,
+    guard::Cookies,
     headers::{self, Outside, Said},
     path::{self, Route},
     respond::Asker,
     upstream::{Destination, IdleLimit, Outgoing, Upstream},
-    websocket::{Handshake, Tunnel},
+    websocket::{Handshake, Seats, Tunnel},
 };
 
 /// The methods named to a client that uses one we never forward. Others than these are forwarded too.
@@ -22,18 +22,23 @@ const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH
 
 /// The proxy. Cheap to clone; all clones share their connections to pods.
 #[derive(Clone)]
-pub struct Proxy(Arc<Inner>);
+pub struct Proxy {
+    inner: Arc<Inner>,
+    /// `None` lets everybody in.
+    guard: Option<Arc<dyn Guard>>,
+}
 
 struct Inner {
     directory: Arc<dyn WorkspaceDirectory>,
     config: Config,
     drain: Drain,
     upstream: Upstream,
-    tunnels: Arc<Semaphore>,
+    seats: Seats,
 }
 
 /// What both kinds of requests need to know.
 struct Exchange<'a> {
+    visitor: &'a Visitor,
     target: &'a Target,
     resolved: Resolved<'a>,
     /// `<base>/route/<id>`.
@@ -41,19 +46,25 @@ struct Exchange<'a> {
 }
 
 impl Proxy {
-    /// A proxy to the workspaces of `directory`.
+    /// A proxy to the workspaces of `directory` that asks nobody who they are: see [`Proxy::with_guard`].
     #[must_use]
     pub fn new(directory: Arc<dyn WorkspaceDirectory>, config: Config, drain: Drain) -> Self {
         let upstream = Upstream::new(&config);
-        let tunnels = Arc::new(Semaphore::new(config.max_tunnels.min(Semaphore::MAX_PERMITS)));
-        Self(Arc::new(Inner { directory, config, drain, upstream, tunnels }))
+        let seats = Seats::new(config.max_tunnels, config.max_tunnels_per_user);
+        Self { inner: Arc::new(Inner { directory, config, drain, upstream, seats }), guard: None }
+    }
+
+    /// The same proxy, which lets in whom `guard` knows, to where it says they may go.
+    #[must_use]
+    pub fn with_guard(self, guard: Arc<dyn Guard>) -> Self {
+        Self { guard: Some(guard), ..self }
     }
 
     /// Tells whether a path is the proxy's: `<base>/route` and everything below. Ask with the raw path of the request's
     /// target, before anything decodes or normalises it.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
-        path::is_route(&self.0.config.base_path, path)
+        path::is_route(&self.inner.config.base_path, path)
     }
 
     /// Answers a request: with the workspace's answer, or with an error's. Serve its connection
@@ -62,15 +73,24 @@ impl Proxy {
     /// Dropping the future, or the answer's body, breaks off the request to the pod.
     pub async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
         let asker = Asker::of(request.method(), request.headers());
-        match self.0.serve(request, peer).await {
+        let mut cookies = Cookies::default();
+        let mut answer = match self.inner.serve(request, peer, self.guard.as_deref(), &mut cookies).await {
             Ok(answer) => answer,
-            Err(error) => self.0.refuse(&error, &asker),
-        }
+            Err(error) => self.inner.refuse(&error, &asker),
+        };
+        cookies.write(answer.headers_mut());
+        answer
     }
 }
 
 impl Inner {
-    async fn serve(&self, mut request: Request<Incoming>, peer: &Peer) -> Result<Response<Body>, Error> {
+    async fn serve(
+        &self,
+        mut request: Request<Incoming>,
+        peer: &Peer,
+        guard: Option<&dyn Guard>,
+        cookies: &mut Cookies,
+    ) -> Result<Response<Body>, Error> {
         if self.drain.is_started() {
             return Err(Error::Draining);
         }
@@ -88,7 +108,7 @@ impl Inner {
         let handshake = Handshake::wanted(request.method(), request.version(), request.headers(), has_body)?;
         let upgrade = handshake.map(|handshake| (handshake, hyper::upgrade::on(&mut request)));
         let (mut parts, body) = request.into_parts();
-        let uri = parts.uri;
+        let uri = parts.uri.clone();
         let Route { id, rest, alias } = path::parse(&self.config.base_path, uri.path())?;
         if upgrade.is_none() && rest.is_empty() && matches!(parts.method, Method::GET | Method::HEAD) {
             return redirect_to_slash(&uri);
@@ -97,25 +117,63 @@ impl Inner {
             return Err(Error::ForeignOrigin);
         }
 
-        // Authenticate: who asks will be established here, before the directory is.
+        // Authenticate.
+        let visitor = match guard {
+            None => Visitor::local(),
+            Some(guard) => match guard.authenticate(&parts, peer, upgrade.is_some()).await {
+                Ok(mut visitor) => {
+                    *cookies = Cookies::take_from(&mut visitor);
+                    visitor
+                }
+                Err(answer) => return Ok(answer),
+            },
+        };
+        // Browsers send cookies along whoever makes them send a request.
+        if visitor.via_cookie
+            && (upgrade.is_some() || !parts.method.is_safe())
+            && !self.config.origins.proves(&parts.headers, host.as_ref(), peer.is_tls())
+        {
+            return Err(Error::ForeignOrigin);
+        }
 
-        // Resolve.
-        let target = self.find(&id)?;
-        let resolved = target.resolve(&parts.method, rest, alias.as_deref()).map_err(Error::InvalidPath)?;
-
-        // Authorise: may they use `resolved.api` of this workspace? To be decided here.
+        // Resolve, and authorise.
+        let found = self.find(&id)?;
+        let target = found.target();
+        let may_reach = |api| guard.is_none_or(|guard| guard.may_reach(&visitor, target, api, &parts.method));
+        let resolved = match target.resolve(&parts.method, rest, alias.as_deref()) {
+            Ok(resolved) if may_reach(resolved.api) => resolved,
+            // That a path is ambiguous tells what APIs there are.
+            Err(problem) if may_reach(None) => {
+                cookies.grant();
+                return Err(Error::InvalidPath(problem));
+            }
+            Ok(_) | Err(_) => {
+                if let Some(guard) = guard {
+                    guard.turned_away(&visitor, &id, &parts);
+                }
+                return Err(Error::NotFound(id));
+            }
+        };
+        cookies.grant();
+        found.check(&id, &self.config)?;
 
         // Clean, and forward or tunnel.
         let prefix = uri.path().get(..uri.path().len() - rest.len()).unwrap_or_default();
-        let exchange = Exchange { target: &target, resolved, prefix };
+        let exchange = Exchange { visitor: &visitor, target, resolved, prefix };
         // Programs compare a WebSocket's `Origin` with its `Host`, so that must be the one the client used. For other
         // requests it is the pod's address, which development servers accept without being told our name.
         let authority = match &upgrade {
             Some(_) => host.as_ref().unwrap_or(&resolved.port.authority),
             None => &resolved.port.authority,
         };
-        let said =
-            Said { peer, host: host.as_ref(), prefix: header_value(prefix)?, authority: authority.clone() };
+        let said = Said {
+            peer,
+            host: host.as_ref(),
+            prefix: header_value(prefix)?,
+            authority: authority.clone(),
+            identity: visitor.identity(),
+            keeps_authorization: visitor.keeps_authorization(target.owner(), &parts.headers),
+        };
         headers::clean_request(&mut parts.headers, said);
         let mut outgoing = Request::new(Outgoing::new(body));
         *outgoing.uri_mut() = self.forwarded(&uri, &exchange)?;
@@ -137,21 +195,14 @@ impl Inner {
         })
     }
 
-    /// The pod of a workspace, at an address that may be dialled.
-    fn find(&self, id: &WorkspaceId) -> Result<Arc<Target>, Error> {
-        let target = match self.directory.lookup(id) {
-            Lookup::Found(target) => target,
-            Lookup::NotReady { state, message, retry_after } => {
-                return Err(Error::NotReady { id: id.clone(), state, message, retry_after });
+    fn find(&self, id: &WorkspaceId) -> Result<Found, Error> {
+        match self.directory.lookup(id) {
+            Lookup::Found(target) => Ok(Found::Ready(target)),
+            Lookup::NotReady { owner, apis, state, message, retry_after } => {
+                Ok(Found::NotReady { target: Target::absent(owner, apis), state, message, retry_after })
             }
-            Lookup::NotFound => return Err(Error::NotFound(id.clone())),
-            Lookup::NotSynced => return Err(Error::NotSynced),
-        };
-        if self.config.addresses.allows(target.ip()) {
-            Ok(target)
-        } else {
-            tracing::warn!(workspace.id = %id, ip = %target.ip(), "pod address refused");
-            Err(Error::AddressRefused)
+            Lookup::NotFound => Err(Error::NotFound(id.clone())),
+            Lookup::NotSynced => Err(Error::NotSynced),
         }
     }
 
@@ -196,7 +247,7 @@ impl Inner {
         handshake: &Handshake,
         client: OnUpgrade,
     ) -> Result<Response<Body>, Error> {
-        let permit = Arc::clone(&self.tunnels).try_acquire_owned().map_err(|_| Error::TunnelLimit)?;
+        let seat = self.seats.take(exchange.visitor.identity().map(|caller| &caller.subject))?;
         Handshake::write_request(request.headers_mut());
         let (mut answer, lease) = self.upstream.send_upgradeable(exchange.destination(), request).await?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -215,7 +266,8 @@ impl Inner {
             idle_timeout: self.config.idle_timeout,
             close_timeout: self.config.close_timeout,
             drain: self.drain.clone(),
-            permit,
+            seat,
+            ends: exchange.visitor.ends,
         };
         self.drain.tunnels().spawn(tunnel.run());
         Ok(respond(status, headers, Body::empty()))
@@ -234,7 +286,8 @@ impl Inner {
             stripped: exchange.resolved.stripped,
             target: exchange.target,
         };
-        headers::clean_response(&mut parts.headers, &outside);
+        let guest = exchange.visitor.is_guest_of(exchange.target.owner());
+        headers::clean_response(&mut parts.headers, &outside, guest);
         (parts.status, parts.headers, body)
     }
 
@@ -268,6 +321,38 @@ impl Inner {
     }
 }
 
+/// A workspace that exists: nothing of it is told before the visitor is known to be let in.
+enum Found {
+    Ready(Arc<Target>),
+    NotReady { target: Target, state: String, message: String, retry_after: Duration },
+}
+
+impl Found {
+    fn target(&self) -> &Target {
+        match self {
+            Self::Ready(target) => target,
+            Self::NotReady { target, .. } => target,
+        }
+    }
+
+    /// Tells what keeps requests from it: it is not ready, or its address is not one to be dialled.
+    fn check(&self, id: &WorkspaceId, config: &Config) -> Result<(), Error> {
+        match self {
+            Self::Ready(target) if config.addresses.allows(target.ip()) => Ok(()),
+            Self::Ready(target) => {
+                tracing::warn!(workspace.id = %id, ip = %target.ip(), "pod address refused");
+                Err(Error::AddressRefused)
+            }
+            Self::NotReady { state, message, retry_after, .. } => Err(Error::NotReady {
+                id: id.clone(),
+                state: state.clone(),
+                message: message.clone(),
+                retry_after: *retry_after,
+            }),
+        }
+    }
+}
+
 impl<'a> Exchange<'a> {
     fn destination(&self) -> Destination<'a> {
         Destination {
@@ -279,7 +364,10 @@ impl<'a> Exchange<'a> {
 
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Proxy").field("config", &self.0.config).finish_non_exhaustive()
+        f.debug_struct("Proxy")
+            .field("config", &self.inner.config)
+            .field("guard", &self.guard)
+            .finish_non_exhaustive()
     }
 }
 

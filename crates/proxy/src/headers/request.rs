@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use nocrd_model::Caller;
+
 use super::{cookies, has_token, remove_hop_by_hop};
 use crate::Peer;
 
@@ -9,6 +11,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const X_USER_SUB: HeaderName = HeaderName::from_static("x-user-sub");
+const X_USER_ROLES: HeaderName = HeaderName::from_static("x-user-roles");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// What the proxy tells a workspace about a request.
@@ -22,6 +26,10 @@ pub(crate) struct Said<'a> {
     pub(crate) prefix: HeaderValue,
     /// The value of `Host`.
     pub(crate) authority: HeaderValue,
+    /// On whose behalf, when that was verified.
+    pub(crate) identity: Option<&'a Caller>,
+    /// Whether `Authorization` was for us.
+    pub(crate) keeps_authorization: bool,
 }
 
 /// Deletes what clients may not say to workspaces, and says what the proxy has to say.
@@ -34,6 +42,9 @@ pub(crate) fn clean_request(headers: &mut HeaderMap, said: Said<'_>) {
     headers.remove(HTTP2_SETTINGS);
     remove_ours(headers);
     cookies::strip_request(headers);
+    if said.keeps_authorization {
+        headers.remove(header::AUTHORIZATION);
+    }
 
     if takes_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -45,6 +56,30 @@ pub(crate) fn clean_request(headers: &mut HeaderMap, said: Said<'_>) {
         headers.insert(X_FORWARDED_HOST, host.clone());
     }
     headers.insert(X_FORWARDED_PREFIX, said.prefix);
+    if let Some(caller) = said.identity {
+        identify(headers, caller);
+    }
+}
+
+/// Says who the user is. What would read differently at the other end is left out rather than bent.
+fn identify(headers: &mut HeaderMap, caller: &Caller) {
+    if let Some(subject) = exact(caller.subject.as_str()) {
+        headers.insert(X_USER_SUB, subject);
+    }
+    // A role with a comma would be two.
+    let roles = caller.grants.named_roles.iter().map(String::as_str);
+    let plain: Vec<_> = roles.filter(|role| !role.contains(',') && exact(role).is_some()).collect();
+    if let Some(roles) = exact(&plain.join(",")) {
+        headers.insert(X_USER_ROLES, roles);
+    }
+}
+
+/// A text as the value of a header, when it survives that: nothing is trimmed from it, and it is not empty.
+fn exact(text: &str) -> Option<HeaderValue> {
+    if text.is_empty() || text.trim() != text {
+        return None;
+    }
+    HeaderValue::from_bytes(text.as_bytes()).ok()
 }
 
 /// Deletes from a request's trailers what must not be merged into its headers behind our back.
@@ -120,6 +155,10 @@ mod tests {
     use super::*;
 
     fn cleaned(pairs: &[(&str, &str)]) -> HeaderMap {
+        cleaned_for(None, pairs)
+    }
+
+    fn cleaned_for(identity: Option<&Caller>, pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
@@ -133,6 +172,8 @@ mod tests {
                 host: Some(&host),
                 prefix: HeaderValue::from_static("/gw/route/a"),
                 authority: HeaderValue::from_static("10.0.0.1:3000"),
+                identity,
+                keeps_authorization: identity.is_some(),
             },
         );
         headers
@@ -209,6 +250,32 @@ mod tests {
         expected.push(("content-length", "5"));
         expected.sort_unstable();
         assert_eq!(sorted(&headers), expected);
+    }
+
+    #[test]
+    fn t29_t30_t32_the_verified_user_is_told_and_nobody_else() {
+        let grants = nocrd_model::Grants {
+            named_roles: ["ops", "a,admin", " b", "c\n", "dé", ""].map(str::to_owned).into(),
+            roles: ["viewer".to_owned()].into(),
+            ..nocrd_model::Grants::default()
+        };
+        let caller = |subject: &str| {
+            Caller::verified(subject.into(), nocrd_model::Role::Viewer).with_grants(grants.clone())
+        };
+        let evil = [
+            ("x-user-sub", "evil"),
+            ("x_user_sub", "evil"),
+            ("x-user-roles", "admin"),
+            ("connection", "x-user-sub, x-user-roles"),
+            ("authorization", "Bearer secret"),
+        ];
+        let headers = cleaned_for(Some(&caller("jürgen")), &evil);
+        assert_eq!(headers["x-user-sub"].as_bytes(), "jürgen".as_bytes());
+        assert_eq!(headers["x-user-roles"].as_bytes(), "dé,ops".as_bytes());
+        assert_eq!((headers.len(), headers.get("authorization")), (SAID.len() + 2, None));
+        for odd in ["", " alice", "alice\t", "a\nb", "a\0"] {
+            assert_eq!(cleaned_for(Some(&caller(odd)), &evil).get("x-user-sub"), None, "{odd:?}");
+        }
     }
 
     #[test]

@@ -27,7 +27,8 @@ const NOT_FOR_A_WORKSPACE: [HeaderName; 11] = [
 ];
 
 /// Narrows what a workspace says to what is its own.
-pub(crate) fn clean_response(headers: &mut HeaderMap, outside: &Outside<'_>) {
+/// `guest` tells that the workspace is not the visitor's own.
+pub(crate) fn clean_response(headers: &mut HeaderMap, outside: &Outside<'_>, guest: bool) {
     remove_hop_by_hop(headers);
     for name in &NOT_FOR_A_WORKSPACE {
         headers.remove(name);
@@ -35,6 +36,9 @@ pub(crate) fn clean_response(headers: &mut HeaderMap, outside: &Outside<'_>) {
     cookies::narrow_response(headers, outside);
     location::rewrite(headers, outside);
     csp::own_frames(headers);
+    if guest {
+        csp::sandbox(headers);
+    }
 }
 
 /// The same for trailers, where nothing is narrowed: what would have to be is dropped.
@@ -65,7 +69,7 @@ mod tests {
             headers.insert(kept, "v".parse().unwrap());
         }
         headers.insert("x-hop", "v".parse().unwrap());
-        clean_response(&mut headers, &outside);
+        clean_response(&mut headers, &outside, false);
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use nocrd_model::{Code, error as codes};
+use nocrd_model::Code;
 
 mod accept;
 mod page;
@@ -44,10 +44,6 @@ impl Failure<'_> {
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        // The one kind whose status depends on the code: a method that is not allowed is an invalid request.
-        if self.code == codes::METHOD_NOT_ALLOWED {
-            return StatusCode::METHOD_NOT_ALLOWED;
-        }
         StatusCode::from_u16(self.code.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
@@ -124,6 +120,8 @@ impl Asker {
 
 #[cfg(test)]
 mod tests {
+    use nocrd_model::error as codes;
+
     use super::*;
 
     fn failure(code: Code, message: &str, retry_after: Option<Duration>) -> Failure<'_> {

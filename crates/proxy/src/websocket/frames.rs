@@ -3,19 +3,31 @@
 /// Longest frame header: two bytes, an eight-byte length, a four-byte mask.
 const MAX_HEADER: usize = 14;
 
-/// Close, status 1001 "going away" (RFC 6455, 7.4.1), as a server sends it.
-const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
+/// The first two bytes of an unmasked Close frame that holds a status and nothing else.
+const CLOSE: [u8; 2] = [0x88, 2];
 
-/// The same as a client sends it: masked with `mask`, the bytes of which are best unpredictable.
-pub(super) fn masked_going_away(mask: [u8; 4]) -> Vec<u8> {
-    let [opcode, length, high, low] = GOING_AWAY;
-    let [a, b, c, d] = mask;
-    vec![opcode, 0x80 | length, a, b, c, d, high ^ a, low ^ b]
+/// Why a tunnel is closed from here: the status of a Close frame (RFC 6455, 7.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// The server ends.
+    GoingAway = 1001,
+    /// The user's session has ended.
+    PolicyViolation = 1008,
 }
 
-/// [`GOING_AWAY`].
-pub(super) fn going_away() -> Vec<u8> {
-    GOING_AWAY.to_vec()
+impl Farewell {
+    /// The Close frame as a server sends it.
+    pub(super) fn frame(self) -> Vec<u8> {
+        let ([opcode, length], [high, low]) = (CLOSE, (self as u16).to_be_bytes());
+        vec![opcode, length, high, low]
+    }
+
+    /// The same as a client sends it: masked with `mask`, the bytes of which are best unpredictable.
+    pub(super) fn masked_frame(self, mask: [u8; 4]) -> Vec<u8> {
+        let ([opcode, length], [high, low]) = (CLOSE, (self as u16).to_be_bytes());
+        let [a, b, c, d] = mask;
+        vec![opcode, 0x80 | length, a, b, c, d, high ^ a, low ^ b]
+    }
 }
 
 /// Follows one direction of a connection, byte by byte of the headers only.
@@ -127,12 +139,12 @@ mod tests {
 
     #[test]
     fn our_own_frames_are_frames() {
-        for bytes in [going_away(), masked_going_away([1, 2, 3, 4])] {
+        for bytes in [Farewell::GoingAway.frame(), Farewell::GoingAway.masked_frame([1, 2, 3, 4])] {
             let mut frames = Frames::new();
             frames.follow(&bytes);
             assert!(frames.is_between() && frames.is_closed(), "{bytes:?}");
         }
-        assert_eq!(masked_going_away([1, 2, 3, 4])[6..], [0x03 ^ 1, 0xe9 ^ 2]);
+        assert_eq!(Farewell::GoingAway.masked_frame([1, 2, 3, 4])[6..], [0x03 ^ 1, 0xe9 ^ 2]);
     }
 
     #[test]

@@ -8,8 +8,10 @@ mod frames;
 mod handshake;
 mod origin;
 mod pump;
+mod seats;
 mod tunnel;
 
 pub(crate) use handshake::Handshake;
 pub use origin::OriginPolicy;
+pub(crate) use seats::{Seat, Seats};
 pub(crate) use tunnel::Tunnel;

@@ -1,7 +1,9 @@
 //! Which pages may open a WebSocket. Browsers let any page open one to any site and send that site's cookies along;
 //! only the `Origin` header tells (RFC 6455, 10.2).
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Which pages may open WebSockets: those of the site the request itself is for, and of the ones named here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +25,26 @@ impl Default for OriginPolicy {
 impl OriginPolicy {
     /// Tells whether a request with these headers, for authority `host`, comes from a page that may open a WebSocket.
     pub(crate) fn allows(&self, headers: &HeaderMap, host: Option<&HeaderValue>, tls: bool) -> bool {
+        self.judges(headers, host, tls).unwrap_or(self.allow_missing)
+    }
+
+    /// Tells whether a request proves to come from such a page. Programs prove nothing; they have no need to, since
+    /// nobody makes them send cookies behind their user's back.
+    pub(crate) fn proves(&self, headers: &HeaderMap, host: Option<&HeaderValue>, tls: bool) -> bool {
+        // What the browser itself says (Fetch Metadata), which pages can't write.
+        let mut told = headers.get_all(SEC_FETCH_SITE).iter();
+        let same_origin = told.next().is_some_and(|site| site == "same-origin") && told.next().is_none();
+        self.judges(headers, host, tls).unwrap_or(same_origin)
+    }
+
+    /// Tells whether the request's `Origin` is one of ours; `None` when it has none.
+    fn judges(&self, headers: &HeaderMap, host: Option<&HeaderValue>, tls: bool) -> Option<bool> {
         let mut origins = headers.get_all(header::ORIGIN).iter();
-        let Some(origin) = origins.next() else { return self.allow_missing };
-        if origins.next().is_some() {
-            return false;
-        }
+        let origin = origins.next()?;
+        Some(origins.next().is_none() && self.is_ours(origin, host, tls))
+    }
+
+    fn is_ours(&self, origin: &HeaderValue, host: Option<&HeaderValue>, tls: bool) -> bool {
         let Some(origin) = origin.to_str().ok().and_then(Site::of_origin) else { return false };
         // A page that came unencrypted may be anybody's.
         let own = host.and_then(|host| host.to_str().ok()).filter(|_| !tls || origin.secure);
@@ -124,6 +141,31 @@ mod tests {
             assert!(!allows(&policy, &[origin], host, tls), "{origin} {host}");
         }
         assert!(!allows(&policy, &["http://gw.example", "http://gw.example"], "gw.example", false));
+    }
+
+    #[test]
+    fn t23_cookies_count_for_pages_of_this_site_only() {
+        let policy = OriginPolicy::default();
+        let proves = |headers: &[(&'static str, &str)]| {
+            let headers: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+                .collect();
+            policy.proves(&headers, Some(&"gw.example".parse().unwrap()), false)
+        };
+        assert!(proves(&[("origin", "https://gw.example")]));
+        assert!(proves(&[("sec-fetch-site", "same-origin")]));
+        for foreign in [
+            &[][..],
+            &[("origin", "https://evil.example")],
+            &[("origin", "null")],
+            &[("origin", "null"), ("sec-fetch-site", "same-origin")],
+            &[("sec-fetch-site", "same-site")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "none")],
+        ] {
+            assert!(!proves(foreign), "{foreign:?}");
+        }
     }
 
     #[test]

@@ -1,25 +1,21 @@
 //! An open WebSocket: two pumps and the reasons to end it.
 
 use std::{
-    future::poll_fn,
+    future::{pending, poll_fn},
     hash::{BuildHasher as _, RandomState},
     pin::{Pin, pin},
     task::Poll,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::OwnedSemaphorePermit,
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
-use super::{
-    frames::{going_away, masked_going_away},
-    pump::Pump,
-};
+use super::{Seat, frames::Farewell, pump::Pump};
 use crate::Drain;
 
 /// How long one side may stay open after the other has ended, without a byte.
@@ -43,24 +39,28 @@ pub(crate) struct Tunnel {
     /// When to say it.
     pub(crate) drain: Drain,
     /// Its place among the tunnels that may be open.
-    pub(crate) permit: OwnedSemaphorePermit,
+    pub(crate) seat: Seat,
+    /// When the user's session ends, and the tunnel with it.
+    pub(crate) ends: Option<SystemTime>,
 }
 
 impl Tunnel {
-    /// Moves bytes until both sides have ended, one fails, nothing moves for too long, or the server drains.
+    /// Moves bytes until both sides have ended, one fails, nothing moves for too long, the user's session ends, or the
+    /// server drains.
     pub(crate) async fn run(self) {
-        let Self { client, pod, idle_timeout, close_timeout, drain, permit } = self;
+        let Self { client, pod, idle_timeout, close_timeout, drain, seat, ends } = self;
         let handover = timeout(HANDOVER, async { tokio::try_join!(client, pod) }).await;
         match handover {
             Ok(Ok((client, pod))) => {
                 let (client, pod) = (TokioIo::new(client), TokioIo::new(pod));
-                let end = relay(client, pod, idle_timeout, close_timeout, &drain).await;
+                let reasons = reasons(&drain, ends);
+                let end = relay(client, pod, idle_timeout, close_timeout, reasons).await;
                 tracing::debug!(?end, "tunnel closed");
             }
             Ok(Err(error)) => tracing::debug!(%error, "tunnel not opened"),
             Err(_) => tracing::debug!("tunnel not opened in time"),
         }
-        drop(permit);
+        drop(seat);
     }
 }
 
@@ -73,28 +73,45 @@ enum End {
     TimedOut,
 }
 
+/// Waits for a reason of ours to close a tunnel.
+async fn reasons(drain: &Drain, ends: Option<SystemTime>) -> Farewell {
+    let session_over = async {
+        match ends {
+            Some(ends) => {
+                let left = ends.duration_since(SystemTime::now()).unwrap_or_default();
+                sleep_until(Instant::now() + left.min(NEVER)).await;
+            }
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        () = drain.started() => Farewell::GoingAway,
+        () = session_over => Farewell::PolicyViolation,
+    }
+}
+
 /// The loop of a tunnel.
 async fn relay<C, P>(
     mut client: C,
     mut pod: P,
     idle_timeout: Option<Duration>,
     close_timeout: Duration,
-    drain: &Drain,
+    reasons: impl Future<Output = Farewell>,
 ) -> End
 where
     C: AsyncRead + AsyncWrite + Unpin,
     P: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut up, mut down) = (Pump::new(), Pump::new());
-    let mut drained = pin!(drain.started());
+    let mut reasons = pin!(reasons);
     let mut limit = Limit::new(idle_timeout.unwrap_or(NEVER));
     let mut sleep = pin!(sleep_until(limit.deadline()));
-    let mut draining = false;
+    let mut closing = false;
     poll_fn(|cx| {
-        if !draining && drained.as_mut().poll(cx).is_ready() {
-            draining = true;
-            down.end_with(going_away());
-            up.end_with(masked_going_away(random_mask()));
+        if !closing && let Poll::Ready(farewell) = reasons.as_mut().poll(cx) {
+            closing = true;
+            down.end_with(farewell.frame());
+            up.end_with(farewell.masked_frame(random_mask()));
             limit.fix(close_timeout, sleep.as_mut());
         }
         let _ = up.poll(cx, &mut client, &mut pod);

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use nocrd_model::Subject;
 use nocrd_proxy_core::{AddressPolicy, Config, Lookup};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -40,6 +41,8 @@ async fn what_the_directory_knows_decides() {
     gateway.directory.set(
         "soon",
         Lookup::NotReady {
+            owner: Subject::guest(),
+            apis: Vec::new(),
             state: "Pulling".into(),
             message: "pulls <image>".into(),
             retry_after: Duration::from_secs(3),

@@ -15,4 +15,5 @@ mod reuse;
 mod smuggling;
 mod streaming;
 mod support;
+mod visitors;
 mod websocket;

@@ -27,7 +27,7 @@ use crate::support::{
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-fn handshake(path: &str, extra: &str) -> String {
+pub(crate) fn handshake(path: &str, extra: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: gw.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{extra}\r\n"
@@ -41,10 +41,10 @@ fn agreement() -> String {
 }
 
 /// What an echo pod was asked: target and headers of the handshake.
-type Asked = mpsc::UnboundedReceiver<(String, HeaderMap)>;
+pub(crate) type Asked = mpsc::UnboundedReceiver<(String, HeaderMap)>;
 
 /// A pod that sends every message back, and the handshakes it gets.
-async fn echo() -> (Program, Asked) {
+pub(crate) async fn echo() -> (Program, Asked) {
     let (ask, asked) = mpsc::unbounded_channel();
     let pod = Program::raw(move |wire, _| {
         let ask = ask.clone();
@@ -69,7 +69,7 @@ async fn echo() -> (Program, Asked) {
     (pod, asked)
 }
 
-async fn open(
+pub(crate) async fn open(
     gateway: SocketAddr,
     path: &str,
     headers: &[(&'static str, &str)],
@@ -83,7 +83,7 @@ async fn open(
     socket
 }
 
-async fn next(socket: &mut WebSocketStream<TcpStream>) -> Message {
+pub(crate) async fn next(socket: &mut WebSocketStream<TcpStream>) -> Message {
     soon(socket.next()).await.unwrap().unwrap()
 }
 

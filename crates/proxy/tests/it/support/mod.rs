@@ -15,7 +15,7 @@ use hyper_util::{
 };
 use nocrd_model::{Api, Subject, Visibility, WorkspaceId};
 use nocrd_proxy_core::{
-    AddressPolicy, Body, Config, Drain, Lookup, Peer, Pod, Proxy, Target, WorkspaceDirectory,
+    AddressPolicy, Body, Config, Drain, Guard, Lookup, Peer, Pod, Proxy, Target, WorkspaceDirectory,
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -96,9 +96,17 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) async fn with(config: Config) -> Self {
+        Self::guarded(config, None).await
+    }
+
+    pub(crate) async fn guarded(config: Config, guard: Option<Arc<dyn Guard>>) -> Self {
         let directory = Arc::new(Directory::default());
         let drain = Drain::new();
         let proxy = Proxy::new(Arc::<Directory>::clone(&directory), config, drain.clone());
+        let proxy = match guard {
+            Some(guard) => proxy.with_guard(guard),
+            None => proxy,
+        };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let mut accepting = JoinSet::new();

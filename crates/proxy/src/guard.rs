@@ -1,0 +1,177 @@
+//! Who visits, and what they may reach: what the embedding server decides for the proxy.
+
+use std::{fmt, pin::Pin, time::SystemTime};
+
+use http::{HeaderMap, HeaderValue, Method, Response, header, request::Parts};
+use nocrd_model::{Api, Caller, Subject, WorkspaceId, caller::Trust};
+use secrecy::SecretString;
+
+use crate::{Body, Peer, Target};
+
+/// What a [`Guard`] finds out, some time later.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The server's doorkeeper. A proxy without one lets everybody in.
+///
+/// What it keeps out is not told from what does not exist: a visitor gets the same 404 for a workspace of somebody else,
+/// ready or not, as for none.
+pub trait Guard: Send + Sync + 'static {
+    /// Finds out who sent a request, before anything is looked up for it. `upgrade` tells that it asks for a WebSocket.
+    ///
+    /// A guard that goes by cookies sets [`Visitor::via_cookie`]. It should refuse such requests itself when they change
+    /// something, or open a WebSocket, without coming from a page of this site; the proxy refuses what is left.
+    ///
+    /// # Errors
+    /// The answer to somebody unknown.
+    fn authenticate<'a>(
+        &'a self,
+        request: &'a Parts,
+        peer: &'a Peer,
+        upgrade: bool,
+    ) -> BoxFuture<'a, Result<Visitor, Response<Body>>>;
+
+    /// Tells whether they may send a request of this method there: to an API of the workspace, or to the workspace itself.
+    fn may_reach(&self, visitor: &Visitor, target: &Target, api: Option<&Api>, method: &Method) -> bool;
+
+    /// Is told that somebody asked for a workspace that exists, and that they may not reach.
+    fn turned_away(&self, _visitor: &Visitor, _id: &WorkspaceId, _request: &Parts) {}
+}
+
+/// Somebody who was recognised.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// Who, and with which rights.
+    pub caller: Caller,
+    /// `Set-Cookie` headers. They are added to the answer once the request is authorised; those of a visitor who came
+    /// with a cookie in any case, because they replace it.
+    pub cookies: Vec<HeaderValue>,
+    /// Whether a cookie told who it is. Otherwise the `Authorization` header did, which then ends here.
+    pub via_cookie: bool,
+    /// The access token, where one is known.
+    pub token: Option<SecretString>,
+    /// When the visitor's WebSockets are closed, whatever happens.
+    pub ends: Option<SystemTime>,
+}
+
+impl Visitor {
+    /// Everybody, where nobody is asked who they are.
+    pub(crate) fn local() -> Self {
+        Self { caller: Caller::local(), cookies: Vec::new(), via_cookie: false, token: None, ends: None }
+    }
+
+    /// Who it is, when that was verified.
+    pub(crate) fn identity(&self) -> Option<&Caller> {
+        (self.caller.trust == Trust::Verified).then_some(&self.caller)
+    }
+
+    /// Tells whether a workspace of `owner` is somebody else's.
+    pub(crate) fn is_guest_of(&self, owner: &Subject) -> bool {
+        self.identity().is_some_and(|caller| caller.subject != *owner)
+    }
+
+    /// Tells whether a workspace of `owner` must not see these headers' `Authorization`: it was for us; or it is a token
+    /// that may have been, and the workspace is not the visitor's own.
+    pub(crate) fn keeps_authorization(&self, owner: &Subject, headers: &HeaderMap) -> bool {
+        if self.identity().is_none() {
+            return false;
+        }
+        !self.via_cookie
+            || (self.is_guest_of(owner) && headers.get_all(header::AUTHORIZATION).iter().any(is_bearer))
+    }
+}
+
+/// Whether credentials are a bearer token (RFC 6750).
+fn is_bearer(credentials: &HeaderValue) -> bool {
+    let scheme = credentials.as_bytes().trim_ascii_start().split(|b| b.is_ascii_whitespace()).next();
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+}
+
+/// A visitor's `Set-Cookie` headers, kept aside until it is known whether the request is granted.
+#[derive(Default)]
+pub(crate) struct Cookies {
+    values: Vec<HeaderValue>,
+    due: bool,
+}
+
+impl Cookies {
+    pub(crate) fn take_from(visitor: &mut Visitor) -> Self {
+        Self { values: std::mem::take(&mut visitor.cookies), due: visitor.via_cookie }
+    }
+
+    /// The request is authorised.
+    pub(crate) fn grant(&mut self) {
+        self.due = true;
+    }
+
+    /// Adds what is due to an answer, which then no cache may keep.
+    pub(crate) fn write(self, headers: &mut HeaderMap) {
+        if !self.due || self.values.is_empty() {
+            return;
+        }
+        for value in self.values {
+            headers.append(header::SET_COOKIE, value);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+impl fmt::Debug for dyn Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guard")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nocrd_model::Role;
+
+    use super::*;
+
+    fn visitor(via_cookie: bool) -> Visitor {
+        Visitor { caller: Caller::verified("alice".into(), Role::User), via_cookie, ..Visitor::local() }
+    }
+
+    #[test]
+    fn t32_what_was_for_the_gateway_ends_there() {
+        let headers =
+            |credentials: &str| HeaderMap::from_iter([(header::AUTHORIZATION, credentials.parse().unwrap())]);
+        for (visitor, owner, credentials, kept) in [
+            (visitor(false), "alice", "Bearer x", true),
+            (visitor(false), "bob", "Bearer x", true),
+            // A program's own, beside our session.
+            (visitor(true), "alice", "Bearer x", false),
+            (visitor(true), "alice", "Basic eA==", false),
+            (visitor(true), "bob", "Basic eA==", false),
+            // It may have been for us, and expired.
+            (visitor(true), "bob", "Bearer x", true),
+            (visitor(true), "bob", "bEARER\tx", true),
+            (Visitor::local(), "bob", "Bearer x", false),
+        ] {
+            let owner = Subject::from(owner);
+            assert_eq!(
+                visitor.keeps_authorization(&owner, &headers(credentials)),
+                kept,
+                "{owner} {credentials}"
+            );
+        }
+    }
+
+    #[test]
+    fn cookies_come_with_a_grant_or_replace_others() {
+        for (via_cookie, granted, sent) in
+            [(true, true, 1), (true, false, 1), (false, true, 1), (false, false, 0)]
+        {
+            let mut visitor =
+                Visitor { cookies: vec![HeaderValue::from_static("a=1")], ..visitor(via_cookie) };
+            let mut cookies = Cookies::take_from(&mut visitor);
+            if granted {
+                cookies.grant();
+            }
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+            cookies.write(&mut headers);
+            assert_eq!(headers.get_all(header::SET_COOKIE).iter().count(), sent);
+            assert_eq!(headers[header::CACHE_CONTROL] == "no-store", sent == 1);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Who may visit what, and what a workspace learns of its visitors.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, Method, Response, StatusCode, header, request::Parts};
+use nocrd_model::{Api, Caller, Grants, Role, Subject, Visibility};
+use nocrd_proxy_core::{Body, BoxFuture, Config, Guard, Lookup, Peer, Target, Visitor};
+use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
+
+use crate::{
+    support::{
+        Gateway, api,
+        client::{Answer, get, send, send_raw},
+        config,
+        pod::{Program, text, told},
+        pod_at, until,
+    },
+    websocket::{echo, handshake, next, open},
+};
+
+/// Believes everybody: `Authorization: Bearer <name>`, or the cookie `nocr_sess=<name>`.
+struct Names {
+    ends: Option<SystemTime>,
+}
+
+fn name(headers: &HeaderMap) -> Option<(String, bool)> {
+    let value = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    if let Some(name) = value(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")) {
+        return Some((name.to_owned(), false));
+    }
+    let cookie = value(header::COOKIE)?.split("; ").find_map(|pair| pair.strip_prefix("nocr_sess="))?;
+    Some((cookie.to_owned(), true))
+}
+
+impl Guard for Names {
+    fn authenticate<'a>(
+        &'a self,
+        request: &'a Parts,
+        _: &'a Peer,
+        _: bool,
+    ) -> BoxFuture<'a, Result<Visitor, Response<Body>>> {
+        Box::pin(async {
+            let Some((name, via_cookie)) = name(&request.headers) else {
+                let mut answer = Response::new(Body::empty());
+                *answer.status_mut() = StatusCode::UNAUTHORIZED;
+                return Err(answer);
+            };
+            let grants = Grants { named_roles: ["viewer".to_owned()].into(), ..Grants::default() };
+            Ok(Visitor {
+                caller: Caller::verified(name.as_str().into(), Role::Viewer).with_grants(grants),
+                cookies: vec![format!("nocr_sess={name}2; HttpOnly").parse().unwrap()],
+                via_cookie,
+                token: None,
+                ends: self.ends,
+            })
+        })
+    }
+
+    fn may_reach(&self, visitor: &Visitor, target: &Target, api: Option<&Api>, _: &Method) -> bool {
+        let open = api.is_some_and(|api| api.visibility == Visibility::Internal);
+        open || visitor.caller.subject == *target.owner()
+    }
+}
+
+async fn gateway(config: Config) -> Gateway {
+    Gateway::guarded(config, Some(Arc::new(Names { ends: None }))).await
+}
+
+fn not_ready(owner: &str) -> Lookup {
+    Lookup::NotReady {
+        owner: owner.into(),
+        apis: vec![Api { visibility: Visibility::Internal, ..api("open", 9, "/open") }],
+        state: "Pulling".into(),
+        message: "pulls".into(),
+        retry_after: Duration::from_secs(1),
+    }
+}
+
+/// The whole answer, but for the date.
+fn without_date(answer: Answer) -> (u16, Vec<(String, String)>, String) {
+    let headers = answer.headers.into_iter().filter(|(name, _)| name != "date").collect();
+    (answer.status, headers, answer.body)
+}
+
+#[tokio::test]
+async fn t50_missing_foreign_and_unready_look_the_same() {
+    let pod = Program::echo().await;
+    for id in ["missing", "foreign", "unready", "elsewhere"] {
+        // The same name in each world, so that the answers can be compared byte by byte.
+        let gateway = gateway(config()).await;
+        let mut described = pod_at(pod.addr);
+        described.owner = "bob".into();
+        described.apis = vec![api("a", 7, "/int"), api("b", 8, "/int/admin")];
+        match id {
+            "foreign" => gateway.directory.add("w", described),
+            "unready" => gateway.directory.set("w", not_ready("bob")),
+            // An address that is not dialled.
+            "elsewhere" => {
+                gateway.directory.add("w", nocrd_proxy_core::Pod { ip: [169, 254, 0, 1].into(), ..described })
+            }
+            _ => {}
+        }
+        for (line, path) in [
+            ("GET", "/route/w/"),
+            ("GET", "/route/w/int//admin"),
+            ("HEAD", "/route/w/x"),
+            ("POST", "/route/w/int"),
+        ] {
+            for accept in ["application/json", "text/html"] {
+                let headers = ["Authorization: Bearer alice", &format!("Accept: {accept}")];
+                let line = format!("{line} {path}");
+                let answer = without_date(send(gateway.addr, &line, &headers, "").await);
+                let reference =
+                    without_date(send(self::gateway(config()).await.addr, &line, &headers, "").await);
+                assert_eq!(answer, reference, "{id} {line}");
+                assert_eq!(answer.0, 404);
+            }
+        }
+        let upgrade = handshake("/route/w/", "Authorization: Bearer alice\r\n")
+            .replace("Connection: Upgrade", "Connection: Upgrade, close");
+        let answer = Answer::parse(&send_raw(gateway.addr, &upgrade).await);
+        let reference = Answer::parse(&send_raw(self::gateway(config()).await.addr, &upgrade).await);
+        assert_eq!(without_date(answer), without_date(reference), "{id}");
+    }
+    assert_eq!(pod.connections(), 0);
+}
+
+#[tokio::test]
+async fn the_owner_is_told_what_keeps_a_workspace_and_who_may_reach_an_api_too() {
+    let gateway = gateway(config()).await;
+    gateway.directory.set("w", not_ready("bob"));
+    for (who, path, status) in [
+        ("bob", "/route/w/", 503),
+        ("alice", "/route/w/open/x", 503),
+        ("alice", "/route/w/opening", 404),
+        ("alice", "/route/w/", 404),
+    ] {
+        let answer = get(gateway.addr, path, &[&format!("Authorization: Bearer {who}")]).await;
+        assert_eq!(answer.status, status, "{who} {path}");
+    }
+}
+
+#[tokio::test]
+async fn d37_nobody_unknown_gets_as_far_as_the_directory() {
+    let gateway = gateway(config()).await;
+    gateway.directory.set("late", Lookup::NotSynced);
+    gateway.directory.set("w", not_ready("bob"));
+    for path in ["/route/late/", "/route/w/", "/route/none/"] {
+        assert_eq!(get(gateway.addr, path, &[]).await.status, 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn t32_the_workspace_learns_who_but_gets_no_credentials() {
+    let pod = Program::echo().await;
+    let gateway = gateway(config()).await;
+    let mut described = pod_at(pod.addr);
+    described.owner = "bob".into();
+    described.apis = vec![Api { visibility: Visibility::Internal, ..api("open", pod.addr.port(), "/open") }];
+    gateway.directory.add("w", described);
+    let path = "/route/w/open";
+    let echo = get(gateway.addr, path, &["Authorization: Bearer alice", "X-User-Sub: bob"]).await.json();
+    assert_eq!(
+        (told(&echo, "x-user-sub"), told(&echo, "x-user-roles"), told(&echo, "authorization")),
+        (vec!["alice"], vec!["viewer"], vec![])
+    );
+    let answer =
+        get(gateway.addr, path, &["Cookie: nocr_sess=alice; a=1", "Authorization: Basic YTpi"]).await;
+    assert_eq!(answer.header("set-cookie"), Some("nocr_sess=alice2; HttpOnly"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let echo = answer.json();
+    assert_eq!(
+        (told(&echo, "x-user-sub"), told(&echo, "cookie"), told(&echo, "authorization")),
+        (vec!["alice"], vec!["a=1"], vec!["Basic YTpi"])
+    );
+}
+
+#[tokio::test]
+async fn cookies_of_a_bearer_are_given_to_whoever_is_let_in() {
+    let pod = Program::echo().await;
+    let gateway = gateway(config()).await;
+    let mut described = pod_at(pod.addr);
+    described.owner = "bob".into();
+    gateway.directory.add("w", described);
+    for (header, status, cookie) in [
+        ("Authorization: Bearer bob", 200, Some("nocr_sess=bob2; HttpOnly")),
+        ("Authorization: Bearer alice", 404, None),
+        ("Cookie: nocr_sess=alice", 404, Some("nocr_sess=alice2; HttpOnly")),
+    ] {
+        let answer = get(gateway.addr, "/route/w/", &[header]).await;
+        assert_eq!((answer.status, answer.header("set-cookie")), (status, cookie), "{header}");
+    }
+}
+
+#[tokio::test]
+async fn t21_t23_cookies_change_nothing_for_other_sites() {
+    let (pod, _) = echo().await;
+    let gateway = gateway(config()).await;
+    let mut described = pod_at(pod.addr);
+    described.owner = "bob".into();
+    gateway.directory.add("w", described);
+    let http = Program::echo().await;
+    gateway.directory.add("h", nocrd_proxy_core::Pod { owner: "bob".into(), ..pod_at(http.addr) });
+
+    for (credentials, from, upgrade, post) in [
+        ("Cookie: nocr_sess=bob", "X-None: 1", 403, 403),
+        ("Cookie: nocr_sess=bob", "Origin: http://evil.example", 403, 403),
+        ("Cookie: nocr_sess=bob", "Origin: null", 403, 403),
+        ("Cookie: nocr_sess=bob", "Sec-Fetch-Site: cross-site", 403, 403),
+        ("Cookie: nocr_sess=bob", "Origin: http://gw.example", 101, 200),
+        ("Cookie: nocr_sess=bob", "Sec-Fetch-Site: same-origin", 101, 200),
+        ("Authorization: Bearer bob", "X-None: 1", 101, 200),
+    ] {
+        let answer = send(gateway.addr, "POST /route/h/x", &[credentials, from], "{}").await;
+        assert_eq!(answer.status, post, "{credentials} {from}");
+        let request = handshake("/route/w/", &format!("{credentials}\r\n{from}\r\n"));
+        let mut wire = crate::support::client::Wire::connect(gateway.addr).await;
+        wire.write(&request).await;
+        let head = wire.read_head().await;
+        assert_eq!(Answer::parse(head.as_bytes()).status, upgrade, "{credentials} {from}");
+    }
+    // Reading needs no proof.
+    assert_eq!(get(gateway.addr, "/route/h/", &["Cookie: nocr_sess=bob"]).await.status, 200);
+}
+
+#[tokio::test]
+async fn t25_pages_of_others_are_shut_in() {
+    let pod = Program::http(|_| async {
+        let mut answer = text("<script>");
+        answer.headers_mut().insert("content-security-policy", "sandbox allow-same-origin".parse().unwrap());
+        answer
+    })
+    .await;
+    let gateway = gateway(config()).await;
+    let mut described = pod_at(pod.addr);
+    described.owner = "bob".into();
+    described.apis = vec![Api { visibility: Visibility::Internal, ..api("open", pod.addr.port(), "/open") }];
+    gateway.directory.add("w", described);
+    for (who, shut_in) in [("bob", false), ("alice", true)] {
+        let answer = get(gateway.addr, "/route/w/open", &[&format!("Authorization: Bearer {who}")]).await;
+        let policies = answer.headers.iter().filter(|(name, _)| name == "content-security-policy");
+        let found = policies
+            .filter(|(_, policy)| policy.starts_with("sandbox") && !policy.contains("allow-same-origin"))
+            .count();
+        assert_eq!(found, usize::from(shut_in), "{who}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_answer_that_opens_a_websocket_carries_cookies() {
+    let (pod, mut asked) = echo().await;
+    let gateway = gateway(config()).await;
+    gateway.directory.add("w", nocrd_proxy_core::Pod { owner: "bob".into(), ..pod_at(pod.addr) });
+    let mut wire = crate::support::client::Wire::connect(gateway.addr).await;
+    wire.write(handshake("/route/w/", "Authorization: Bearer bob\r\n")).await;
+    let answer = Answer::parse(wire.read_head().await.as_bytes());
+    assert_eq!((answer.status, answer.header("set-cookie")), (101, Some("nocr_sess=bob2; HttpOnly")));
+    let (_, headers) = asked.recv().await.unwrap();
+    assert_eq!((&headers["x-user-sub"], headers.get("authorization")), (&"bob".parse().unwrap(), None));
+}
+
+#[tokio::test]
+async fn t42_one_user_s_tunnels_are_limited_and_others_are_not_kept_out() {
+    let (pod, _) = echo().await;
+    let gateway = gateway(Config { max_tunnels_per_user: 1, ..config() }).await;
+    for user in ["alice", "bob"] {
+        gateway.directory.add(user, nocrd_proxy_core::Pod { owner: Subject::from(user), ..pod_at(pod.addr) });
+    }
+    let bearer = |user: &str| format!("Bearer {user}");
+    let first = open(gateway.addr, "/route/alice/", &[("authorization", &bearer("alice"))]).await;
+    let request = handshake("/route/alice/", "Authorization: Bearer alice\r\n")
+        .replace("Connection: Upgrade", "Connection: Upgrade, close");
+    let answer = Answer::parse(&send_raw(gateway.addr, request).await);
+    assert_eq!((answer.status, &answer.json()["code"]), (503, &"NCR0612".into()));
+    drop(open(gateway.addr, "/route/bob/", &[("authorization", &bearer("bob"))]).await);
+    drop(first);
+    until(|| gateway.drain.open_tunnels() == 0).await;
+    drop(open(gateway.addr, "/route/alice/", &[("authorization", &bearer("alice"))]).await);
+}
+
+#[tokio::test]
+async fn t19_a_tunnel_ends_with_the_session() {
+    let (pod, _) = echo().await;
+    let ends = Some(SystemTime::now() + Duration::from_millis(300));
+    let gateway = Gateway::guarded(config(), Some(Arc::new(Names { ends }))).await;
+    gateway.directory.add("w", nocrd_proxy_core::Pod { owner: "bob".into(), ..pod_at(pod.addr) });
+    let mut socket = open(gateway.addr, "/route/w/", &[("authorization", "Bearer bob")]).await;
+    let Message::Close(Some(close)) = next(&mut socket).await else { panic!("no close frame") };
+    assert_eq!(close.code, CloseCode::Policy);
+    drop(socket);
+    until(|| gateway.drain.open_tunnels() == 0).await;
+}
