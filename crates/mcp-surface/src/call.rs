@@ -11,7 +11,7 @@ use rmcp::{
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Options, Surface, text};
+use crate::{Error, Options, Surface, catalogue::Entry, text};
 
 pub(crate) struct Call {
     surface: Surface,
@@ -36,6 +36,11 @@ impl Call {
     /// The owner whose things the caller sees; `None` means everybody's.
     pub(crate) fn owner(&self) -> Option<&Subject> {
         self.caller.owner_filter()
+    }
+
+    /// Whether the caller may use a tool.
+    pub(crate) fn permits(&self, entry: &Entry) -> bool {
+        self.surface.check(&self.caller, entry).is_ok()
     }
 
     pub(crate) fn spawner(&self) -> &Spawner {

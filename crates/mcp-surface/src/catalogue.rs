@@ -7,6 +7,7 @@ mod tests;
 use std::sync::{Arc, LazyLock};
 
 use futures::future::BoxFuture;
+use nocrd_authz::policy::Action;
 use nocrd_cluster::{NEEDS, Permission, PermissionReport};
 use rmcp::model::{CallToolResult, JsonObject};
 
@@ -31,6 +32,8 @@ pub struct Entry {
     pub description: &'static str,
     /// What it does to the world.
     pub effect: Effect,
+    /// What the caller must be allowed to do; `None` is for everybody who is known.
+    pub action: Option<Action>,
     input: fn() -> JsonObject,
     output: fn() -> JsonObject,
     run: fn(Call, Arguments, Arc<JsonObject>) -> BoxFuture<'static, CallToolResult>,
@@ -56,6 +59,7 @@ impl Entry {
             title: T::TITLE,
             description: T::DESCRIPTION,
             effect: T::EFFECT,
+            action: T::ACTION,
             input: schema::input::<T::Params>,
             output: schema::output::<T::Output>,
             run: |call, arguments, schema| {
@@ -141,12 +145,11 @@ pub(crate) fn find(name: &str) -> Option<&'static Listed> {
     listed().iter().find(|listed| listed.entry.name == name)
 }
 
-/// Names of the tools that work with these permissions, in the order of the permission report.
-pub(crate) fn enabled(permissions: &PermissionReport) -> Vec<&'static str> {
+/// The tools that work with these permissions, in the order of the permission report.
+pub(crate) fn working(permissions: &PermissionReport) -> impl Iterator<Item = &'static Entry> {
     nocrd_cluster::permissions::TOOLS
         .iter()
         .filter_map(|name| find(name))
-        .filter(|listed| listed.entry.missing(permissions).is_empty())
-        .map(|listed| listed.entry.name)
-        .collect()
+        .map(|listed| listed.entry)
+        .filter(|entry| entry.missing(permissions).is_empty())
 }

@@ -15,6 +15,11 @@ use crate::catalogue;
 /// How long one client may take to accept the notification.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The tools that work now.
+fn working(cluster: &Cluster) -> Vec<&'static str> {
+    catalogue::working(&cluster.permissions()).map(|entry| entry.name).collect()
+}
+
 /// Who wants to know.
 #[derive(Clone)]
 pub(crate) struct ToolChanges {
@@ -45,9 +50,9 @@ impl ToolChanges {
     /// with the cluster.
     pub(crate) async fn watch(self, cluster: Cluster) {
         let mut changes = cluster.permission_changes();
-        let mut known = catalogue::enabled(&cluster.permissions());
+        let mut known = working(&cluster);
         while changes.changed().await.is_ok() {
-            let now = catalogue::enabled(&cluster.permissions());
+            let now = working(&cluster);
             if now != known {
                 tracing::info!(tools = now.len(), "the list of tools has changed");
                 known = now;

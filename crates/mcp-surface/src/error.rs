@@ -1,3 +1,4 @@
+use nocrd_authz::policy::Denied;
 use nocrd_model::{Code, ErrorKind, InvalidName, error as codes};
 
 /// Why a tool could not do what it was asked.
@@ -30,9 +31,14 @@ pub enum Error {
         /// `verb resource`, each.
         missing: Vec<String>,
     },
-    /// The caller may not do this.
-    #[error("{0}")]
-    Forbidden(&'static str),
+    /// The caller lacks a right.
+    #[error("{tool} is not for you: {lacking}")]
+    Denied {
+        /// The tool.
+        tool: &'static str,
+        /// The right.
+        lacking: Denied,
+    },
     /// The server verifies callers, and this request's transport named none.
     #[error("the request carries no verified identity")]
     Unauthenticated,
@@ -60,7 +66,7 @@ impl Error {
             Self::Cluster(source) => source.code(),
             Self::Template(source) => source.code(),
             Self::MissingPermission { .. } => codes::CLUSTER_FORBIDDEN,
-            Self::Forbidden(_) => codes::FORBIDDEN,
+            Self::Denied { lacking, .. } => lacking.code(),
             Self::Unauthenticated => codes::UNAUTHENTICATED,
             Self::Cancelled => codes::CANCELLED,
             Self::Internal => codes::INTERNAL,

@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
+use nocrd_model::Caller;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -18,8 +19,9 @@ use crate::{
     Error, Surface,
     arguments::suggest,
     call::Call,
-    catalogue::{self, Listed},
+    catalogue::{self, Entry, Listed},
     instructions::INSTRUCTIONS,
+    report::Reporting,
     respond,
     tool::Arguments,
 };
@@ -46,12 +48,16 @@ impl ServerHandler for Surface {
     async fn list_tools(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        let caller = self
+            .identify(http_extensions(&context))
+            .map_err(|error| ErrorData::invalid_request(error.to_string(), None))?;
         let permissions = self.spawner().cluster().permissions();
         let tools = catalogue::listed()
             .iter()
             .filter(|listed| listed.entry.missing(&permissions).is_empty())
+            .filter(|listed| self.check(&caller, listed.entry).is_ok())
             .map(|listed| listed.tool.clone())
             .collect();
         let mut result = ListToolsResult::with_all_items(tools);
@@ -73,7 +79,16 @@ impl ServerHandler for Surface {
             return Err(unknown_tool(&request.name));
         };
         let span = debug_span!("tool", mcp.tool = listed.entry.name);
-        Ok(self.call(listed, request.arguments, &context).instrument(span).await.into())
+        let brought = http_extensions(&context);
+        let reporting = Reporting::begin(
+            self.options().observer.clone(),
+            (listed.entry.name, listed.entry.effect),
+            self.identify(brought).ok(),
+            brought,
+            &request.arguments,
+        );
+        let result = self.call(listed, request.arguments, &context).instrument(span).await;
+        Ok(reporting.end(result).into())
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
@@ -99,20 +114,38 @@ impl ServerHandler for Surface {
 }
 
 impl Surface {
+    /// Tells the observer of a call that the transport refused.
+    pub(crate) fn report_refusal(
+        &self,
+        entry: &Entry,
+        caller: &Caller,
+        request: &http::Extensions,
+        error: Error,
+    ) {
+        let observer = self.options().observer.clone();
+        let tool = (entry.name, entry.effect);
+        let reporting = Reporting::begin(observer, tool, Some(caller.clone()), Some(request), &None);
+        reporting.end(respond::error(error.into()));
+    }
+
     async fn call(
         &self,
         listed: &'static Listed,
         arguments: Arguments,
         context: &RequestContext<RoleServer>,
     ) -> CallToolResult {
-        let request = context.extensions.get::<http::request::Parts>().map(|parts| &parts.extensions);
-        let caller = match self.identify(request) {
+        let caller = match self.identify(http_extensions(context)) {
             Ok(caller) => caller,
             Err(error) => return respond::error(error.into()),
         };
+        let tool = listed.entry.name;
+        if let Err(lacking) = self.check(&caller, listed.entry) {
+            debug!(%lacking, "refused");
+            return respond::error(Error::Denied { tool, lacking }.into());
+        }
         let missing = listed.entry.missing(&self.spawner().cluster().permissions());
         if !missing.is_empty() {
-            return respond::error(Error::MissingPermission { tool: listed.entry.name, missing }.into());
+            return respond::error(Error::MissingPermission { tool, missing }.into());
         }
         let call = Call::new(self.clone(), caller, context);
         // Without an answer the client would wait for ever.
@@ -124,6 +157,11 @@ impl Surface {
         debug!(failed = result.is_error, "answered");
         result
     }
+}
+
+/// What the HTTP layers put into the request, if there is one.
+fn http_extensions(context: &RequestContext<RoleServer>) -> Option<&http::Extensions> {
+    context.extensions.get::<http::request::Parts>().map(|parts| &parts.extensions)
 }
 
 fn unknown_tool(name: &str) -> ErrorData {

@@ -10,18 +10,21 @@
 //! | `view` | what tools send; output schemas are generated from these types |
 //! | `arguments`, `schema` | input schemas, and the check of arguments against them |
 //! | `respond` | results and errors as `tools/call` results; the only place that maps an error to a reply |
+//! | `report` | what became of a call, for audit logs and metrics |
 //! | `transport` | Streamable HTTP and stdio |
 //!
 //! # To add a tool
 //!
 //! Implement `tool::Tool` for a unit struct in `tools/<group>.rs`, add it to [`catalogue::TOOLS`], and name it in
 //! [`nocrd_cluster::NEEDS`] beside the Kubernetes permissions it uses. Everything else follows: its place in
-//! `tools/list`, the refusal of unknown arguments, the check that the permissions are granted, the reference page.
+//! `tools/list`, the refusal of unknown arguments, the check that the permissions are granted and that the caller has
+//! the right it names, the reference page. A test wants a row that says who gets what from it.
 //!
 //! # Who is asking
 //!
 //! A transport puts a [`nocrd_model::Caller`] into the HTTP request's extensions; stdio is given one. Nothing in a
-//! request's body is ever taken for an identity.
+//! request's body is ever taken for an identity. What a caller may do is decided by the policy of [`Options`], in one
+//! place, before a tool runs; whose things they see follows from who they are.
 
 mod arguments;
 mod call;
@@ -33,6 +36,7 @@ mod handler;
 mod instructions;
 mod options;
 mod redact;
+mod report;
 mod respond;
 mod schema;
 mod surface;
@@ -44,5 +48,6 @@ mod view;
 
 pub use error::Error;
 pub use options::Options;
+pub use report::{Observer, Outcome, Report};
 pub use surface::Surface;
 pub use transport::{Body, HttpOptions, HttpService, http_service, serve_io, serve_stdio};

@@ -1,4 +1,8 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use nocrd_authz::policy::Policy;
+
+use crate::Observer;
 
 /// What a [`Surface`](crate::Surface) is told when it starts.
 #[derive(Debug, Clone)]
@@ -13,8 +17,12 @@ pub struct Options {
     /// Whether transports verify callers. Then a request without a [`Caller`](nocrd_model::Caller) is refused;
     /// otherwise it counts as the local user's.
     pub auth_enabled: bool,
+    /// What verified callers may do. The local user may do everything.
+    pub policy: Arc<Policy>,
     /// How long `spawn_workspace` waits at most, and by default, for a workspace to become ready.
     pub spawn_timeout: Duration,
+    /// Is told of every call of a tool.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for Options {
@@ -24,7 +32,9 @@ impl Default for Options {
             base_url: String::new(),
             managed_only: true,
             auth_enabled: false,
+            policy: Arc::default(),
             spawn_timeout: Duration::from_secs(300),
+            observer: None,
         }
     }
 }

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
+use nocrd_authz::policy::Denied;
 use nocrd_model::Caller;
 use nocrd_spawner::Spawner;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Error, Options, changes::ToolChanges};
+use crate::{Error, Options, catalogue::Entry, changes::ToolChanges};
 
 /// The MCP server. Clones share everything; see [`http_service`](crate::http_service) and
 /// [`serve_stdio`](crate::serve_stdio) for ways to reach it.
@@ -59,5 +60,10 @@ impl Surface {
             None if self.shared.options.auth_enabled => Err(Error::Unauthenticated),
             None => Ok(Caller::local()),
         }
+    }
+
+    /// Whether a caller may use a tool: the one place where that is decided.
+    pub(crate) fn check(&self, caller: &Caller, entry: &Entry) -> Result<(), Denied> {
+        entry.action.map_or(Ok(()), |action| self.shared.options.policy.check(caller, action))
     }
 }

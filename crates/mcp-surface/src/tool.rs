@@ -1,5 +1,6 @@
 //! What a tool is.
 
+use nocrd_authz::policy::Action;
 use rmcp::model::{JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -50,6 +51,8 @@ pub(crate) trait Tool: 'static {
     /// For a model: what it does, when to use it, what to call next.
     const DESCRIPTION: &'static str;
     const EFFECT: Effect;
+    /// What the caller must be allowed to do; `None` is for everybody who is known.
+    const ACTION: Option<Action>;
 
     fn run(
         call: Call,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use nocrd_authz::policy::Action;
 use nocrd_cluster::Permission;
 use rmcp::model::JsonObject;
 use serde_json::Value;
@@ -11,10 +12,11 @@ use super::{Entry, TOOLS};
 /// The tools with their arguments, results and permissions, as Markdown.
 #[must_use]
 pub fn reference_markdown() -> String {
-    let mut out = String::from("| Tool | Effect | Kubernetes permissions |\n|---|---|---|\n");
+    let mut out = String::from("# Tools\n\n| Tool | Effect | Right | Kubernetes permissions |\n|---|---|---|---|\n");
     for tool in TOOLS {
         let needs = permissions(tool.needs());
-        let _ = writeln!(out, "| [`{0}`](#{0}) | {1} | {2} |", tool.name, tool.effect.describe(), needs);
+        let (effect, right) = (tool.effect.describe(), right(tool.action));
+        let _ = writeln!(out, "| [`{0}`](#{0}) | {effect} | {right} | {needs} |", tool.name);
     }
     for tool in TOOLS {
         section(&mut out, tool);
@@ -73,6 +75,18 @@ fn kind(schema: &Value) -> String {
 fn meaning(schema: &Value) -> String {
     let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
     text.replace('\n', " ").replace('|', "\\|")
+}
+
+/// What a caller needs where callers are told apart.
+fn right(action: Option<Action>) -> &'static str {
+    match action {
+        None => "none",
+        Some(Action::Read) => "`read`",
+        Some(Action::WorkspaceWrite) => "`workspace:write`",
+        Some(Action::Write) => "`write`",
+        Some(Action::TemplateWrite) => "`template:write`",
+        Some(Action::Admin) => "`admin`",
+    }
 }
 
 fn permissions<'a>(all: impl Iterator<Item = &'a Permission>) -> String {

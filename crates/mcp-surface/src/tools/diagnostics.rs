@@ -1,6 +1,8 @@
 //! Tools about the server itself.
 
+use nocrd_authz::policy::Action;
 use nocrd_cluster::Scope;
+use nocrd_model::Role;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -29,6 +31,7 @@ impl Tool for CurrentNamespace {
     const DESCRIPTION: &'static str = "Tell the Kubernetes namespace used when a call names none, and the mode: \
         `namespaced` keeps to it, `cluster` can work in others too.";
     const EFFECT: Effect = Effect::Read;
+    const ACTION: Option<Action> = Some(Action::Read);
 
     async fn run(call: Call, _params: NoParams) -> Result<Reply<NamespaceView>, Failure> {
         let cluster = call.cluster();
@@ -54,6 +57,9 @@ pub(crate) struct Capabilities {
     auth_enabled: bool,
     /// Whether the caller acts for everybody.
     is_admin: bool,
+    /// `none`, `viewer`, `user` or `admin`.
+    #[schemars(with = "String")]
+    role: Role,
     /// Who the caller is.
     user_sub: String,
     version: String,
@@ -68,14 +74,19 @@ impl Tool for GetCapabilities {
     const DESCRIPTION: &'static str = "Tell which tools work here, who you are to this server, whether you act for everybody, and \
         its version. Use it when a tool you expect is missing.";
     const EFFECT: Effect = Effect::Read;
+    const ACTION: Option<Action> = None;
 
     async fn run(call: Call, _params: NoParams) -> Result<Reply<Capabilities>, Failure> {
         let options = call.options();
         Ok(Reply::json(Capabilities {
-            enabled_tools: catalogue::enabled(&call.permissions()),
+            enabled_tools: catalogue::working(&call.permissions())
+                .filter(|entry| call.permits(entry))
+                .map(|entry| entry.name)
+                .collect(),
             managed_only: options.managed_only,
             auth_enabled: options.auth_enabled,
             is_admin: call.caller().is_admin(),
+            role: call.caller().role,
             user_sub: call.caller().subject.to_string(),
             version: options.version.clone(),
         }))

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use nocrd_authz::policy::Action;
 use nocrd_model::Subject;
 use nocrd_spawner::{
     Context, Source, SpawnRequest, Spawned, TemplateRef, WaitOptions, Workspace, WorkspaceId,
@@ -104,6 +105,7 @@ impl Tool for SpawnWorkspace {
         one of them. Returns once the pod is created, with `wait: true` once it is ready, or says why it does not \
         start. Then use its `url`; call stop_workspace when done.";
     const EFFECT: Effect = Effect::Create;
+    const ACTION: Option<Action> = Some(Action::WorkspaceWrite);
 
     async fn run(call: Call, params: SpawnParams) -> Result<Reply<SpawnView>, Failure> {
         let (wait, timeout) = (params.wait, params.timeout_seconds);
@@ -128,12 +130,6 @@ impl Tool for SpawnWorkspace {
 
 /// Makes the request, with the owner that the caller may name.
 fn request(call: &Call, params: SpawnParams) -> Result<SpawnRequest, Error> {
-    let caller = call.caller();
-    let owner = params.user_sub.filter(|subject| !subject.is_empty()).map(Subject::new);
-    let owner = owner.unwrap_or_else(|| caller.subject.clone());
-    if owner != caller.subject && !caller.is_admin() {
-        return Err(Error::Forbidden("only an administrator may spawn a workspace for somebody else"));
-    }
     let source = match (params.template_ref, params.spec) {
         (Some(reference), None) => Source::Template(reference.parse::<TemplateRef>()?),
         (None, Some(spec)) => Source::Inline(Value::Object(spec)),
@@ -143,8 +139,8 @@ fn request(call: &Call, params: SpawnParams) -> Result<SpawnRequest, Error> {
         .id(workspace_id(&params.id)?)
         .source(source)
         .maybe_namespace(params.namespace)
-        .owner(owner)
-        .quota_exempt(caller.is_quota_exempt())
+        .caller(call.caller().clone())
+        .maybe_owner(params.user_sub.filter(|subject| !subject.is_empty()).map(Subject::new))
         .maybe_name(params.name)
         .context(params.context.into_iter().collect::<Context>())
         .labels(params.labels)
@@ -158,7 +154,7 @@ fn request(call: &Call, params: SpawnParams) -> Result<SpawnRequest, Error> {
 async fn wait_ready(call: &Call, spawned: &Spawned, timeout: Duration) -> Result<Workspace, Error> {
     let (steps, received) = mpsc::unbounded_channel();
     let options = WaitOptions { timeout, ..WaitOptions::default() };
-    let wait = call.spawner().wait_ready(&spawned.id, options, move |step| {
+    let wait = call.spawner().wait_ready(&spawned.id, call.owner(), options, move |step| {
         // Nobody listens when the client did not ask for progress.
         let _ = steps.send((step.step, step.message));
     });
@@ -182,7 +178,7 @@ async fn forward(progress: Option<&Progress>, mut steps: mpsc::UnboundedReceiver
 
 impl SpawnView {
     fn new(call: &Call, spawned: &Spawned) -> Self {
-        let path = call.spawner().get(&spawned.id, None).map(|workspace| workspace.path().to_owned());
+        let path = call.spawner().get(&spawned.id, call.owner()).map(|workspace| workspace.path().to_owned());
         Self {
             id: spawned.id.to_string(),
             status: "spawned".to_owned(),
@@ -216,7 +212,7 @@ impl SpawnView {
 
     /// The failure of a wait. The workspace stays as it is: its owner may want to look at it.
     fn kept(mut self, call: &Call, id: &WorkspaceId, error: Error) -> Failure {
-        let left = call.spawner().get(id, None).ok();
+        let left = call.spawner().get(id, call.owner()).ok();
         self.status =
             left.as_ref().map_or("NotFound".to_owned(), |workspace| workspace.status().state.to_string());
         let note = left.map(|_| match error {

@@ -1,5 +1,6 @@
 //! Tools about templates.
 
+use nocrd_authz::policy::Action;
 use nocrd_templates::TemplateRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,7 @@ impl Tool for ListTemplates {
     const DESCRIPTION: &'static str = "List the templates that workspaces can be made from. Then pass an entry's `templateRef` to \
         spawn_workspace, with a value in `context` for each name in `requiredContext`.";
     const EFFECT: Effect = Effect::Read;
+    const ACTION: Option<Action> = Some(Action::Read);
 
     async fn run(call: Call, params: ListTemplatesParams) -> Result<Reply<TemplateList>, Failure> {
         let namespace = call.namespace(params.namespace.as_deref())?;
@@ -118,6 +120,7 @@ impl Tool for GetTemplate {
     const DESCRIPTION: &'static str = "Show one template with its pod spec: what it runs, its annotations, the names of its \
         containers (spawn_workspace can override them).";
     const EFFECT: Effect = Effect::Read;
+    const ACTION: Option<Action> = Some(Action::Read);
 
     async fn run(call: Call, params: GetTemplateParams) -> Result<Reply<TemplateDetails>, Failure> {
         let reference: TemplateRef = params.name.parse().map_err(Error::Template)?;

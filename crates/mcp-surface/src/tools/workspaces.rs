@@ -1,8 +1,10 @@
 //! Tools about workspaces, but for the one that makes them.
 
+use nocrd_authz::policy::Action;
 use nocrd_spawner::{ListFilter, StopOptions, Workspace};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::page;
 use crate::{
@@ -53,6 +55,7 @@ impl Tool for ListWorkspaces {
     const DESCRIPTION: &'static str = "List your workspaces (as administrator: everybody's) by id, with their status. URL, ports and \
         annotations come from get_workspace.";
     const EFFECT: Effect = Effect::Read;
+    const ACTION: Option<Action> = Some(Action::Read);
 
     async fn run(call: Call, params: ListWorkspacesParams) -> Result<Reply<WorkspaceList>, Failure> {
         let after = params.cursor.as_deref().map(|text| cursor::decode(LIST, text)).transpose()?;
@@ -121,6 +124,7 @@ impl Tool for GetWorkspace {
     const DESCRIPTION: &'static str = "Show one workspace: status and its reason, URL, APIs, template, annotations. It serves \
         requests when `ready` is true; if it does not get there, get_workspace_events tells why.";
     const EFFECT: Effect = Effect::Read;
+    const ACTION: Option<Action> = Some(Action::Read);
 
     async fn run(call: Call, params: GetWorkspaceParams) -> Result<Reply<WorkspaceDetails>, Failure> {
         let workspace = find(&call, &params.id, params.namespace.as_deref())?;
@@ -128,6 +132,11 @@ impl Tool for GetWorkspace {
         if params.include_pod {
             let pod = workspace.pod();
             let mut whole = call.cluster().get_pod(&pod.namespace, &pod.pod_name).await?;
+            // Its name may be somebody else's by now.
+            if whole.pointer("/metadata/uid").and_then(Value::as_str) != Some(pod.uid.as_str()) {
+                let id = workspace.id().clone();
+                return Err(Error::from(nocrd_spawner::Error::NotFound { id }).into());
+            }
             redact::pod(&mut whole);
             details.pod = Some(whole);
         }
@@ -163,6 +172,7 @@ impl Tool for StopWorkspace {
     const DESCRIPTION: &'static str = "Stop a workspace and delete its pod; what it holds is lost, except on volumes that outlive it. \
         It takes a moment: the id is free again once get_workspace does not find it.";
     const EFFECT: Effect = Effect::Destroy;
+    const ACTION: Option<Action> = Some(Action::WorkspaceWrite);
 
     async fn run(call: Call, params: StopWorkspaceParams) -> Result<Reply<Stopped>, Failure> {
         let workspace = find(&call, &params.id, params.namespace.as_deref())?;
@@ -198,6 +208,7 @@ impl Tool for GetWorkspaceEvents {
     const DESCRIPTION: &'static str = "List what Kubernetes reported about a workspace's pod, oldest first: scheduling, image \
         pulls, failed probes, restarts. Use it when a workspace does not become Running.";
     const EFFECT: Effect = Effect::Read;
+    const ACTION: Option<Action> = Some(Action::Read);
 
     async fn run(call: Call, params: GetWorkspaceEventsParams) -> Result<Reply<EventList>, Failure> {
         let workspace = find(&call, &params.id, params.namespace.as_deref())?;

@@ -27,6 +27,9 @@ pub(super) struct Envelope {
 struct Params {
     #[serde(default, rename = "_meta")]
     meta: Option<Meta>,
+    /// Of a tool, where one is called.
+    #[serde(default)]
+    name: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -62,6 +65,11 @@ impl Envelope {
 
     pub(super) fn is(&self, method: &str) -> bool {
         self.method.as_deref() == Some(method)
+    }
+
+    /// The tool that is to be called.
+    pub(super) fn tool(&self) -> Option<&str> {
+        self.params.as_ref().filter(|_| self.is("tools/call"))?.name.as_ref()?.as_str()
     }
 
     /// Whether an answer is expected.

@@ -12,7 +12,8 @@ use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, head
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::BoxBody};
-use nocrd_model::Subject;
+use nocrd_authz::challenge::Challenge;
+use nocrd_model::Caller;
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
 };
@@ -21,11 +22,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     envelope::Envelope,
-    gate::{Gate, SESSION_HEADER},
+    gate::{Gate, SESSION_HEADER, Seat, Who},
     plain::{self, Streamed},
     refusal::{INVALID_REQUEST, PARSE_ERROR, Refusal},
 };
-use crate::Surface;
+use crate::{Error, Surface, catalogue};
 
 /// The protocol version from which on there are no sessions. Versions are dates and compare as texts.
 const STATELESS_SINCE: &[u8] = b"2026-07-28";
@@ -53,8 +54,12 @@ pub struct HttpOptions {
     pub session_idle: Duration,
     /// Most sessions at a time.
     pub max_sessions: usize,
+    /// Most sessions of one caller at a time, where callers are told apart.
+    pub max_sessions_per_caller: usize,
     /// Most long-lived streams at a time: those that clients open to listen.
     pub max_streams: usize,
+    /// Most long-lived streams of one caller at a time, where callers are told apart.
+    pub max_streams_per_caller: usize,
     /// Ends all sessions and streams when cancelled.
     pub shutdown: CancellationToken,
 }
@@ -73,7 +78,9 @@ impl Default for HttpOptions {
             keep_alive: Duration::from_secs(15),
             session_idle: Duration::from_secs(30 * 60),
             max_sessions: 1_000,
+            max_sessions_per_caller: 50,
             max_streams: 1_000,
+            max_streams_per_caller: 50,
             shutdown: CancellationToken::new(),
         }
     }
@@ -94,9 +101,15 @@ pub struct HttpService {
 /// Most bytes of incomplete messages, of all clients together.
 const ARRIVING_BYTES: usize = 128 * 1024 * 1024;
 
-/// Makes the service. The layers before it put the [`Caller`](nocrd_model::Caller) into the request's extensions.
+/// Makes the service. The layers before it put the [`Caller`] into the request's extensions, and the [`Challenge`] that
+/// tells a client where to get a token with more scopes.
 #[must_use]
 pub fn http_service(surface: Surface, options: HttpOptions) -> HttpService {
+    let mut sessions = LocalSessionManager::default();
+    sessions.session_config.keep_alive = Some(options.session_idle);
+    sessions.session_config.sse_retry = None;
+    let sessions = Arc::new(sessions);
+    let gate = Arc::new(Gate::new(Arc::clone(&sessions), &options));
     let mut config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(!options.stateless)
         .with_json_response(true)
@@ -113,14 +126,10 @@ pub fn http_service(surface: Surface, options: HttpOptions) -> HttpService {
         Some(origins) => config.with_allowed_origins(origins).enforce_origin_validation(),
         None => config.disable_allowed_origins(),
     };
-    let mut sessions = LocalSessionManager::default();
-    sessions.session_config.keep_alive = Some(options.session_idle);
-    sessions.session_config.sse_retry = None;
-    let sessions = Arc::new(sessions);
     let factory = surface.clone();
     HttpService {
-        inner: StreamableHttpService::new(move || Ok(factory.clone()), Arc::clone(&sessions), config),
-        gate: Arc::new(Gate::new(sessions, options.max_sessions, options.max_streams)),
+        inner: StreamableHttpService::new(move || Ok(factory.clone()), sessions, config),
+        gate,
         surface,
         stateless: options.stateless,
         max_body_bytes: options.max_body_bytes,
@@ -149,6 +158,12 @@ where
 }
 
 impl HttpService {
+    /// How many sessions there are; `None` in the moment in which that changes.
+    #[must_use]
+    pub fn sessions(&self) -> Option<usize> {
+        self.gate.sessions()
+    }
+
     async fn handle<B>(self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body + Send + 'static,
@@ -156,29 +171,30 @@ impl HttpService {
     {
         let (mut parts, body) = request.into_parts();
         widen_accept(&mut parts.headers);
-        let caller = self.surface.identify(Some(&parts.extensions)).ok().map(|caller| caller.subject);
-        if let Err(refusal) = self.check_session(&parts, caller.as_ref()) {
+        let caller = self.surface.identify(Some(&parts.extensions)).ok();
+        let who = Who::of(caller.as_ref());
+        if let Err(refusal) = self.check_session(&parts, &who) {
             return refusal.into_response(None);
         }
         match parts.method {
             Method::POST if is_json(&parts.headers) => match self.read(body).await {
-                Ok(message) => self.post(parts, message, caller).await,
+                Ok(message) => self.post(parts, message, caller.as_ref(), who).await,
                 Err(refusal) => refusal.into_response(None),
             },
-            Method::GET => self.listen(parts).await,
+            Method::GET => self.listen(parts, &who).await,
             Method::DELETE => self.end(parts).await,
             _ => self.pass(parts, Bytes::new()).await,
         }
     }
 
-    fn check_session(&self, parts: &Parts, caller: Option<&Subject>) -> Result<(), Refusal> {
+    fn check_session(&self, parts: &Parts, who: &Who) -> Result<(), Refusal> {
         // Where there are no sessions the header means nothing.
         let version =
             parts.headers.get("mcp-protocol-version").map(HeaderValue::as_bytes).unwrap_or_default();
         if self.stateless || version >= STATELESS_SINCE {
             return Ok(());
         }
-        self.gate.check_session(&parts.headers, caller)
+        self.gate.check_session(&parts.headers, who)
     }
 
     async fn read<B>(&self, body: B) -> Result<Bytes, Refusal>
@@ -214,7 +230,7 @@ impl HttpService {
         Ok(message.freeze())
     }
 
-    async fn post(&self, parts: Parts, message: Bytes, caller: Option<Subject>) -> Response<Body> {
+    async fn post(&self, parts: Parts, message: Bytes, caller: Option<&Caller>, who: Who) -> Response<Body> {
         let envelope = match Envelope::parse(&message) {
             Ok(envelope) => envelope,
             Err(refusal) => return refusal.into_response(None),
@@ -222,41 +238,59 @@ impl HttpService {
         // An `initialize` is of the older era whatever its header says, and so is the session it names.
         if envelope.is("initialize")
             && !self.stateless
-            && let Err(refusal) = self.gate.check_session(&parts.headers, caller.as_ref())
+            && let Err(refusal) = self.gate.check_session(&parts.headers, &who)
         {
             return refusal.into_response(None);
         }
-        let begins_session =
-            !self.stateless && envelope.is("initialize") && !parts.headers.contains_key(SESSION_HEADER);
-        if begins_session && let Err(refusal) = self.gate.check_room().await {
+        if let Some(refusal) = self.lacks_scope(&parts, &envelope, caller) {
             return refusal.into_response(envelope.id);
         }
-        if envelope.is("subscriptions/listen") {
-            return match self.gate.enter_stream() {
-                Ok(permit) => {
-                    self.pass(parts, message).await.map(|body| Streamed::holding(permit, body).boxed())
-                }
+        if !self.stateless && envelope.is("initialize") && !parts.headers.contains_key(SESSION_HEADER) {
+            return match self.gate.begin_session(&who).await {
+                Ok(seat) => self.clone().begin(parts, message, envelope, seat).await,
                 Err(refusal) => refusal.into_response(envelope.id),
             };
         }
-        let response = self.pass(parts, message).await;
-        if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-            // It is JSON; this is rmcp's answer to JSON that it can't read as a message.
-            return Refusal::not_a_message().into_response(envelope.id);
+        if envelope.is("subscriptions/listen") {
+            return match self.gate.enter_stream(&who) {
+                Ok(seat) => self.pass(parts, message).await.map(|body| Streamed::holding(seat, body).boxed()),
+                Err(refusal) => refusal.into_response(envelope.id),
+            };
         }
-        if begins_session {
-            self.gate.remember(response.headers(), caller).await;
-        }
-        if envelope.is_request() && !envelope.wants_progress() && plain::is_stream(&response) {
-            return plain::collapse(response).await;
-        }
-        response
+        finish(self.pass(parts, message).await, envelope).await
     }
 
-    async fn listen(&self, parts: Parts) -> Response<Body> {
-        match self.gate.enter_stream() {
-            Ok(permit) => {
-                self.pass(parts, Bytes::new()).await.map(|body| Streamed::holding(permit, body).boxed())
+    /// Begins a session. It goes on when the client is gone, so that no session is left which nobody began.
+    async fn begin(self, parts: Parts, message: Bytes, envelope: Envelope, seat: Seat) -> Response<Body> {
+        let id = envelope.id.clone();
+        let task = tokio::spawn(async move {
+            let response = self.pass(parts, message).await;
+            self.gate.remember(response.headers(), seat);
+            finish(response, envelope).await
+        });
+        task.await.unwrap_or_else(|_| Refusal::busy("the session could not be begun").into_response(id))
+    }
+
+    /// Refuses a call for want of a scope in the way that leads a client to a better token. Whatever else keeps the
+    /// caller from the tool is the tool's to tell.
+    fn lacks_scope(&self, parts: &Parts, envelope: &Envelope, caller: Option<&Caller>) -> Option<Refusal> {
+        let listed = catalogue::find(envelope.tool()?)?;
+        let denied = self.surface.check(caller?, listed.entry).err()?;
+        let scope = denied.scope()?.to_owned();
+        let challenge = match parts.extensions.get::<Challenge>() {
+            Some(challenge) => challenge.insufficient_scope(&scope),
+            None => HeaderValue::from_static("Bearer error=\"insufficient_scope\""),
+        };
+        let lacking = Error::Denied { tool: listed.entry.name, lacking: denied };
+        let refusal = Refusal::insufficient_scope(lacking.to_string(), challenge);
+        self.surface.report_refusal(listed.entry, caller?, &parts.extensions, lacking);
+        Some(refusal)
+    }
+
+    async fn listen(&self, parts: Parts, who: &Who) -> Response<Body> {
+        match self.gate.enter_stream(who) {
+            Ok(seat) => {
+                self.pass(parts, Bytes::new()).await.map(|body| Streamed::holding(seat, body).boxed())
             }
             Err(refusal) => refusal.into_response(None),
         }
@@ -274,6 +308,18 @@ impl HttpService {
     async fn pass(&self, parts: Parts, body: Bytes) -> Response<Body> {
         self.inner.handle(Request::from_parts(parts, Full::new(body))).await
     }
+}
+
+/// Makes of an answer what its client can best use.
+async fn finish(response: Response<Body>, envelope: Envelope) -> Response<Body> {
+    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        // It is JSON; this is rmcp's answer to JSON that it can't read as a message.
+        return Refusal::not_a_message().into_response(envelope.id);
+    }
+    if envelope.is_request() && !envelope.wants_progress() && plain::is_stream(&response) {
+        return plain::collapse(response).await;
+    }
+    response
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

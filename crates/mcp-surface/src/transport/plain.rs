@@ -12,9 +12,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use serde::{Deserialize, de::IgnoredAny};
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::http::Body;
+use super::{gate::Seat, http::Body};
 
 /// Whether it is a stream of events.
 pub(super) fn is_stream<B>(response: &Response<B>) -> bool {
@@ -106,16 +105,16 @@ fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
 pub(super) struct Streamed {
     beginning: Option<Bytes>,
     rest: BoxBody<Bytes, Infallible>,
-    _permit: Option<OwnedSemaphorePermit>,
+    _seat: Option<Seat>,
 }
 
 impl Streamed {
     fn after(beginning: Bytes, rest: BoxBody<Bytes, Infallible>) -> Self {
-        Self { beginning: Some(beginning).filter(|bytes| !bytes.is_empty()), rest, _permit: None }
+        Self { beginning: Some(beginning).filter(|bytes| !bytes.is_empty()), rest, _seat: None }
     }
 
-    pub(super) fn holding(permit: OwnedSemaphorePermit, body: BoxBody<Bytes, Infallible>) -> Self {
-        Self { beginning: None, rest: body, _permit: Some(permit) }
+    pub(super) fn holding(seat: Seat, body: BoxBody<Bytes, Infallible>) -> Self {
+        Self { beginning: None, rest: body, _seat: Some(seat) }
     }
 }
 

@@ -13,6 +13,8 @@ pub(super) const PARSE_ERROR: i32 = -32700;
 pub(super) const INVALID_REQUEST: i32 = -32600;
 /// Of those that JSON-RPC leaves to servers: not now.
 const BUSY: i32 = -32000;
+/// Likewise: not with this token.
+const FORBIDDEN: i32 = -32003;
 /// Likewise: what the official servers answer to an unknown session.
 const SESSION_NOT_FOUND: i32 = -32001;
 
@@ -22,15 +24,26 @@ pub(super) struct Refusal {
     status: StatusCode,
     pub(super) code: i32,
     pub(super) message: String,
+    /// `WWW-Authenticate`.
+    challenge: Option<HeaderValue>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: i32, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), challenge: None }
     }
 
-    pub(super) fn busy(message: &str) -> Self {
+    pub(super) fn busy(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, BUSY, message)
+    }
+
+    pub(super) fn too_many(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, BUSY, message)
+    }
+
+    /// A token with another scope would do.
+    pub(super) fn insufficient_scope(message: impl Into<String>, challenge: HeaderValue) -> Self {
+        Self { challenge: Some(challenge), ..Self::new(StatusCode::FORBIDDEN, FORBIDDEN, message) }
     }
 
     pub(super) fn no_such_session() -> Self {
@@ -50,8 +63,11 @@ impl Refusal {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

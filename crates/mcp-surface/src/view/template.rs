@@ -29,16 +29,19 @@ pub(crate) struct TemplateEntry {
     /// From the server itself, not from a ConfigMap: can't be changed.
     is_local: bool,
     user_sub: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    allowed_roles: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    allowed_scopes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_roles: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_scopes: Option<Vec<String>>,
 }
 
 impl TemplateEntry {
     /// `namespace` is the one asked about: a local template is of every namespace.
     pub(crate) fn new(template: &Template, namespace: &Namespace) -> Self {
-        let lines = |texts: Vec<String>| texts.iter().map(|text| text::line(text, IN_LIST)).collect();
+        let lines = |texts: &[String]| -> Vec<String> {
+            texts.iter().map(|text| text::line(text, IN_LIST)).collect()
+        };
+        let restriction = template.restriction();
         Self {
             name: template.name.clone(),
             namespace: template.origin.namespace().unwrap_or(namespace).to_string(),
@@ -46,7 +49,7 @@ impl TemplateEntry {
             description: text::line(template.description(), IN_LIST),
             tag: text::line(template.tag(), IN_LIST),
             version: text::line(template.version(), IN_LIST),
-            required_context: lines(template.required_context()),
+            required_context: lines(&template.required_context()),
             workspace_path: text::line(template.workspace_path(), IN_LIST),
             workspace_type: text::line(template.workspace_type(), IN_LIST),
             apis: ApiView::all(&template.apis()),
@@ -55,8 +58,8 @@ impl TemplateEntry {
                 .user_sub()
                 .map(|subject| text::line(subject.as_str(), IN_LIST))
                 .unwrap_or_default(),
-            allowed_roles: lines(template.allowed_roles()),
-            allowed_scopes: lines(template.allowed_scopes()),
+            allowed_roles: restriction.roles().map(lines),
+            allowed_scopes: restriction.scopes().map(lines),
         }
     }
 }

@@ -32,15 +32,26 @@ impl Server {
 
     /// Whoever calls with the header `x-test-user` is that user; others are nobody in particular.
     pub(crate) async fn over(world: World, options: HttpOptions) -> Self {
-        let shutdown = options.shutdown.clone();
-        let service = http_service(world.surface.clone(), options);
-        let identify = axum::middleware::from_fn(async |mut request: Request, next: Next| {
-            if let Some(user) =
-                request.headers().get("x-test-user").map(|user| user.to_str().unwrap().to_owned())
-            {
+        Self::identified(world, options, |request| {
+            let user = request.headers().get("x-test-user").map(|user| user.to_str().unwrap().to_owned());
+            if let Some(user) = user {
                 request.extensions_mut().insert(Caller::verified(user.as_str().into(), Role::User));
             }
-            next.run(request).await
+        })
+        .await
+    }
+
+    /// With what the layers before it put into requests.
+    pub(crate) async fn identified(
+        world: World,
+        options: HttpOptions,
+        identify: impl Fn(&mut Request) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let shutdown = options.shutdown.clone();
+        let service = http_service(world.surface.clone(), options);
+        let identify = axum::middleware::from_fn(move |mut request: Request, next: Next| {
+            identify(&mut request);
+            next.run(request)
         });
         let router = axum::Router::new().route_service("/mcp", service).layer(identify);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

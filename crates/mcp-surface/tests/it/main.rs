@@ -11,6 +11,7 @@
 mod api;
 mod arguments;
 mod http;
+mod matrix;
 mod pages;
 mod permissions;
 mod reads;
@@ -18,5 +19,6 @@ mod sessions;
 mod spawn;
 mod stateless;
 mod stdio;
+mod strangers;
 mod tenants;
 mod world;

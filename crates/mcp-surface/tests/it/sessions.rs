@@ -105,6 +105,28 @@ async fn t45_sessions_and_streams_are_bounded() {
 }
 
 #[tokio::test]
+async fn t45_parallel_sessions_of_one_caller_end_with_exactly_the_limit() {
+    let options = HttpOptions { max_sessions_per_caller: 3, ..HttpOptions::default() };
+    let server = Server::new(options).await;
+    let begin = |user: &'static str| {
+        let request = server.post(&initialize("2025-06-18")).header("x-test-user", user);
+        async { request.send().await.unwrap() }
+    };
+    let all = futures::future::join_all((0..20).map(|_| begin("alice"))).await;
+    let count = |status| all.iter().filter(|response| response.status() == status).count();
+    assert_eq!((count(StatusCode::OK), count(StatusCode::TOO_MANY_REQUESTS)), (3, 17));
+    assert_eq!(begin("bob").await.status(), StatusCode::OK);
+    // Those who are nobody in particular share no limit but the total.
+    for _ in 0..5 {
+        assert_eq!(server.post(&initialize("2025-06-18")).send().await.unwrap().status(), StatusCode::OK);
+    }
+    let first = all.iter().find(|response| response.status() == StatusCode::OK).unwrap();
+    let end = server.http.delete(&server.url).header("x-test-user", "alice");
+    end.header("mcp-session-id", &first.headers()["mcp-session-id"]).send().await.unwrap();
+    assert_eq!(begin("alice").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn t61_a_session_is_its_owners_alone() {
     let server = Server::new(HttpOptions::default()).await;
     let begun = server.post(&initialize("2025-06-18")).header("x-test-user", "alice").send().await.unwrap();
