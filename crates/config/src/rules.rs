@@ -1,5 +1,7 @@
 //! Rules that concern several settings, defaults that depend on others, and warnings.
 
+mod authentication;
+
 use std::net::IpAddr;
 
 use crate::{
@@ -23,27 +25,46 @@ pub(crate) fn apply(settings: &mut Settings, circumstances: &Circumstances) -> V
     fill_in(settings, circumstances);
     warn(settings);
     let mut errors = Vec::new();
-    for check in [transport, authentication, tls, address, namespaces, public_url] {
+    for check in [transport, tls, address, namespaces, public_url] {
         errors.extend(check(settings, circumstances));
     }
+    errors.extend(authentication::check(settings, circumstances));
     errors
 }
 
 fn fill_in(settings: &mut Settings, circumstances: &Circumstances) {
+    if settings.auth_enabled && !settings.transport.serves_http() {
+        settings.auth_enabled = false;
+        settings.warnings.push(
+            "AUTH_ENABLED is set, but transport `stdio` serves the local user only and asks for no token"
+                .to_owned(),
+        );
+    }
     if settings.source("HOST") == Source::Default {
         // Whoever reaches an open server can start programs: on a machine of its own it is for that machine only. In a
         // cluster nothing would reach it there, and NetworkPolicy and Ingress decide who does.
-        let open = settings.in_cluster && !circumstances.dev || settings.auth_enabled;
+        let asks = settings.auth_enabled && settings.jwt_verification_required;
+        let open = !circumstances.dev && (settings.in_cluster || asks);
         settings.host = if open { "0.0.0.0" } else { "127.0.0.1" }.to_owned();
     }
     if circumstances.dev && settings.pod_cidrs.is_empty() {
         settings.pod_cidrs.extend("127.0.0.0/8".parse::<ipnet::IpNet>());
     }
-    if settings.cors_allowed_origin.iter().any(|origin| origin == "*") && settings.cors_allow_credentials {
+    if settings.source("METRICS_HOST") == Source::Default {
+        let open = settings.in_cluster && !circumstances.dev;
+        settings.metrics_host = if open { "0.0.0.0" } else { "127.0.0.1" }.to_owned();
+    }
+    // `null` is the origin of every sandboxed page and local file.
+    let anybody = settings.cors_allowed_origin.iter().find(|origin| matches!(origin.as_str(), "*" | "null"));
+    if let Some(origin) = anybody.filter(|_| settings.cors_allow_credentials) {
+        settings.warnings.push(format!(
+            "CORS_ALLOW_CREDENTIALS counts only with named origins: it is off while CORS_ALLOWED_ORIGIN holds `{origin}`"
+        ));
         settings.cors_allow_credentials = false;
-        settings.warnings.push(
-            "CORS_ALLOW_CREDENTIALS counts only with named origins: it is off while CORS_ALLOWED_ORIGIN is `*`".to_owned(),
-        );
+    }
+    // Who lets a session rest for a day did not mean it to end after half of that.
+    if settings.source("SESSION_MAX_AGE") == Source::Default {
+        settings.session_max_age = settings.session_max_age.max(settings.proxy_session_ttl);
     }
 }
 
@@ -91,10 +112,11 @@ fn warn(settings: &mut Settings) {
             "NODE_TLS_REJECT_UNAUTHORIZED is off: the API server's certificate is not checked".to_owned(),
         );
     }
+    warnings.extend(authentication::warnings(settings));
     settings.warnings.extend(warnings);
 }
 
-fn transport(settings: &mut Settings, circumstances: &Circumstances) -> Option<Error> {
+fn transport(settings: &Settings, circumstances: &Circumstances) -> Option<Error> {
     (circumstances.binary == Binary::Proxy && settings.transport != Transport::Http).then(|| {
         Error::rule(
             "TRANSPORT",
@@ -103,25 +125,7 @@ fn transport(settings: &mut Settings, circumstances: &Circumstances) -> Option<E
     })
 }
 
-fn authentication(settings: &mut Settings, _: &Circumstances) -> Option<Error> {
-    if !settings.auth_enabled {
-        return None;
-    }
-    if !settings.transport.serves_http() {
-        settings.warnings.push(
-            "AUTH_ENABLED is set, but transport `stdio` serves the local user only and asks for no token"
-                .to_owned(),
-        );
-        return None;
-    }
-    Some(Error::rule(
-        "AUTH_ENABLED",
-        "AUTH_ENABLED is on, but this release has no authentication yet: the server does not start, because it would be \
-         open to everybody. Set AUTH_ENABLED=false to run it open on purpose, or TRANSPORT=stdio to serve the local user",
-    ))
-}
-
-fn tls(settings: &mut Settings, _: &Circumstances) -> Option<Error> {
+fn tls(settings: &Settings, _: &Circumstances) -> Option<Error> {
     let missing = match (&settings.tls_cert, &settings.tls_key) {
         (Some(_), None) => "TLS_KEY is missing",
         (None, Some(_)) => "TLS_CERT is missing",
@@ -131,7 +135,7 @@ fn tls(settings: &mut Settings, _: &Circumstances) -> Option<Error> {
     Some(Error::rule("TLS_CERT", format!("{missing}: HTTPS needs both TLS_CERT and TLS_KEY")))
 }
 
-fn address(settings: &mut Settings, circumstances: &Circumstances) -> Option<Error> {
+fn address(settings: &Settings, circumstances: &Circumstances) -> Option<Error> {
     let exposed = circumstances.dev && settings.transport.serves_http() && !is_loopback(&settings.host);
     exposed.then(|| {
         Error::rule(
@@ -145,7 +149,7 @@ fn address(settings: &mut Settings, circumstances: &Circumstances) -> Option<Err
     })
 }
 
-fn namespaces(settings: &mut Settings, _: &Circumstances) -> Option<Error> {
+fn namespaces(settings: &Settings, _: &Circumstances) -> Option<Error> {
     let allowed = settings.allowed_namespaces.as_ref().filter(|_| settings.mode == Mode::Cluster)?;
     (!allowed.contains(&settings.namespace)).then(|| {
         Error::rule(
@@ -158,7 +162,7 @@ fn namespaces(settings: &mut Settings, _: &Circumstances) -> Option<Error> {
     })
 }
 
-fn public_url(settings: &mut Settings, _: &Circumstances) -> Option<Error> {
+fn public_url(settings: &Settings, _: &Circumstances) -> Option<Error> {
     let url = settings.public_url.as_ref()?;
     (url.query().is_some() || url.fragment().is_some())
         .then(|| Error::rule("PUBLIC_URL", "PUBLIC_URL must have neither a query nor a fragment"))

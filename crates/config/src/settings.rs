@@ -37,7 +37,6 @@ macro_rules! settings {
         }
 
         /// All settings, by group, in the order of the reference.
-        #[expect(clippy::needless_update, reason = "few rows say something of every column")]
         pub const TABLE: &[Setting] = &[
             $($( Setting {
                 field: stringify!($field), group: Group::$group, doc: concat!($($doc),+), $($row)* ..Setting::ROW
@@ -46,7 +45,6 @@ macro_rules! settings {
 
         impl Settings {
             /// Takes every setting out of flags and environment; `None` when the resolver noted an error.
-            #[expect(clippy::needless_update, reason = "few rows say something of every column")]
             pub(crate) fn resolve(resolver: &mut Resolver<'_>) -> Option<Self> {
                 // All are taken before the first missing one ends this, so that every error is noted.
                 $($( let $field: Option<$type> = {
@@ -98,8 +96,8 @@ const YEAR_S: u64 = 31_536_000;
 /// Fewest bytes of a key we sign with: as many as SHA-256 gives (RFC 7518 section 3.2).
 const MIN_KEY_BYTES: usize = 32;
 
-const AUTH_LATER: Effect =
-    Effect::Later("authentication comes with a later release, so it changes nothing yet");
+const TOKENS_LATER: Effect =
+    Effect::Later("tokens are handed to workspaces by a later release, so it changes nothing yet");
 const UI_LATER: Effect = Effect::Later("the dashboard comes with a later release, so it changes nothing yet");
 
 settings! {
@@ -133,10 +131,10 @@ group Server {
     allowed_hosts: Vec<String> {
         flag: Flag::long("allowed-hosts"), env: &["ALLOWED_HOSTS"], kind: Kind::List(&Kind::HostPort), since: "0.18",
     }
-    /// Address ranges of reverse proxies whose forwarding headers are believed.
+    /// Address ranges of reverse proxies whose forwarding headers are believed: `X-Forwarded-For`, `-Proto` and `-Host`, or
+    /// `Forwarded`. From anybody else these headers are ignored.
     trusted_proxies: Vec<IpNet> {
         flag: Flag::long("trusted-proxies"), env: &["TRUSTED_PROXIES"], kind: Kind::List(&Kind::Cidr), since: "0.18",
-        effect: Effect::Later("forwarding headers are believed from nobody yet"),
     }
     /// Serve every MCP request on its own, without sessions.
     stateless: bool {
@@ -157,15 +155,34 @@ group Server {
     log_file: Option<PathBuf> {
         env: &["LOG_FILE"], kind: Kind::Path,
     }
-    /// Requests one client may make to the token endpoints of workspaces within `RATE_LIMIT_WINDOW`.
-    rate_limit_max: u32 {
+    /// Requests one caller may make to the endpoints that sign in, sign out and hand out tokens within `RATE_LIMIT_WINDOW`:
+    /// one user, else one address (of IPv6, one /64). As many tokens that are refused may come from one address.
+    rate_limit_max: NonZeroU32 {
         env: &["RATE_LIMIT_MAX"], default: Preset::Text("100"), kind: number(1, 1_000_000), since: "0.9",
-        effect: Effect::Later("the endpoints it limits come with a later release"),
     }
-    /// Window of `RATE_LIMIT_MAX`.
+    /// Window of `RATE_LIMIT_MAX` and `MCP_RATE_LIMIT_MAX`.
     rate_limit_window: Duration {
         env: &["RATE_LIMIT_WINDOW"], default: Preset::Text("60000"), kind: milliseconds(1, DAY_MS, ""), since: "0.9",
-        effect: Effect::Later("the endpoints it limits come with a later release"),
+    }
+    /// Requests one caller may make to the MCP endpoint within `RATE_LIMIT_WINDOW`.
+    mcp_rate_limit_max: Option<NonZeroU32> {
+        flag: Flag::long("mcp-rate-limit-max"), env: &["MCP_RATE_LIMIT_MAX"], default: Preset::Text("0"), since: "0.18",
+        kind: Kind::Number { min: 0, max: 1_000_000, unit: Unit::None, zero: "no limit" },
+    }
+    /// Port on which Prometheus reads `/metrics`. It asks for no token, so it is a port of its own.
+    metrics_port: Option<NonZeroU16> {
+        flag: Flag::long("metrics-port"), env: &["METRICS_PORT"], default: Preset::Text("0"), since: "0.18",
+        kind: Kind::Number { min: 0, max: 65535, unit: Unit::None, zero: "no metrics" },
+    }
+    /// Address that port is bound to.
+    metrics_host: String {
+        flag: Flag::long("metrics-host"), env: &["METRICS_HOST"], kind: Kind::Host, since: "0.18",
+        default: Preset::Computed("`0.0.0.0` in a cluster, else `127.0.0.1`"),
+    }
+    /// File that gets a line of JSON for each thing somebody did to a workspace, a template or a session: who, what, when,
+    /// and with which outcome. `-` is standard error.
+    audit_log: Option<PathBuf> {
+        flag: Flag::long("audit-log"), env: &["AUDIT_LOG"], kind: Kind::Path, since: "0.18",
     }
     /// How long the proxy waits for a workspace to begin its answer. Bodies and open WebSockets are not limited by it.
     proxy_timeout: Option<Duration> {
@@ -194,15 +211,24 @@ group Server {
         kind: Kind::Bool, since: "0.18",
         effect: Effect::Later("confirmation comes with a later release, so tools act at once"),
     }
-    /// How often a new replica asks its peers for the session key.
+    /// Port on which replicas hand the session key to each other, where no Secret can hold it. Never the port of `PORT`;
+    /// needs `PEER_TOKEN_FILE`.
+    peer_port: Option<NonZeroU16> {
+        flag: Flag::long("peer-port"), env: &["PEER_PORT"], default: Preset::Text("0"), since: "0.18",
+        kind: Kind::Number { min: 0, max: 65535, unit: Unit::None, zero: "replicas don't ask each other" },
+    }
+    /// File with a projected token of the pod's service account, of audience `no-crd-session-key`: how a replica proves to
+    /// another one that it is one.
+    peer_token_file: Option<PathBuf> {
+        flag: Flag::long("peer-token-file"), env: &["PEER_TOKEN_FILE"], kind: Kind::Path, since: "0.18",
+    }
+    /// How often a new replica asks its peers for the session key. Counts only with `PEER_PORT`.
     peer_discovery_retries: u32 {
         env: &["PEER_DISCOVERY_RETRIES"], default: Preset::Text("30"), kind: number(0, 10_000),
-        effect: AUTH_LATER,
     }
     /// Pause between two such attempts.
     peer_discovery_delay_ms: Duration {
         env: &["PEER_DISCOVERY_DELAY_MS"], default: Preset::Text("500"), kind: milliseconds(1, 60_000, ""),
-        effect: AUTH_LATER,
     }
 }
 
@@ -216,10 +242,11 @@ group Tls {
     tls_key: Option<PathBuf> {
         flag: Flag::long("tls-key"), env: &["TLS_KEY"], kind: Kind::Path,
     }
-    /// PEM file with the authorities that client certificates are checked against.
+    /// PEM file with certificate authorities. When it is set, clients must present a certificate that one of them has issued,
+    /// or no connection comes about. It lets nobody in by itself: who a caller is, their token or session says. Read again
+    /// when it changes.
     tls_ca: Option<PathBuf> {
         flag: Flag::long("tls-ca"), env: &["TLS_CA"], kind: Kind::Path, since: "0.3",
-        effect: Effect::Later("client certificates are not asked for yet"),
     }
     /// `0` skips the check of the Kubernetes API server's certificate. For development only.
     node_tls_reject_unauthorized: bool {
@@ -335,151 +362,168 @@ group Kubernetes {
 }
 
 group Authentication {
-    /// Ask every caller for a token and keep users apart. **Not available in this release:** the server refuses to start
-    /// with `true`, so that nobody takes an open server for a protected one. Transport `stdio` serves the local user only
-    /// and never asks.
+    /// Ask every caller over HTTP for a token or a session, and keep users apart. Whoever reaches the server by standard
+    /// input and output is the local user and is never asked.
     auth_enabled: bool {
         flag: Flag::long("auth-enabled"), env: &["AUTH_ENABLED"], default: Preset::Text("false"), kind: Kind::Bool,
     }
-    /// Whether the signatures of tokens are checked.
+    /// Whether the signatures of tokens are checked. `false` is for a server behind a gateway that has checked them: it needs
+    /// a loopback `HOST`, or `TRUSTED_PROXIES`, and then tokens are believed only from those. Expiry, issuer and audience
+    /// are checked all the same.
     jwt_verification_required: bool {
-        env: &["JWT_VERIFICATION_REQUIRED"], default: Preset::Text("true"), kind: Kind::Bool, effect: AUTH_LATER,
+        env: &["JWT_VERIFICATION_REQUIRED"], default: Preset::Text("true"), kind: Kind::Bool,
     }
-    /// Shared key of HS256 tokens.
+    /// Shared key of HS256 tokens. Unless `PROXY_SESSION_SECRET` is set, the key of session cookies is derived from it.
     jwt_secret: Option<SecretString> {
-        env: &["JWT_SECRET"], kind: Kind::Secret { min_bytes: MIN_KEY_BYTES }, effect: AUTH_LATER,
+        env: &["JWT_SECRET"], kind: Kind::Secret { min_bytes: MIN_KEY_BYTES },
     }
-    /// Public key of RS256 and ES256 tokens, PEM.
+    /// Public key or certificate of the identity provider, PEM (RSA, P-256, P-384, Ed25519). `\n` stands for a line break.
     jwt_public_key: Option<String> {
-        env: &["JWT_PUBLIC_KEY"], kind: Kind::Text, effect: AUTH_LATER,
+        env: &["JWT_PUBLIC_KEY"], kind: Kind::Text,
     }
-    /// Key set of the identity provider: URL or file.
+    /// Key set of the identity provider (JWKS): URL or file. Without it, and without another key, the one that discovery
+    /// names.
     jwks_uri: Option<String> {
-        env: &["JWKS_URI"], kind: Kind::UrlOrPath, effect: AUTH_LATER,
+        env: &["JWKS_URI"], kind: Kind::UrlOrPath,
     }
     /// Endpoint that is asked about every token (RFC 7662), instead of checking it here.
     introspection_endpoint: Option<Url> {
-        env: &["INTROSPECTION_ENDPOINT", "JWT_INTROSPECTION_ENDPOINT"], kind: Kind::Url, effect: AUTH_LATER,
+        env: &["INTROSPECTION_ENDPOINT", "JWT_INTROSPECTION_ENDPOINT"], kind: Kind::Url,
     }
-    /// OAuth client id of the server and of its dashboard.
+    /// OAuth client id of the server: for signing in, refreshing, and introspection.
     oauth_client_id: Option<String> {
-        env: &["OAUTH_CLIENT_ID"], kind: Kind::Text, effect: AUTH_LATER,
+        env: &["OAUTH_CLIENT_ID"], kind: Kind::Text,
     }
-    /// OAuth client secret of the server.
+    /// OAuth client secret of the server; none for a public client.
     oauth_client_secret: Option<SecretString> {
-        env: &["OAUTH_CLIENT_SECRET"], kind: Kind::Secret { min_bytes: 0 }, effect: AUTH_LATER,
+        env: &["OAUTH_CLIENT_SECRET"], kind: Kind::Secret { min_bytes: 0 },
     }
-    /// Audience a token must name.
+    /// Audience a token must name. `*` accepts any, and with it tokens that were made for other programs.
     jwt_audience: Option<String> {
-        env: &["JWT_AUDIENCE"], kind: Kind::Text, default: Preset::Computed("`OAUTH_CLIENT_ID`, else `PUBLIC_URL`"),
-        effect: AUTH_LATER,
+        env: &["JWT_AUDIENCE"], kind: Kind::Text,
+        default: Preset::Computed("`OAUTH_CLIENT_ID` or the server's `PUBLIC_URL`, whichever is set"),
     }
-    /// Issuer a token must name; advertised to clients as the authorization server.
-    auth_issuer: Option<Url> {
-        env: &["AUTH_ISSUER", "JWT_ISSUER"], kind: Kind::Url, effect: AUTH_LATER,
+    /// Issuer a token must name, exactly as tokens spell it; advertised to clients as the authorization server. Without
+    /// another source of keys and endpoints, its OpenID discovery document is asked for them.
+    auth_issuer: Option<String> {
+        env: &["AUTH_ISSUER", "JWT_ISSUER"], kind: Kind::Url,
     }
     /// Where a token holds the user's identity.
     auth_sub_jsonpath: String {
-        env: &["AUTH_SUB_JSONPATH"], default: Preset::Text("$.sub"), kind: Kind::JsonPath, effect: AUTH_LATER,
+        env: &["AUTH_SUB_JSONPATH"], default: Preset::Text("$.sub"), kind: Kind::JsonPath,
     }
     /// Where a token holds its scopes.
     auth_scope_jsonpath: String {
         flag: Flag::long("auth-scope-jsonpath"), env: &["AUTH_SCOPE_JSONPATH"], default: Preset::Text("$.scope"),
-        kind: Kind::JsonPath, since: "0.3", effect: AUTH_LATER,
+        kind: Kind::JsonPath, since: "0.3",
     }
     /// Where a token holds the user's roles.
     auth_roles_jsonpath: String {
         flag: Flag::long("auth-roles-jsonpath"), env: &["AUTH_ROLES_JSONPATH", "AUTH_ADMIN_JSONPATH"],
-        default: Preset::Text("$.realm_access.roles"), kind: Kind::JsonPath, since: "0.3", effect: AUTH_LATER,
+        default: Preset::Text("$.realm_access.roles"), kind: Kind::JsonPath, since: "0.3",
     }
     /// Role of administrators.
     auth_admin_role: String {
-        env: &["AUTH_ADMIN_ROLE"], default: Preset::Text("admin"), kind: Kind::Token, since: "0.3", effect: AUTH_LATER,
+        env: &["AUTH_ADMIN_ROLE"], default: Preset::Text("admin"), kind: Kind::Token, since: "0.3",
     }
-    /// Scope needed to read. Set to nothing, it is not checked.
+    /// Scope needed to read. Set to nothing, it is not checked. A token without any scope claim passes, unless
+    /// `AUTH_REQUIRE_SCOPE_CLAIM` is set.
     auth_required_read_scope: Option<String> {
         flag: Flag::long("auth-required-read-scope"), env: &["AUTH_REQUIRED_READ_SCOPE"],
-        default: Preset::Text("nogoo9:read"), kind: Kind::Token, empty_counts: true, since: "0.3", effect: AUTH_LATER,
+        default: Preset::Text("nogoo9:read"), kind: Kind::Token, empty_counts: true, since: "0.3",
     }
     /// Scope needed to change something. Set to nothing, it is not checked.
     auth_required_write_scope: Option<String> {
         flag: Flag::long("auth-required-write-scope"), env: &["AUTH_REQUIRED_WRITE_SCOPE"],
-        default: Preset::Text("nogoo9:write"), kind: Kind::Token, empty_counts: true, since: "0.3", effect: AUTH_LATER,
+        default: Preset::Text("nogoo9:write"), kind: Kind::Token, empty_counts: true, since: "0.3",
     }
     /// Scope needed to administer; it satisfies every other check. Set to nothing, it is not checked.
     auth_required_admin_scope: Option<String> {
         flag: Flag::long("auth-required-admin-scope"), env: &["AUTH_REQUIRED_ADMIN_SCOPE"],
-        default: Preset::Text("nogoo9:admin"), kind: Kind::Token, empty_counts: true, since: "0.7", effect: AUTH_LATER,
+        default: Preset::Text("nogoo9:admin"), kind: Kind::Token, empty_counts: true, since: "0.7",
     }
-    /// Users who are administrators whatever their token says.
+    /// Refuse tokens that carry no scope claim at all, instead of letting the role alone decide.
+    auth_require_scope_claim: bool {
+        flag: Flag::long("auth-require-scope-claim"), env: &["AUTH_REQUIRE_SCOPE_CLAIM"], default: Preset::Text("false"),
+        kind: Kind::Bool, since: "0.18",
+    }
+    /// Users, as `AUTH_SUB_JSONPATH` finds them, who are administrators whatever their token says.
     auth_admin_users: Vec<String> {
-        env: &["AUTH_ADMIN_USERS"], kind: Kind::List(&Kind::Text), since: "0.16", effect: AUTH_LATER,
+        env: &["AUTH_ADMIN_USERS"], kind: Kind::List(&Kind::Text), since: "0.16",
     }
-    /// Role needed to read. Set to nothing, it is not checked.
+    /// Role needed to read, and to start and stop workspaces of one's own. Set to nothing, it is not checked. Each role
+    /// includes the ones below it: administrators, the write role, the read role.
     auth_required_read_role: Option<String> {
         flag: Flag::long("auth-required-read-role"), env: &["AUTH_REQUIRED_READ_ROLE"],
-        default: Preset::Text("viewer"), kind: Kind::Token, empty_counts: true, since: "0.3", effect: AUTH_LATER,
+        default: Preset::Text("viewer"), kind: Kind::Token, empty_counts: true, since: "0.3",
     }
-    /// Role needed to change something. Set to nothing, it is not checked.
+    /// Role needed for raw pods and for templates of one's own. Set to nothing, it is not checked.
     auth_required_write_role: Option<String> {
         flag: Flag::long("auth-required-write-role"), env: &["AUTH_REQUIRED_WRITE_ROLE"],
-        default: Preset::Text("user"), kind: Kind::Token, empty_counts: true, since: "0.3", effect: AUTH_LATER,
+        default: Preset::Text("user"), kind: Kind::Token, empty_counts: true, since: "0.3",
     }
-    /// Role of users whose token names none.
+    /// Role of users whose token names no role at all. Not the one of administrators.
     auth_default_role: String {
         env: &["AUTH_DEFAULT_ROLE"], default: Preset::Text("viewer"), kind: Kind::Token, since: "0.7",
-        effect: AUTH_LATER,
     }
-    /// Lifetime of the session cookie `nocr_sess`.
+    /// How long a session in a browser lasts without being used. In use, it is renewed after half of that.
     proxy_session_ttl: Duration {
         env: &["PROXY_SESSION_TTL"], default: Preset::Text("1800"), kind: seconds(1, YEAR_S), since: "0.4",
-        effect: AUTH_LATER,
+    }
+    /// How long after signing in a session ends in any case. When it is not set, never before `PROXY_SESSION_TTL`.
+    session_max_age: Duration {
+        flag: Flag::long("session-max-age"), env: &["SESSION_MAX_AGE"], default: Preset::Text("43200"),
+        kind: seconds(1, YEAR_S), since: "0.18",
     }
     /// Lifetime of the cookie `nocr_refresh` when the identity provider names none.
     proxy_refresh_cookie_ttl: Duration {
         env: &["PROXY_REFRESH_COOKIE_TTL"], default: Preset::Text("604800"), kind: seconds(1, YEAR_S), since: "0.11.1",
-        effect: AUTH_LATER,
     }
     /// Lifetime of the cookie `nocr_token` when the token names none.
     proxy_token_cookie_ttl: Duration {
         env: &["PROXY_TOKEN_COOKIE_TTL"], default: Preset::Text("86400"), kind: seconds(1, YEAR_S), since: "0.11.1",
-        effect: AUTH_LATER,
+        effect: TOKENS_LATER,
     }
     /// Key of session cookies, the same on all replicas.
     proxy_session_secret: Option<SecretString> {
         env: &["PROXY_SESSION_SECRET"], kind: Kind::Secret { min_bytes: MIN_KEY_BYTES }, since: "0.4",
         default: Preset::Computed("derived from `JWT_SECRET`, else shared through a Secret of the cluster"),
-        effect: AUTH_LATER,
     }
-    /// Scopes the dashboard asks for.
+    /// The key before the present one: cookies made with it are still accepted, and replaced. Remove it when the last of
+    /// them has ended.
+    proxy_session_secret_previous: Option<SecretString> {
+        env: &["PROXY_SESSION_SECRET_PREVIOUS"], kind: Kind::Secret { min_bytes: MIN_KEY_BYTES }, since: "0.18",
+    }
+    /// Scopes that are asked for when a user signs in, besides the read and write scope.
     oauth_scopes: Vec<String> {
         env: &["OAUTH_SCOPES"], default: Preset::Text("openid profile email offline_access"), kind: Kind::Words,
-        since: "0.6", effect: AUTH_LATER,
+        since: "0.6",
     }
-    /// Authorization endpoint of the identity provider.
+    /// Authorization endpoint of the identity provider, where browsers are sent to sign in; without it, the one that
+    /// discovery names.
     oauth_authorization_url: Option<Url> {
-        env: &["OAUTH_AUTHORIZATION_URL"], kind: Kind::Url, since: "0.7", effect: AUTH_LATER,
+        env: &["OAUTH_AUTHORIZATION_URL"], kind: Kind::Url, since: "0.7",
     }
     /// OpenID discovery document as the server reaches it.
     oauth_server_discovery_url: Option<Url> {
-        env: &["OAUTH_SERVER_DISCOVERY_URL", "OAUTH_DISCOVERY_URL"], kind: Kind::Url, since: "0.9", effect: AUTH_LATER,
+        env: &["OAUTH_SERVER_DISCOVERY_URL", "OAUTH_DISCOVERY_URL"], kind: Kind::Url, since: "0.9",
     }
     /// OpenID discovery document as browsers reach it.
     oauth_discovery_url: Option<Url> {
-        env: &["OAUTH_DISCOVERY_URL"], kind: Kind::Url, since: "0.3", effect: AUTH_LATER,
+        env: &["OAUTH_DISCOVERY_URL"], kind: Kind::Url, since: "0.3",
     }
-    /// Token endpoint as the server reaches it.
+    /// Token endpoint as the server reaches it; without it, the one that discovery names.
     oauth_server_token_url: Option<Url> {
-        env: &["OAUTH_SERVER_TOKEN_URL", "OAUTH_TOKEN_URL"], kind: Kind::Url, since: "0.9", effect: AUTH_LATER,
+        env: &["OAUTH_SERVER_TOKEN_URL", "OAUTH_TOKEN_URL"], kind: Kind::Url, since: "0.9",
     }
-    /// Logout endpoint of the identity provider.
+    /// Where browsers are sent after signing out (OpenID RP-initiated logout); without it, where discovery says.
     oauth_end_session_url: Option<Url> {
-        env: &["OAUTH_END_SESSION_URL"], kind: Kind::Url, since: "0.7", effect: AUTH_LATER,
+        env: &["OAUTH_END_SESSION_URL"], kind: Kind::Url, since: "0.7",
     }
     /// Whether the proxy passes the user's token to the user's own workspaces in `x-workspace-jwt`.
     auth_inject_workspace_jwt: bool {
         flag: Flag::long("auth-inject-workspace-jwt"), env: &["AUTH_INJECT_WORKSPACE_JWT"],
-        default: Preset::Text("true"), kind: Kind::Bool, since: "0.9", effect: AUTH_LATER,
+        default: Preset::Text("true"), kind: Kind::Bool, since: "0.9", effect: TOKENS_LATER,
     }
 }
 

@@ -7,6 +7,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod authentication;
 mod command_line;
 mod compatibility;
 mod properties;

@@ -19,20 +19,6 @@ fn dev(args: &[&str], env: &Env<'_>) -> Result<Settings, String> {
 }
 
 #[test]
-fn a_server_believed_to_be_protected_does_not_start_open() {
-    for env in
-        [[("AUTH_ENABLED", "true"), ("TRANSPORT", "http")], [("AUTH_ENABLED", "1"), ("TRANSPORT", "both")]]
-    {
-        assert!(report(&[], &env).contains("has no authentication yet"), "{env:?}");
-    }
-    assert!(report(&["--auth-enabled"], &[]).contains("AUTH_ENABLED=false"));
-    assert!(dev(&["--auth-enabled"], &[]).is_err());
-    let s = settings(&["--auth-enabled", "-tstdio"], &[]);
-    assert!(s.warnings().iter().any(|w| w.starts_with("AUTH_ENABLED is set, but")), "{:?}", s.warnings());
-    assert!(settings(&[], &[("AUTH_ENABLED", "false")]).warnings().is_empty());
-}
-
-#[test]
 fn an_open_server_keeps_to_its_machine_unless_told_otherwise() {
     assert_eq!(settings(&[], &[]).host, "127.0.0.1");
     let s = settings(&[], &[CLUSTER]);
@@ -91,6 +77,8 @@ fn t24_credentials_go_to_named_origins_only() {
     let s = settings(&["--cors-allow-credentials"], &[]);
     assert!(!s.cors_allow_credentials && s.warnings()[0].contains("named origins"), "{:?}", s.warnings());
     assert!(settings(&["--cors-allow-credentials"], &[("CORS_ORIGIN", "https://a")]).cors_allow_credentials);
+    let s = settings(&["--cors-allow-credentials"], &[("CORS_ORIGIN", "https://a,null")]);
+    assert!(!s.cors_allow_credentials && s.warnings()[0].contains("`null`"), "{:?}", s.warnings());
 }
 
 /// A value each kind of setting accepts.

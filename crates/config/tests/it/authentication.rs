@@ -1,0 +1,148 @@
+//! Which settings of authentication start a server.
+
+use std::time::Duration;
+
+use crate::{Env, report, settings};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const ON: (&str, &str) = ("AUTH_ENABLED", "true");
+
+fn warned(env: &Env<'_>, part: &str) -> bool {
+    settings(&[], env).warnings().iter().any(|warning| warning.contains(part))
+}
+
+#[test]
+fn each_documented_set_up_starts_by_environment_variables_alone() {
+    for env in [
+        &[("JWT_SECRET", SECRET)][..],
+        &[("JWT_PUBLIC_KEY", "-----BEGIN PUBLIC KEY-----\\nMF…"), ("JWT_AUDIENCE", "no-crd")],
+        &[("JWKS_URI", "https://idp.example/keys"), ("OAUTH_CLIENT_ID", "no-crd")],
+        &[
+            ("OAUTH_DISCOVERY_URL", "https://idp.example/.well-known/openid-configuration"),
+            ("OAUTH_CLIENT_ID", "no-crd"),
+        ],
+        &[("AUTH_ISSUER", "https://idp.example"), ("PUBLIC_URL", "https://no-crd.example")],
+        &[
+            ("INTROSPECTION_ENDPOINT", "https://idp.example/introspect"),
+            ("OAUTH_CLIENT_ID", "no-crd"),
+            ("OAUTH_CLIENT_SECRET", "s"),
+        ],
+        &[
+            ("OAUTH_AUTHORIZATION_URL", "https://idp.example/authorize"),
+            ("OAUTH_TOKEN_URL", "https://idp.example/token"),
+            ("JWKS_URI", "/etc/no-crd/keys.json"),
+            ("OAUTH_CLIENT_ID", "no-crd"),
+        ],
+        &[("JWT_SECRET", SECRET), ("AUTH_SUB_JSONPATH", "$.email"), ("AUTH_ADMIN_JSONPATH", "$.groups")],
+        &[("JWT_SECRET", SECRET), ("AUTH_ADMIN_USERS", "root, ops@example.com")],
+    ] {
+        let s = settings(&[], &[&[ON], env].concat());
+        assert!(
+            s.auth_enabled && s.host == "0.0.0.0" && s.warnings().is_empty(),
+            "{env:?} {:?}",
+            s.warnings()
+        );
+    }
+}
+
+#[test]
+fn a_server_that_could_not_check_tokens_does_not_start() {
+    for transport in ["http", "both"] {
+        assert!(report(&["-t", transport], &[ON]).contains("nothing tells how tokens are checked"));
+    }
+    // The browser's half alone checks nothing.
+    let browser = [ON, ("OAUTH_AUTHORIZATION_URL", "https://idp.example/a"), ("OAUTH_CLIENT_ID", "no-crd")];
+    assert!(report(&[], &browser).contains("nothing tells how tokens are checked"));
+    assert!(report(&["dev", "--auth-enabled"], &[]).contains("nothing tells"));
+}
+
+#[test]
+fn t07_tokens_of_a_shared_issuer_need_an_audience() {
+    for (name, value) in [
+        ("JWT_PUBLIC_KEY", "-----BEGIN PUBLIC KEY-----"),
+        ("JWKS_URI", "https://idp.example/keys"),
+        ("INTROSPECTION_ENDPOINT", "https://idp.example/introspect"),
+        ("OAUTH_DISCOVERY_URL", "https://idp.example/d"),
+        ("AUTH_ISSUER", "https://idp.example"),
+    ] {
+        assert!(report(&[], &[ON, (name, value)]).contains("set JWT_AUDIENCE"), "{name}");
+        assert!(warned(&[ON, (name, value), ("JWT_AUDIENCE", "*")], "JWT_AUDIENCE is `*`"), "{name}");
+    }
+    // Nobody but us has that key; the discovery document then tells about signing in only.
+    settings(&[], &[ON, ("JWT_SECRET", SECRET), ("OAUTH_DISCOVERY_URL", "https://idp.example/d")]);
+}
+
+#[test]
+fn d26_unchecked_signatures_are_for_confined_servers() {
+    let off = ("JWT_VERIFICATION_REQUIRED", "false");
+    let s = settings(&[], &[ON, off]);
+    assert_eq!(s.host, "127.0.0.1", "it keeps to its machine unless it is told otherwise");
+    assert!(s.warnings()[0].contains("is off"), "{:?}", s.warnings());
+    assert!(report(&["-H0.0.0.0"], &[ON, off]).contains("could be anybody"));
+    assert!(report(&[], &[ON, off, ("KUBERNETES_SERVICE_HOST", "10.43.0.1")]).contains("could be anybody"));
+    settings(&["-H0.0.0.0"], &[ON, off, ("TRUSTED_PROXIES", "10.0.0.7/32")]);
+    let both = [ON, off, ("INTROSPECTION_ENDPOINT", "https://idp.example/i"), ("OAUTH_CLIENT_ID", "c")];
+    assert!(report(&[], &both).contains("Remove one of them"));
+}
+
+#[test]
+fn d32_nobody_is_an_administrator_by_default() {
+    let text = report(&[], &[ON, ("JWT_SECRET", SECRET), ("AUTH_DEFAULT_ROLE", "admin")]);
+    assert!(text.contains("AUTH_ADMIN_USERS"), "{text}");
+    let env = [ON, ("JWT_SECRET", SECRET), ("AUTH_DEFAULT_ROLE", "admin"), ("AUTH_ADMIN_ROLE", "root")];
+    settings(&[], &env);
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let env = [
+        ON,
+        ("JWKS_URI", "https://idp.example/keys"),
+        ("JWT_VERIFICATION_REQUIRED", "no"),
+        ("HOST", "0.0.0.0"),
+        ("AUTH_DEFAULT_ROLE", "admin"),
+        ("PEER_PORT", "3001"),
+    ];
+    let text = report(&[], &env);
+    for part in ["set JWT_AUDIENCE", "could be anybody", "AUTH_ADMIN_USERS", "PEER_TOKEN_FILE"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn over_standard_input_and_output_nobody_is_asked() {
+    let s = settings(&["-tstdio"], &[ON]);
+    assert!(!s.auth_enabled);
+    assert!(s.warnings()[0].starts_with("AUTH_ENABLED is set, but"), "{:?}", s.warnings());
+    assert!(settings(&["-tboth"], &[ON, ("JWT_SECRET", SECRET)]).auth_enabled);
+    assert!(settings(&[], &[("AUTH_ENABLED", "false")]).warnings().is_empty());
+}
+
+#[test]
+fn who_forgets_to_turn_it_on_is_told() {
+    assert!(warned(&[("JWT_SECRET", SECRET)], "AUTH_ENABLED is off"));
+    assert!(!warned(&[("JWT_SECRET", SECRET), ("TRANSPORT", "stdio")], "AUTH_ENABLED is off"));
+}
+
+#[test]
+fn a_session_may_rest_as_long_as_was_said() {
+    let age = |env: &Env<'_>| settings(&[], env).session_max_age;
+    assert_eq!(age(&[]), Duration::from_secs(43200));
+    assert_eq!(age(&[("PROXY_SESSION_TTL", "86400")]), Duration::from_secs(86400));
+    assert_eq!(age(&[("PROXY_SESSION_TTL", "86400"), ("SESSION_MAX_AGE", "60")]), Duration::from_secs(60));
+}
+
+#[test]
+fn the_session_key_is_never_handed_out_on_the_public_port() {
+    let token = ("PEER_TOKEN_FILE", "/var/run/secrets/peer/token");
+    assert!(report(&[], &[("PEER_PORT", "3000"), token]).contains("port of its own"));
+    assert!(settings(&[], &[("PEER_PORT", "3001"), token]).peer_port.is_some());
+    assert!(settings(&[], &[("PEER_PORT", "0")]).peer_port.is_none());
+}
+
+#[test]
+fn an_issuer_is_compared_as_it_is_spelled() {
+    for issuer in ["https://idp.example", "https://idp.example/", "https://IDP.example/realms/a"] {
+        assert_eq!(settings(&[], &[("JWT_ISSUER", issuer)]).auth_issuer.as_deref(), Some(issuer));
+    }
+}
