@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
+use nocrd_authz::keys::KeyRing;
 use nocrd_cluster::{Cluster, ConnectOptions, Connection, Scope, connect};
 use nocrd_config::{Mode, PodSecurity, Settings};
 use nocrd_mcp_surface::{HttpOptions, Options, Surface, http_service};
@@ -12,12 +13,17 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     Components, Error, Urls,
+    audit::Books,
+    auth::{self, Counting, Door, Gate},
     cors::Cors,
     directory::Directory,
     health::Health,
     http::{App, router},
+    keys,
     landing::Page,
     limits::Limits,
+    metrics::{Metered, Observed},
+    rate::Rates,
     site::Site,
 };
 
@@ -87,7 +93,12 @@ pub(crate) fn spawner(settings: &Settings, cluster: Cluster) -> Spawner {
 }
 
 /// The MCP server; `urls` is where the HTTP server is, if there is one.
-pub(crate) fn surface(settings: &Settings, spawner: Spawner, urls: Option<&Urls>) -> Surface {
+pub(crate) fn surface(
+    settings: &Settings,
+    spawner: Spawner,
+    urls: Option<&Urls>,
+    metrics: Metered,
+) -> Surface {
     Surface::new(
         spawner,
         Options {
@@ -95,7 +106,9 @@ pub(crate) fn surface(settings: &Settings, spawner: Spawner, urls: Option<&Urls>
             base_url: urls.map_or_else(|| settings.base_url.clone(), |urls| urls.users().to_owned()),
             managed_only: settings.managed_only,
             auth_enabled: settings.auth_enabled,
+            policy: Arc::new(auth::policy(settings)),
             spawn_timeout: settings.spawn_timeout,
+            observer: Some(Arc::new(Books::new(metrics))),
         },
     )
 }
@@ -111,22 +124,47 @@ pub(crate) struct Web {
     _tasks: Vec<AbortOnDropHandle<()>>,
 }
 
-pub(crate) fn web(
+/// What of a running server the web half needs.
+pub(crate) struct Ground<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) surface: Option<&'a Surface>,
+    pub(crate) urls: &'a Urls,
+    pub(crate) metrics: Metered,
+}
+
+pub(crate) async fn web(
     settings: &Settings,
     components: Components,
-    cluster: &Cluster,
-    surface: Option<&Surface>,
-    urls: &Urls,
+    ground: Ground<'_>,
     limits: &Limits,
 ) -> Result<Web, Error> {
+    let Ground { cluster, surface, urls, metrics } = ground;
     let (drain, mcp_end) = (Drain::new(), CancellationToken::new());
-    let health = Arc::new(Health::new(cluster.clone(), settings));
-    let mut tasks = Vec::new();
+    let site = Arc::new(Site::new(settings));
+    let rates = Rates::new(settings, metrics.as_ref());
+    let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(rates.clone().tidy()))];
+    let (door, ring) = if settings.auth_enabled {
+        let ring = Arc::new(KeyRing::default());
+        let shared = keys::start(settings, cluster, Arc::clone(&ring)).await?;
+        tasks.extend(shared.tasks);
+        let introspects = settings.introspection_endpoint.is_some();
+        let parts = auth::Shared {
+            keys: Arc::clone(&ring),
+            grants: shared.grants,
+            revocations: shared.revocations,
+            counting: Counting::new(Arc::clone(&rates.failures), metrics.clone(), introspects),
+        };
+        (Some(Arc::new(auth::build(settings, &site, parts)?)), Some(ring))
+    } else {
+        (None, None)
+    };
+    let health = Arc::new(Health::new(cluster.clone(), ring, settings));
     let proxy = if components.proxy {
         let port = settings.default_workspace_port.unwrap_or(DEFAULT_PORT);
         let directory = Arc::new(Directory::new(cluster.clone(), port));
         tasks.push(AbortOnDropHandle::new(tokio::spawn(Arc::clone(&directory).forget_the_gone())));
-        Some(Proxy::new(directory, proxy_config(settings)?, drain.clone()))
+        let proxy = Proxy::new(directory, proxy_config(settings)?, drain.clone());
+        Some(guarded(proxy, door.as_ref()))
     } else {
         None
     };
@@ -141,7 +179,10 @@ pub(crate) fn web(
         };
         http_service(surface.clone(), options)
     });
-    let site = Arc::new(Site::new(settings));
+    if let Some(metrics) = &metrics {
+        let (cluster, drain) = (cluster.clone(), drain.clone());
+        metrics.observe(Observed { cluster, drain, mcp: mcp.clone() });
+    }
     let router = router::build(router::Parts {
         base: settings.base_url.clone(),
         site: Arc::clone(&site),
@@ -149,9 +190,21 @@ pub(crate) fn web(
         health: Arc::clone(&health),
         mcp,
         landing: (settings.ui_enabled && components.mcp).then(|| Page::new(settings, urls)),
-        body_pause: limits.body_pause,
+        pace: limits.body,
+        cluster: cluster.clone(),
+        door,
+        rates,
     });
-    Ok(Web { app: Arc::new(App::new(proxy, router, site)), health, drain, mcp_end, _tasks: tasks })
+    let app = App::new(proxy, router, site).metered(metrics, &settings.base_url);
+    Ok(Web { app: Arc::new(app), health, drain, mcp_end, _tasks: tasks })
+}
+
+/// The proxy, with somebody at its door where that is wanted.
+fn guarded(proxy: Proxy, door: Option<&Arc<Door>>) -> Proxy {
+    match door {
+        Some(door) => proxy.with_guard(Arc::new(Gate::new(Arc::clone(door)))),
+        None => proxy,
+    }
 }
 
 fn proxy_config(settings: &Settings) -> Result<nocrd_proxy_core::Config, Error> {

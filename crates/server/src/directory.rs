@@ -106,7 +106,13 @@ fn not_ready(pod: &WorkspacePod) -> Lookup {
     let message = if status.message.is_empty() { status.to_string() } else { status.message.clone() };
     let retry_after = if status.fatal || ended || pod.host_network { LATER } else { SOON };
     let message = if pod.host_network { NODE_NETWORK.to_owned() } else { message };
-    Lookup::NotReady { state: status.state.to_string(), message, retry_after }
+    Lookup::NotReady {
+        owner: pod.owner.clone(),
+        apis: pod.apis.clone(),
+        state: status.state.to_string(),
+        message,
+        retry_after,
+    }
 }
 
 #[cfg(test)]

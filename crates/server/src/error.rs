@@ -45,6 +45,17 @@ pub enum Error {
     /// The path prefix can't be used.
     #[error("BASE_URL is not usable: {0}")]
     BaseUrl(String),
+    /// The settings of authentication can't be used.
+    #[error("authentication can't be set up by {setting}")]
+    Authentication {
+        /// The setting to look at.
+        setting: &'static str,
+        /// What is wrong.
+        source: nocrd_authz::error::Error,
+    },
+    /// The key of sessions can't be used.
+    #[error("the key of sessions can't be used")]
+    SessionKey(#[source] nocrd_authz::keys::SealError),
     /// The log file can't be opened.
     #[error(transparent)]
     Log(#[from] nocrd_telemetry::Error),
@@ -75,6 +86,8 @@ impl Error {
             | Self::TlsContent { .. }
             | Self::TlsMismatch { .. }
             | Self::BaseUrl(_) => codes::INVALID_SETTING,
+            Self::Authentication { .. } => codes::INVALID_SETTING,
+            Self::SessionKey(source) => source.code(),
             Self::Log(source) => source.code(),
             Self::NoCluster(source) => source.code(),
             Self::Cluster(source) => source.code(),

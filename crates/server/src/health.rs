@@ -11,6 +11,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use nocrd_authz::keys::KeyRing;
 use nocrd_cluster::{Cluster, Health as ClusterHealth};
 use nocrd_config::Settings;
 use serde::Serialize;
@@ -18,6 +19,8 @@ use serde::Serialize;
 /// What the probes need.
 pub(crate) struct Health {
     cluster: Cluster,
+    /// The keys of sessions, where there are any.
+    keys: Option<Arc<KeyRing>>,
     branding: Branding,
     draining: AtomicBool,
 }
@@ -54,6 +57,9 @@ struct Ready {
 struct Checks {
     index: Index,
     kubernetes: Kubernetes,
+    /// Whether the key of sessions is known; only where there are sessions.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "sessionKey")]
+    session_key: Option<bool>,
     draining: bool,
 }
 
@@ -76,9 +82,9 @@ struct Kubernetes {
 }
 
 impl Health {
-    pub(crate) fn new(cluster: Cluster, settings: &Settings) -> Self {
+    pub(crate) fn new(cluster: Cluster, keys: Option<Arc<KeyRing>>, settings: &Settings) -> Self {
         let branding = Branding { title: settings.ui_title.clone(), subtitle: settings.ui_subtitle.clone() };
-        Self { cluster, branding, draining: AtomicBool::new(false) }
+        Self { cluster, keys, branding, draining: AtomicBool::new(false) }
     }
 
     /// From now on the server is about to end, and wants no new work.
@@ -96,6 +102,9 @@ impl Health {
     fn trouble(&self, health: &ClusterHealth) -> Option<String> {
         if self.is_draining() {
             return Some("the server is shutting down".to_owned());
+        }
+        if self.keys.as_ref().is_some_and(|keys| !keys.is_known()) {
+            return Some("the key of sessions is not known yet".to_owned());
         }
         (!health.synced).then(|| match &health.last_error {
             None => "the server is reading the cluster's state".to_owned(),
@@ -139,6 +148,7 @@ pub(crate) async fn readyz(State(health): State<Arc<Health>>) -> Response {
             stale_for: cluster.stale_for.map(|time| time.as_secs()),
             last_error: cluster.last_error,
         },
+        session_key: health.keys.as_ref().map(|keys| keys.is_known()),
         draining: health.is_draining(),
     };
     fresh(status, Ready { status: word, message, checks })

@@ -6,6 +6,8 @@ use std::time::Duration;
 pub(crate) struct Limits {
     /// Connections at a time; more wait to be accepted. Tunnels count for the proxy, not here.
     pub(crate) connections: usize,
+    /// Those of one address, of IPv6 one network: others must always find room. A reverse proxy is one address.
+    pub(crate) connections_of_each: usize,
     /// Longest time a TLS handshake may take.
     pub(crate) handshake: Duration,
     /// Longest time until the head of a connection's first request is there.
@@ -13,27 +15,40 @@ pub(crate) struct Limits {
     /// Longest time a connection may go without a request, and a later request's head may take. Load balancers commonly
     /// keep connections for 60 s, and must be the ones to close them: else they send requests into closing ones.
     pub(crate) idle: Duration,
+    /// Longest time a client may take nothing of what we send it, where the system can tell (Linux). Videos are paused.
+    pub(crate) unread: Duration,
     /// Header fields in a request.
     pub(crate) headers: usize,
     /// Bytes of a request's head.
     pub(crate) head_bytes: usize,
     /// Requests at a time on one HTTP/2 connection.
     pub(crate) streams: u32,
-    /// Longest pause within the body of a request that the server itself reads.
-    pub(crate) body_pause: Duration,
+    /// How fast the body of a request must come that the server itself reads.
+    pub(crate) body: Pace,
+}
+
+/// How fast something must arrive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Longest pause.
+    pub(crate) pause: Duration,
+    /// Longest time for the whole.
+    pub(crate) whole: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 20_000,
+            connections_of_each: 10_000,
             handshake: Duration::from_secs(10),
             first_request: Duration::from_secs(15),
             idle: Duration::from_secs(75),
+            unread: Duration::from_secs(300),
             headers: 100,
             head_bytes: 64 * 1024,
             streams: 200,
-            body_pause: Duration::from_secs(30),
+            body: Pace { pause: Duration::from_secs(30), whole: Duration::from_secs(300) },
         }
     }
 }

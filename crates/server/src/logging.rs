@@ -1,7 +1,7 @@
 //! From settings to the log.
 
 use nocrd_config::{LogFormat, LogLevel, Settings};
-use nocrd_telemetry::{Destination, Format, Level, LogConfig};
+use nocrd_telemetry::{AuditLog, Destination, Format, Level, LogConfig};
 
 use crate::Error;
 
@@ -19,5 +19,6 @@ pub(crate) fn init(settings: &Settings) -> Result<(), Error> {
         LogFormat::Json => Format::Json,
     };
     let destination = Destination::of_server(settings.transport.uses_stdio(), settings.log_file.clone());
-    Ok(nocrd_telemetry::init(&LogConfig { level, format, destination })?)
+    let audit = settings.audit_log.clone().map(AuditLog::at);
+    Ok(nocrd_telemetry::init(&LogConfig { level, format, destination, audit })?)
 }

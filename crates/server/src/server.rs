@@ -1,6 +1,6 @@
 //! A server, from the bound port to its end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use nocrd_config::Settings;
 use nocrd_mcp_surface::Surface;
@@ -13,6 +13,8 @@ use crate::{
     compose::{self, Web},
     limits::{self, Limits},
     listener::{self, Listener},
+    metrics::{self, Metered, Metrics},
+    site::Site,
     stdio,
     tls::{PERIOD, Tls},
 };
@@ -51,6 +53,7 @@ struct Port {
     listener: TcpListener,
     urls: Urls,
     tls: Option<Tls>,
+    metrics: Option<metrics::Endpoint>,
 }
 
 impl Server {
@@ -88,16 +91,23 @@ impl Server {
         let (cluster, connection) = compose::cluster(&settings).await?;
         let _report = compose::report(cluster.clone(), connection);
         let urls = port.as_ref().map(|port| port.urls.clone());
+        let metrics: Metered =
+            port.as_ref().filter(|port| port.metrics.is_some()).map(|_| Arc::new(Metrics::new()));
         let surface = components.mcp.then(|| compose::spawner(&settings, cluster.clone())).map(|spawner| {
             let janitor = spawner.clone();
             let janitor = AbortOnDropHandle::new(tokio::spawn(async move { janitor.janitor().await }));
-            (compose::surface(&settings, spawner, urls.as_ref()), janitor)
+            (compose::surface(&settings, spawner, urls.as_ref(), metrics.clone()), janitor)
         });
         let surface = surface.as_ref().map(|(surface, _janitor)| surface);
         let http = match port {
             None => None,
-            Some(Port { listener, urls, tls }) => {
-                let web = compose::web(&settings, components, &cluster, surface, &urls, &limits)?;
+            Some(Port { listener, urls, tls, metrics: endpoint }) => {
+                let cluster = &cluster;
+                let ground = compose::Ground { cluster, surface, urls: &urls, metrics: metrics.clone() };
+                let web = compose::web(&settings, components, ground, &limits).await?;
+                let metrics = endpoint.zip(metrics).map(|(endpoint, metrics)| {
+                    endpoint.serve(metrics, Arc::clone(&web.health), Arc::new(Site::new(&settings)))
+                });
                 let address =
                     listener.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
                 let reload =
@@ -110,7 +120,7 @@ impl Server {
                     "listening on {}",
                     urls.local()
                 );
-                Some(Http { listener, web, _reload: reload })
+                Some(Http { listener, web, _reload: reload, _metrics: metrics })
             }
         };
         let stdio = surface.filter(|_| settings.transport.uses_stdio());
@@ -130,7 +140,7 @@ impl Port {
         // Every part of the server reads the prefix in its own way; what only one of them can read is refused.
         BasePath::parse(&settings.base_url).map_err(|error| Error::BaseUrl(error.to_string()))?;
         let tls = match (&settings.tls_cert, &settings.tls_key) {
-            (Some(cert), Some(key)) => Some(Tls::load(cert.clone(), key.clone())?),
+            (Some(cert), Some(key)) => Some(Tls::load(cert.clone(), key.clone(), settings.tls_ca.clone())?),
             _ => None,
         };
         let listener = listener::bind(&settings.host, settings.port).await?;
@@ -138,7 +148,8 @@ impl Port {
             .local_addr()
             .map_err(|source| Error::Listen { address: settings.host.clone(), source })?;
         let urls = Urls::new(settings, address, tls.is_some());
-        Ok(Self { listener, urls, tls })
+        let metrics = metrics::Endpoint::bind(settings).await?;
+        Ok(Self { listener, urls, tls, metrics })
     }
 }
 
@@ -161,6 +172,7 @@ struct Http {
     listener: Listener,
     web: Web,
     _reload: Option<AbortOnDropHandle<()>>,
+    _metrics: Option<Listener>,
 }
 
 impl Http {

@@ -3,11 +3,15 @@
 //! A page of any site can make a browser send requests here, and with DNS rebinding it can even read the answers, under
 //! its own name. The `Host` header then holds that name, and `Origin` the page's.
 
+pub(crate) mod seen;
+
 use std::net::IpAddr;
 
 use ::http::{HeaderMap, header, uri::Authority};
 use nocrd_config::{Settings, Source};
 use url::{Host, Url};
+
+use seen::Front;
 
 /// Why a request is not served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +37,7 @@ pub(crate) struct Site {
     /// Whether any IP address is one of ours: the server listens on all of them. Rebinding needs a name.
     any_address: bool,
     origins: Origins,
+    front: Front,
 }
 
 /// Further origins.
@@ -61,7 +66,7 @@ impl Site {
         if !any_address {
             names.push(Name { host: normal(&settings.host), port: None });
         }
-        Self { names, any_address, origins: Origins::new(settings) }
+        Self { names, any_address, origins: Origins::new(settings), front: Front::new(settings) }
     }
 
     /// Further names of the site, as authorities: those that only the settings know.

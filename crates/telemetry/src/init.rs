@@ -3,10 +3,10 @@
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, Registry, filter::Targets, fmt, fmt::writer::BoxMakeWriter, layer::SubscriberExt,
-    util::SubscriberInitExt,
+    registry::LookupSpan, util::SubscriberInitExt,
 };
 
-use crate::{Destination, Error};
+use crate::{AuditLog, Destination, Error, audit};
 
 /// What the targets of this product's own events begin with; the rest are libraries'.
 const OWN_TARGETS: &str = "nocrd";
@@ -59,6 +59,8 @@ pub struct LogConfig {
     pub format: Format,
     /// Where lines go.
     pub destination: Destination,
+    /// Where the audit log goes, beside the log; `None` for nowhere else.
+    pub audit: Option<AuditLog>,
 }
 
 /// Sets up the log of this process. Lines are written when the event happens, so nothing is lost at exit.
@@ -67,12 +69,22 @@ pub struct LogConfig {
 /// [`Error::OpenFile`] when the log file can't be opened; [`Error::AlreadySet`] at a second call.
 pub fn init(config: &LogConfig) -> Result<(), Error> {
     let writer = config.destination.open()?;
-    subscriber(config, writer, config.destination.is_terminal()).try_init().map_err(|_| Error::AlreadySet)
+    let audit = config.audit.as_ref().map(AuditLog::layer).transpose()?;
+    let subscriber = subscriber(config, writer, config.destination.is_terminal());
+    let only = Targets::new().with_target(audit::TARGET, LevelFilter::TRACE);
+    subscriber.with(audit.with_filter(only)).try_init().map_err(|_| Error::AlreadySet)
 }
 
-fn subscriber(config: &LogConfig, writer: BoxMakeWriter, ansi: bool) -> impl Subscriber + Send + Sync {
+fn subscriber(
+    config: &LogConfig,
+    writer: BoxMakeWriter,
+    ansi: bool,
+) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync {
     let (own, libraries) = config.level.filters();
-    let filter = Targets::new().with_default(libraries).with_target(OWN_TARGETS, own);
+    // Both would be on standard error.
+    let acts = if config.audit == Some(AuditLog::Stderr) { LevelFilter::OFF } else { own };
+    let filter =
+        Targets::new().with_default(libraries).with_target(OWN_TARGETS, own).with_target(audit::TARGET, acts);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
         Format::Text => fmt::layer().with_writer(writer).with_ansi(ansi).boxed(),
         Format::Json => fmt::layer().with_writer(writer).json().flatten_event(true).boxed(),
@@ -105,7 +117,7 @@ mod tests {
     /// What one event of each level, by us and by a library, leaves in the log.
     fn log(level: Level, format: Format) -> String {
         let (config, buffer) =
-            (LogConfig { level, format, destination: Destination::Stderr }, Buffer::default());
+            (LogConfig { level, format, destination: Destination::Stderr, audit: None }, Buffer::default());
         let writer = buffer.clone();
         let subscriber = subscriber(&config, BoxMakeWriter::new(move || writer.clone()), false);
         tracing::subscriber::with_default(subscriber, || {
@@ -141,6 +153,27 @@ mod tests {
     }
 
     #[test]
+    fn acts_are_in_the_log_unless_they_are_beside_it() {
+        for (audit, count) in [(None, 1), (Some(AuditLog::Stderr), 0), (Some(AuditLog::File("x".into())), 1)]
+        {
+            let buffer = Buffer::default();
+            let writer = buffer.clone();
+            let config = LogConfig {
+                level: Level::Info,
+                format: Format::Text,
+                destination: Destination::Stderr,
+                audit: audit.clone(),
+            };
+            let subscriber = subscriber(&config, BoxMakeWriter::new(move || writer.clone()), false);
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(target: audit::TARGET, action = "sign-in");
+            });
+            let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(text.matches("sign-in").count(), count, "{audit:?}");
+        }
+    }
+
+    #[test]
     fn json_is_one_object_a_line() {
         let text = log(Level::Info, Format::Json);
         for line in text.lines() {
@@ -158,7 +191,12 @@ mod tests {
     fn an_event_cannot_forge_a_second_line_or_colours() {
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        let config = LogConfig { level: Level::Info, format: Format::Text, destination: Destination::Stderr };
+        let config = LogConfig {
+            level: Level::Info,
+            format: Format::Text,
+            destination: Destination::Stderr,
+            audit: None,
+        };
         let subscriber = subscriber(&config, BoxMakeWriter::new(move || writer.clone()), false);
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(target: "nocrd_proxy", path = "/a\n2026-01-01 ERROR forged \u{1b}[31m", "refused");
@@ -173,7 +211,12 @@ mod tests {
         let path = dir.path().join("x.log");
         std::fs::write(&path, "earlier\n").unwrap();
         let destination = Destination::File(path.clone());
-        let config = LogConfig { level: Level::Info, format: Format::Text, destination: destination.clone() };
+        let config = LogConfig {
+            level: Level::Info,
+            format: Format::Text,
+            destination: destination.clone(),
+            audit: None,
+        };
         let subscriber = subscriber(&config, destination.open().unwrap(), false);
         tracing::subscriber::with_default(subscriber, || tracing::info!(target: "nocrd", "later"));
         let text = std::fs::read_to_string(&path).unwrap();

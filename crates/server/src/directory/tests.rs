@@ -121,7 +121,7 @@ async fn a_pod_that_will_not_start_is_asked_for_less_often() {
     });
     world.set_status("w1", json!({ "phase": "Pending", "containerStatuses": [container] }));
     world.indexed("w1", |pods| pods.iter().any(|pod| pod.status.fatal)).await;
-    let Lookup::NotReady { state, message, retry_after } = world.lookup("w1") else { unreachable!() };
+    let Lookup::NotReady { state, message, retry_after, .. } = world.lookup("w1") else { unreachable!() };
     assert_eq!((state.as_str(), retry_after), ("Degraded", LATER));
     assert!(message.contains("no such image"), "{message}");
 }

@@ -17,7 +17,13 @@ use super::{
     guard,
     request_id::RequestId,
 };
-use crate::{listener::InFlight, respond, site::Site};
+use crate::{
+    listener::InFlight,
+    metrics::{Metered, Route},
+    respond,
+    site::Site,
+    visit::{Visit, subject_hash},
+};
 
 /// The application behind the listener.
 pub(crate) struct App {
@@ -26,6 +32,11 @@ pub(crate) struct App {
     site: Arc<Site>,
     /// MCP calls under way: those that end by themselves.
     calls: TaskTracker,
+    metrics: Metered,
+    /// The path prefix.
+    base: String,
+    /// Whether all requests are routine.
+    quiet: bool,
 }
 
 /// What the log says of a request. Never the query, which may hold secrets.
@@ -36,22 +47,37 @@ struct Facts {
     start: Instant,
     /// Level of a line about a request that went well.
     level: Level,
+    visit: Arc<Visit>,
 }
 
 impl App {
     pub(crate) fn new(proxy: Option<Proxy>, router: Router, site: Arc<Site>) -> Self {
-        Self { proxy, router, site, calls: TaskTracker::new() }
+        let calls = TaskTracker::new();
+        Self { proxy, router, site, calls, metrics: None, base: String::new(), quiet: false }
+    }
+
+    /// Counts requests, by routes below the path prefix `base`.
+    pub(crate) fn metered(self, metrics: Metered, base: &str) -> Self {
+        Self { metrics, base: base.to_owned(), ..self }
+    }
+
+    /// Tells of requests only who wants to know everything.
+    pub(crate) fn quiet(self) -> Self {
+        Self { quiet: true, ..self }
     }
 
     /// Answers a request.
     pub(crate) async fn answer(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         peer: &Peer,
         in_flight: InFlight,
     ) -> Response<Body> {
         let proxy = self.proxy.as_ref().filter(|proxy| proxy.matches(request.uri().path()));
-        let facts = Facts::of(&request, proxy.is_some());
+        let peer = self.site.proxies().look_through(&mut request, peer);
+        let peer = peer.as_ref();
+        let facts = Facts::of(&request, proxy.is_some() || self.quiet, peer);
+        request.extensions_mut().insert(Arc::clone(&facts.visit));
         let call = (proxy.is_none() && is_call(&request)).then(|| self.calls.token());
         let answer = match proxy {
             Some(proxy) => match guard::for_workspaces(&self.site, &request) {
@@ -61,6 +87,7 @@ impl App {
                 Err(refusal) => Some(refusal.map(Source::Router)),
             },
             None => {
+                request.extensions_mut().insert(peer.clone());
                 let span = tracing::info_span!("request", id = %facts.id);
                 caught(&facts, self.route(request).instrument(span))
                     .await
@@ -72,6 +99,13 @@ impl App {
             respond::failure(&HeaderMap::new(), codes::INTERNAL, message).map(Source::Router)
         });
         facts.id.tell(answer.headers_mut());
+        if let Some(metrics) = &self.metrics {
+            let route = match proxy {
+                Some(_) => Route::Workspace,
+                None => Route::of(facts.uri.path(), &self.base),
+            };
+            metrics.answered(route, &facts.method, answer.status(), facts.start.elapsed());
+        }
         facts.log(answer.status(), peer);
         answer.map(|source| Body::new(source, in_flight, call))
     }
@@ -113,12 +147,14 @@ async fn caught<T>(facts: &Facts, work: impl Future<Output = T>) -> Option<T> {
 }
 
 impl Facts {
-    fn of(request: &Request<Incoming>, proxied: bool) -> Self {
+    fn of(request: &Request<Incoming>, routine: bool, peer: &Peer) -> Self {
         let path = request.uri().path();
         let routine =
-            proxied || path.ends_with("/healthz") || path.ends_with("/livez") || path.ends_with("/readyz");
+            routine || path.ends_with("/healthz") || path.ends_with("/livez") || path.ends_with("/readyz");
+        let id = RequestId::new();
         Self {
-            id: RequestId::new(),
+            id,
+            visit: Arc::new(Visit::new(id, peer.client())),
             method: request.method().clone(),
             uri: request.uri().clone(),
             start: Instant::now(),
@@ -137,7 +173,9 @@ impl Facts {
                     path = self.uri.path(),
                     status = status.as_u16(),
                     micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX),
+                    client = %self.visit.client,
                     peer = %peer.addr(),
+                    auth.sub_hash = self.visit.caller().map(|caller| subject_hash(&caller.subject)),
                     "answered"
                 )
             };

@@ -11,30 +11,43 @@ use axum::{
 use nocrd_model::error as codes;
 
 use crate::{
+    auth::Asked,
     respond,
     site::{Refused, Site},
 };
 
 /// The `Host` must be ours.
-pub(super) async fn host(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+pub(super) async fn host(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     match asked(&site, &request) {
-        Ok(_) => next.run(request).await,
+        Ok(host) => {
+            request.extensions_mut().insert(Asked(host));
+            next.run(request).await
+        }
         Err(refused) => refuse(request.headers(), &refused),
     }
 }
 
 /// The `Host` must be ours, and so must the page that sent the request, if it was a page.
-pub(super) async fn host_and_origin(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    let checked =
-        asked(&site, &request).and_then(|host| site.check_origin(request.headers(), host.as_deref()));
+pub(super) async fn host_and_origin(
+    State(site): State<Arc<Site>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let checked = asked(&site, &request).and_then(|host| {
+        site.check_origin(request.headers(), host.as_deref())?;
+        Ok(host)
+    });
     match checked {
-        Ok(()) => next.run(request).await,
+        Ok(host) => {
+            request.extensions_mut().insert(Asked(host));
+            next.run(request).await
+        }
         Err(refused) => refuse(request.headers(), &refused),
     }
 }
 
-/// Likewise for the requests that go to workspaces: as long as nobody signs in, a page elsewhere that could name us, or
-/// send a form here, would act as the visitor.
+/// Likewise for the requests that go to workspaces: where nobody signs in, a page elsewhere that could name us, or send a
+/// form here, would act as the visitor.
 pub(super) fn for_workspaces<B>(site: &Site, request: &::http::Request<B>) -> Result<(), Response> {
     let checked = asked(site, request).and_then(|host| match request.method().is_safe() {
         true => Ok(()),
@@ -50,6 +63,14 @@ fn asked<B>(site: &Site, request: &::http::Request<B>) -> Result<Option<String>,
         site.check_host(host)?;
     }
     Ok(host)
+}
+
+/// The authority that was asked for, of a request that was let in.
+pub(crate) fn authority(parts: &::http::request::Parts) -> Option<&str> {
+    match parts.uri.authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => parts.headers.get(::http::header::HOST)?.to_str().ok(),
+    }
 }
 
 /// The authority of a request: that of an absolute target or of HTTP/2's `:authority`, else `Host`.

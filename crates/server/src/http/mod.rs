@@ -2,9 +2,10 @@
 
 mod app;
 mod body;
-mod guard;
+pub(crate) mod guard;
 mod pause;
 mod request_id;
 pub(crate) mod router;
 
 pub(crate) use app::App;
+pub(crate) use request_id::RequestId;

@@ -1,10 +1,9 @@
-//! Request bodies that stop arriving.
+//! Request bodies that stop arriving, or hardly arrive.
 
 use std::{
     error::Error as StdError,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use axum::{body::Body, extract::Request, middleware::Next, response::Response};
@@ -13,10 +12,13 @@ use futures::FutureExt;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-/// A body that fails when the client pauses for too long.
+use crate::limits::Pace;
+
+/// A body that fails when the client pauses for too long, or takes too long for the whole.
 struct Hurried {
     body: Body,
-    pause: Duration,
+    pace: Pace,
+    begun: Instant,
     deadline: Pin<Box<Sleep>>,
 }
 
@@ -24,10 +26,16 @@ struct Hurried {
 #[error("the client stopped sending the request's body")]
 struct Paused;
 
-/// Middleware: bodies may pause for `pause` at most.
-pub(super) async fn limit(pause: Duration, request: Request, next: Next) -> Response {
-    let hurried = |body| Body::new(Hurried { body, pause, deadline: Box::pin(tokio::time::sleep(pause)) });
-    next.run(request.map(hurried)).await
+impl Hurried {
+    fn new(body: Body, pace: Pace) -> Self {
+        let deadline = Box::pin(tokio::time::sleep(pace.pause));
+        Self { body, pace, begun: Instant::now(), deadline }
+    }
+}
+
+/// Middleware: bodies must come at this pace.
+pub(super) async fn limit(pace: Pace, request: Request, next: Next) -> Response {
+    next.run(request.map(|body| Body::new(Hurried::new(body, pace)))).await
 }
 
 impl http_body::Body for Hurried {
@@ -42,7 +50,11 @@ impl http_body::Body for Hurried {
             ready!(self.deadline.poll_unpin(context));
             return Poll::Ready(Some(Err(Paused.into())));
         };
-        let next = Instant::now() + self.pause;
+        let (now, end) = (Instant::now(), self.begun + self.pace.whole);
+        if now >= end && !matches!(frame, None | Some(Err(_))) {
+            return Poll::Ready(Some(Err(Paused.into())));
+        }
+        let next = end.min(now + self.pace.pause);
         self.deadline.as_mut().reset(next);
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
@@ -58,14 +70,17 @@ impl http_body::Body for Hurried {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures::{StreamExt, stream};
     use http_body_util::BodyExt;
 
     use super::*;
 
+    const PACE: Pace = Pace { pause: Duration::from_secs(30), whole: Duration::from_secs(300) };
+
     fn hurried(body: Body) -> Hurried {
-        let pause = Duration::from_secs(30);
-        Hurried { body, pause, deadline: Box::pin(tokio::time::sleep(pause)) }
+        Hurried::new(body, PACE)
     }
 
     #[tokio::test(start_paused = true)]
@@ -73,6 +88,17 @@ mod tests {
         let stalled = stream::iter([Ok::<_, Paused>("begin")]).chain(stream::pending());
         let error = hurried(Body::from_stream(stalled)).collect().await.unwrap_err();
         assert_eq!(error.to_string(), Paused.to_string());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t41_a_body_that_never_ends_fails() {
+        let start = Instant::now();
+        let drops = stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(29)).await;
+            Some((Ok::<_, Paused>("x"), ()))
+        });
+        let error = hurried(Body::from_stream(drops)).collect().await.unwrap_err();
+        assert_eq!((error.to_string(), start.elapsed()), (Paused.to_string(), PACE.whole));
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,10 +7,10 @@ const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id. Always ours: one that a client sends could be another request's.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RequestId(Uuid);
+pub(crate) struct RequestId(Uuid);
 
 impl RequestId {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // Version 7 sorts by time (RFC 9562).
         Self(Uuid::now_v7())
     }

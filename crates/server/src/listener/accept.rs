@@ -9,7 +9,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::connection::{Connections, Security};
+use super::{
+    connection::{Connections, Security},
+    seats::Seats,
+};
 use crate::{http::App, limits::Limits, tls::Tls};
 
 /// How often a silent peer is asked by TCP whether it is still there: laptops that are shut leave event streams and
@@ -30,7 +33,9 @@ impl Listener {
     pub(crate) fn start(listener: TcpListener, app: Arc<App>, tls: Option<Tls>, limits: Limits) -> Self {
         let accepting = CancellationToken::new();
         let room = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+        let (seats, unread) = (Seats::new(limits.connections_of_each), limits.unread);
         let connections = Arc::new(Connections::new(app, limits));
+        let room = Room { all: room, seats, unread };
         let task = accept(listener, tls, Arc::clone(&connections), room, accepting.clone());
         Self { accepting, connections, _task: AbortOnDropHandle::new(tokio::spawn(task)) }
     }
@@ -63,16 +68,23 @@ impl Drop for Listener {
     }
 }
 
+/// How many connections there may be, and how they are to be.
+struct Room {
+    all: Arc<Semaphore>,
+    seats: Seats,
+    unread: Duration,
+}
+
 async fn accept(
     listener: TcpListener,
     tls: Option<Tls>,
     connections: Arc<Connections>,
-    room: Arc<Semaphore>,
+    room: Room,
     accepting: CancellationToken,
 ) {
     let next = async || {
         // Who has no room waits in the backlog, where it costs nothing.
-        let permit = Arc::clone(&room).acquire_owned().await.ok()?;
+        let permit = Arc::clone(&room.all).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
                 Ok((stream, addr)) => return Some((permit, stream, addr)),
@@ -85,12 +97,16 @@ async fn accept(
         }
     };
     while let Some(Some((permit, stream, addr))) = accepting.run_until_cancelled(next()).await {
-        tune(&stream, addr);
+        let Some(seat) = room.seats.take(addr.ip()) else {
+            tracing::debug!(%addr, "the client has too many connections");
+            continue;
+        };
+        tune(&stream, addr, room.unread);
         let security = tls.as_ref().map_or(Security::Plain, |tls| Security::Tls(tls.config()));
         let serving = Arc::clone(&connections);
         connections.tasks().spawn(async move {
             serving.serve(stream, addr, security).await;
-            drop(permit);
+            drop((permit, seat));
         });
     }
 }
@@ -101,9 +117,15 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-fn tune(stream: &TcpStream, addr: SocketAddr) {
+fn tune(stream: &TcpStream, addr: SocketAddr, unread: Duration) {
     let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE).with_interval(TCP_KEEPALIVE / 4);
-    let tuned = stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    let socket = SockRef::from(stream);
+    let tuned = stream.set_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&keepalive));
+    // A client that does not read what it asked for would otherwise keep it, and us, for ever.
+    #[cfg(target_os = "linux")]
+    let tuned = tuned.and_then(|()| socket.set_tcp_user_timeout(Some(unread)));
+    #[cfg(not(target_os = "linux"))]
+    let _ = unread;
     if let Err(error) = tuned {
         tracing::debug!(%addr, %error, "a socket option is not supported");
     }

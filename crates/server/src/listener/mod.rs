@@ -5,6 +5,7 @@ mod activity;
 mod bind;
 mod connection;
 mod plaintext;
+mod seats;
 #[cfg(test)]
 mod tests;
 

@@ -28,7 +28,7 @@ struct Running {
 }
 
 fn lenient() -> Limits {
-    Limits { handshake: LONG, first_request: LONG, idle: LONG, body_pause: LONG, ..Limits::default() }
+    Limits { handshake: LONG, first_request: LONG, idle: LONG, ..Limits::default() }
 }
 
 fn routes() -> Router {
@@ -39,19 +39,29 @@ fn routes() -> Router {
 }
 
 async fn start(router: Router, limits: Limits, tls: bool) -> Running {
+    start_with(router, limits, tls.then_some(None)).await
+}
+
+/// With TLS when there is a `tls`, and client certificates of the authority in it when there is one.
+async fn start_with(router: Router, limits: Limits, tls: Option<Option<&str>>) -> Running {
     let socket = bind("127.0.0.1", 0).await.unwrap();
     let address = socket.local_addr().unwrap();
     let mut running_dir = None;
     let mut certificate = String::new();
-    let tls = tls.then(|| {
+    let tls = tls.map(|authority| {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let (cert, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
         certificate = made.cert.pem();
         std::fs::write(&cert, &certificate).unwrap();
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let ca = authority.map(|pem| {
+            let ca = dir.path().join("ca.crt");
+            std::fs::write(&ca, pem).unwrap();
+            ca
+        });
         running_dir = Some(dir);
-        Tls::load(cert, key).unwrap()
+        Tls::load(cert, key, ca).unwrap()
     });
     let listener = Listener::start(socket, Arc::new(App::new(None, router, site())), tls, limits);
     Running { listener, address, _dir: running_dir, certificate }
@@ -127,6 +137,46 @@ async fn http_1_and_http_2_with_tls() {
     }
 }
 
+/// A certificate and its key, issued by `issuer`.
+fn issued(name: &str, issuer: &rcgen::Issuer<'_, rcgen::KeyPair>) -> (rcgen::Certificate, rcgen::KeyPair) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    (params.signed_by(&key, issuer).unwrap(), key)
+}
+
+/// An authority, and its certificate as PEM.
+fn authority() -> (rcgen::Issuer<'static, rcgen::KeyPair>, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap().pem();
+    (rcgen::Issuer::new(params, key), certificate)
+}
+
+#[tokio::test]
+async fn with_an_authority_only_its_clients_connect() {
+    let ((ours, ours_pem), (theirs, _)) = (authority(), authority());
+    let server = start_with(routes(), lenient(), Some(Some(&ours_pem))).await;
+    let ask = async |identity: Option<(rcgen::Certificate, rcgen::KeyPair)>| {
+        let mut client = server.client();
+        if let Some((certificate, key)) = identity {
+            let pem = format!("{}{}", certificate.pem(), key.serialize_pem());
+            client = client.identity(reqwest::Identity::from_pem(pem.as_bytes()).unwrap());
+        }
+        client
+            .build()
+            .unwrap()
+            .get(server.url("https", "/"))
+            .send()
+            .await
+            .map(|answer| answer.status().as_u16())
+    };
+    assert_eq!(ask(Some(issued("client", &ours))).await.unwrap(), 200);
+    assert!(ask(Some(issued("client", &theirs))).await.is_err());
+    assert!(ask(None).await.is_err());
+}
+
 #[tokio::test]
 async fn plain_text_on_the_tls_port_is_told_what_to_do() {
     let server = start(routes(), lenient(), true).await;
@@ -198,6 +248,40 @@ async fn t41_connections_without_a_request_are_closed() {
     for beginning in [&b""[..], b"\x16\x03\x01"] {
         assert_eq!(server.exchange(beginning).await, "", "{beginning:?}");
     }
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn t41_t43_a_client_that_does_not_read_is_cut_off() {
+    let endless = get(async || {
+        Body::from_stream(futures::stream::repeat_with(|| {
+            Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 1 << 14]))
+        }))
+    });
+    let limits = Limits { unread: Duration::from_secs(1), ..lenient() };
+    let server = start(routes().route("/endless", endless), limits, false).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    read_head(&mut stream).await;
+    // It ends although nobody has read or closed anything.
+    while server.listener.open() > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn t41_one_client_can_t_have_all_connections() {
+    let server = start(routes(), Limits { connections_of_each: 1, ..lenient() }, false).await;
+    let mut first = server.connect().await;
+    first.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    assert!(read_head(&mut first).await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(read_to_end(&mut server.connect().await).await, "");
+    drop(first);
+    while server.listener.open() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let answer = server.exchange(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.ends_with("hello"), "{answer}");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! HTTPS: certificate and key from files, read again when they change.
+//! HTTPS: certificate and key from files, read again when they change; and the authorities whose clients are let in, when
+//! clients have to present certificates.
 
 mod files;
 mod reload;
@@ -29,8 +30,8 @@ impl Tls {
     ///
     /// # Errors
     /// [`Error::TlsFile`], [`Error::TlsContent`] or [`Error::TlsMismatch`], naming the file.
-    pub(crate) fn load(cert: PathBuf, key: PathBuf) -> Result<Self, Error> {
-        let files = Files { cert, key };
+    pub(crate) fn load(cert: PathBuf, key: PathBuf, ca: Option<PathBuf>) -> Result<Self, Error> {
+        let files = Files { cert, key, ca };
         let contents = files.read()?;
         let config = files.parse(&contents)?;
         Ok(Self {

@@ -14,7 +14,8 @@ fn write(dir: &Path, cert: &str, key: &str) {
 }
 
 fn load(dir: &Path) -> Result<Tls, Error> {
-    Tls::load(dir.join("tls.crt"), dir.join("tls.key"))
+    let ca = dir.join("ca.crt");
+    Tls::load(dir.join("tls.crt"), dir.join("tls.key"), ca.exists().then_some(ca))
 }
 
 fn refused(dir: &Path) -> String {
@@ -81,4 +82,26 @@ fn errors_name_the_setting_and_the_file() {
     write(dir.path(), &cert, &pair().1);
     let text = refused(dir.path());
     assert!(text.contains(&crt) && text.contains(&pem_key) && text.contains("does not belong"), "{text}");
+}
+
+#[test]
+fn authorities_are_read_again_too_and_bad_ones_are_not_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cert, key) = pair();
+    write(dir.path(), &cert, &key);
+    let ca = dir.path().join("ca.crt");
+    for nonsense in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        fs::write(&ca, nonsense).unwrap();
+        assert!(refused(dir.path()).starts_with(&format!("TLS_CA {} is not usable", ca.display())));
+    }
+    fs::write(&ca, pair().0).unwrap();
+    let mut tls = load(dir.path()).unwrap();
+    let first = tls.config();
+    fs::write(&ca, "nonsense").unwrap();
+    assert!(tls.refresh().is_err() && Arc::ptr_eq(&first, &tls.config()));
+    fs::write(&ca, pair().0).unwrap();
+    assert!(tls.refresh().unwrap());
+    fs::remove_file(&ca).unwrap();
+    // Nobody is let in without a certificate because the file is gone.
+    assert!(matches!(tls.refresh(), Err(Error::TlsFile { setting: "TLS_CA", .. })));
 }

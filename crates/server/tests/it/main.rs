@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod auth;
 mod drain;
+mod operations;
 mod probes;
 mod proxying;
 mod routes;
+mod session_key;
 mod startup;
 mod support;

@@ -4,7 +4,7 @@ use tokio::net::TcpListener;
 use crate::support::{Cluster, Running, status_and_json};
 
 /// What runs in a pod: it tells which path it was asked for.
-async fn upstream() -> u16 {
+pub(crate) async fn upstream() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let router = Router::new().fallback(any(async |uri: OriginalUri| format!("upstream saw {}", uri.0)));

@@ -61,14 +61,23 @@ impl Cluster {
 
     /// A workspace's pod, which is Pending.
     pub(crate) fn add_pod(&self, id: &str, port: u16) {
+        self.add_pod_of(id, port, "guest", &[]);
+    }
+
+    /// The same, of somebody, with further annotations.
+    pub(crate) fn add_pod_of(&self, id: &str, port: u16, owner: &str, annotations: &[(String, String)]) {
+        let mut all = json!({ keys::WORKSPACE_PORT: port.to_string(), keys::USER_SUB: owner });
+        all.as_object_mut()
+            .unwrap()
+            .extend(annotations.iter().map(|(name, value)| (name.clone(), json!(value))));
         let pod = json!({
             "metadata": {
                 "name": format!("ws-{id}"), "namespace": NAMESPACE,
                 "labels": {
                     keys::TYPE: keys::TYPE_WORKSPACE, keys::MANAGED_BY: keys::MANAGED_BY_VALUE,
-                    keys::WORKSPACE_ID: id, keys::USER_SUB: "guest",
+                    keys::WORKSPACE_ID: id, keys::USER_SUB: owner,
                 },
-                "annotations": { keys::WORKSPACE_PORT: port.to_string() },
+                "annotations": all,
             },
             "spec": { "nodeName": "n", "containers": [{ "name": "agent", "image": "busybox" }] },
         });
@@ -139,10 +148,29 @@ impl Running {
 
     /// Asks for a path until the answer is as wanted, and gives it.
     pub(crate) async fn until(&self, path: &str, wanted: impl Fn(u16, &str) -> bool) -> String {
+        self.ask_until(path, |request| request, wanted).await
+    }
+
+    /// The same, with a token.
+    pub(crate) async fn until_as(
+        &self,
+        token: &str,
+        path: &str,
+        wanted: impl Fn(u16, &str) -> bool,
+    ) -> String {
+        self.ask_until(path, |request| request.bearer_auth(token), wanted).await
+    }
+
+    async fn ask_until(
+        &self,
+        path: &str,
+        identified: impl Fn(RequestBuilder) -> RequestBuilder,
+        wanted: impl Fn(u16, &str) -> bool,
+    ) -> String {
         let mut last = String::new();
         let asking = async {
             loop {
-                if let Ok(answer) = self.get(path).send().await {
+                if let Ok(answer) = identified(self.get(path)).send().await {
                     let status = answer.status().as_u16();
                     last = answer.text().await.unwrap_or_default();
                     if wanted(status, &last) {

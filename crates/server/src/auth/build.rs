@@ -1,0 +1,275 @@
+//! From settings to the parts of [`nocrd_authz`].
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+
+use nocrd_authz::{
+    authenticator::{self, Authenticator},
+    claims::ClaimPaths,
+    clock::Clock,
+    cookies::CookiePath,
+    discovery::Discovery,
+    grants::GrantStore,
+    http::{Http, HttpOptions},
+    keys::KeyRing,
+    mint::Lifetimes,
+    policy::Policy,
+    provider::{Provider, ProviderConfig},
+    revocation::Revocations,
+    verify::{Audience, IntrospectionConfig, JwksSource, Verifier, VerifierConfig},
+};
+use nocrd_config::Settings;
+use nocrd_model::Subject;
+use secrecy::ExposeSecret as _;
+use url::Url;
+
+use super::{Counting, Door, door};
+use crate::{Error, site::Site};
+
+/// How far our clock and the identity provider's may be apart.
+const LEEWAY: Duration = Duration::from_secs(30);
+
+/// What replicas share.
+pub(crate) struct Shared {
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) grants: Arc<dyn GrantStore>,
+    pub(crate) revocations: Arc<dyn Revocations>,
+    pub(crate) counting: Counting,
+}
+
+/// The door that the settings describe. Call it only where authentication is on.
+///
+/// # Errors
+/// [`Error::Authentication`], when a key or a JSONPath is not usable.
+pub(crate) fn build(settings: &Settings, site: &Arc<Site>, shared: Shared) -> Result<Door, Error> {
+    let clock = Clock::system();
+    let http = Arc::new(Http::new(&HttpOptions::default()).map_err(refused)?);
+    let discovery = discovery(settings).map(|url| {
+        Arc::new(Discovery::new(url, settings.auth_issuer.clone(), Arc::clone(&http), clock.clone()))
+    });
+    let verifier =
+        Verifier::new(verifier(settings, site, discovery.clone()), Arc::clone(&http), clock.clone())
+            .map_err(refused)?;
+    let paths = ClaimPaths::new(
+        &settings.auth_sub_jsonpath,
+        &settings.auth_scope_jsonpath,
+        &settings.auth_roles_jsonpath,
+    )
+    .map_err(refused)?;
+    let policy = Arc::new(policy(settings));
+    let provider = provider(settings, discovery.clone()).map(|config| Arc::new(Provider::new(config, http)));
+    let cookies = CookiePath::new(site.outer_base())
+        .map_err(|_| Error::BaseUrl("no cookie can be set for the path of PUBLIC_URL".to_owned()))?;
+    let authenticator = Arc::new(Authenticator::new(authenticator::Parts {
+        verifier: Arc::new(verifier),
+        paths: Arc::new(paths),
+        policy: Arc::clone(&policy),
+        keys: shared.keys,
+        provider,
+        grants: shared.grants,
+        revocations: shared.revocations,
+        cookies,
+        lifetimes: Lifetimes {
+            session: settings.proxy_session_ttl,
+            sign_in: settings.session_max_age,
+            refresh: settings.proxy_refresh_cookie_ttl,
+        },
+        clock,
+    }));
+    let browsers = settings.oauth_authorization_url.is_some() || discovery.is_some();
+    Ok(Door {
+        login: authenticator.login().filter(|_| browsers),
+        authenticator,
+        policy,
+        site: Arc::clone(site),
+        discovery,
+        issuer: settings.auth_issuer.clone(),
+        scopes: scopes(settings),
+        name: settings.ui_title.clone(),
+        session_max_age: settings.session_max_age,
+        session_ttl: settings.proxy_session_ttl,
+        unchecked: !settings.jwt_verification_required,
+        loopback: door::is_loopback(settings),
+        counting: shared.counting,
+    })
+}
+
+/// The error with the setting that it is about.
+fn refused(source: nocrd_authz::error::Error) -> Error {
+    use nocrd_authz::error::Error as Cause;
+    let setting = match &source {
+        Cause::InvalidPath { claim: "subject", .. } => "AUTH_SUB_JSONPATH",
+        Cause::InvalidPath { claim: "scope", .. } => "AUTH_SCOPE_JSONPATH",
+        Cause::InvalidPath { .. } => "AUTH_ROLES_JSONPATH",
+        Cause::InvalidKey(_) => "JWT_PUBLIC_KEY",
+        Cause::WeakSecret { .. } => "JWT_SECRET",
+        Cause::AudienceRequired => "JWT_AUDIENCE",
+        _ => "AUTH_ENABLED",
+    };
+    Error::Authentication { setting, source }
+}
+
+/// The scopes that clients should ask for.
+fn scopes(settings: &Settings) -> Vec<String> {
+    let required = [&settings.auth_required_read_scope, &settings.auth_required_write_scope];
+    let mut scopes: Vec<String> = required.into_iter().flatten().cloned().collect();
+    scopes.dedup();
+    scopes
+}
+
+/// Where the identity provider's metadata is.
+fn discovery(settings: &Settings) -> Option<Url> {
+    let own = || Discovery::url_of(settings.auth_issuer.as_deref()?).ok();
+    settings.oauth_server_discovery_url.clone().or_else(own)
+}
+
+fn verifier(settings: &Settings, site: &Site, discovery: Option<Arc<Discovery>>) -> VerifierConfig {
+    let jwks = settings.jwks_uri.as_deref().map(jwks_source);
+    // Whoever has a key has one; what discovery tells is for the rest.
+    let needs_keys = settings.jwt_secret.is_none()
+        && settings.jwt_public_key.is_none()
+        && settings.introspection_endpoint.is_none();
+    VerifierConfig {
+        secret: settings.jwt_secret.clone(),
+        public_key_pem: settings.jwt_public_key.clone(),
+        jwks: jwks.or_else(|| discovery.filter(|_| needs_keys).map(JwksSource::Discovered)),
+        introspection: settings.introspection_endpoint.clone().map(|url| IntrospectionConfig {
+            url,
+            client_id: settings.oauth_client_id.clone(),
+            client_secret: settings.oauth_client_secret.clone(),
+        }),
+        audience: audience(settings, site),
+        issuer: settings.auth_issuer.clone(),
+        verify_signatures: settings.jwt_verification_required,
+        leeway: LEEWAY,
+    }
+}
+
+/// A URL, or the path of a file.
+fn jwks_source(text: &str) -> JwksSource {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => JwksSource::Url(url),
+        Ok(url) if url.scheme() == "file" => {
+            JwksSource::File(url.to_file_path().unwrap_or_else(|()| PathBuf::from(url.path())))
+        }
+        _ => JwksSource::File(PathBuf::from(text)),
+    }
+}
+
+/// What a token must be for. Nothing of a request has a say in it.
+fn audience(settings: &Settings, site: &Site) -> Audience {
+    match settings.jwt_audience.as_deref() {
+        Some("*") => return Audience::Any,
+        Some(audience) => return Audience::These(vec![audience.to_owned()]),
+        None => {}
+    }
+    let ours: Vec<String> = settings.oauth_client_id.iter().cloned().chain(site.public_url()).collect();
+    // Only with a secret of our own can nothing be known: the rules of the settings see to that.
+    if ours.is_empty() { Audience::Any } else { Audience::These(ours) }
+}
+
+/// What callers may do.
+pub(crate) fn policy(settings: &Settings) -> Policy {
+    Policy {
+        read_scope: settings.auth_required_read_scope.clone(),
+        write_scope: settings.auth_required_write_scope.clone(),
+        admin_scope: settings.auth_required_admin_scope.clone(),
+        read_role: settings.auth_required_read_role.clone(),
+        write_role: settings.auth_required_write_role.clone(),
+        admin_role: settings.auth_admin_role.clone(),
+        default_role: settings.auth_default_role.clone(),
+        admin_users: settings
+            .auth_admin_users
+            .iter()
+            .map(|user| Subject::new(user.as_str()))
+            .collect::<BTreeSet<_>>(),
+        require_scope_claim: settings.auth_require_scope_claim,
+    }
+}
+
+/// The server as a client of the identity provider; `None` when it can't exchange anything there.
+fn provider(settings: &Settings, discovery: Option<Arc<Discovery>>) -> Option<ProviderConfig> {
+    let client_id = settings.oauth_client_id.clone()?;
+    if discovery.is_none() && settings.oauth_server_token_url.is_none() {
+        return None;
+    }
+    let mut asked = settings.oauth_scopes.clone();
+    asked.extend(scopes(settings).into_iter().filter(|scope| !settings.oauth_scopes.contains(scope)));
+    Some(ProviderConfig {
+        client_id,
+        client_secret: settings
+            .oauth_client_secret
+            .clone()
+            .filter(|secret| !secret.expose_secret().is_empty()),
+        issuer: settings.auth_issuer.clone(),
+        token_url: settings.oauth_server_token_url.clone(),
+        authorization_url: settings.oauth_authorization_url.clone(),
+        end_session_url: settings.oauth_end_session_url.clone(),
+        scopes: asked,
+        discovery,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn settings(env: &[(&str, &str)]) -> Settings {
+        let env: BTreeMap<_, _> =
+            env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Settings::from_env(&env).unwrap()
+    }
+
+    fn audiences(env: &[(&str, &str)]) -> Option<Vec<String>> {
+        let settings = settings(env);
+        match audience(&settings, &Site::new(&settings)) {
+            Audience::Any => None,
+            Audience::These(ours) => Some(ours),
+        }
+    }
+
+    #[test]
+    fn t07_d05_the_audience_comes_from_the_settings() {
+        let these = |list: &[&str]| Some(list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        let client = ("OAUTH_CLIENT_ID", "no-crd");
+        let public = ("PUBLIC_URL", "https://gw.example/");
+        assert_eq!(audiences(&[]), None);
+        assert_eq!(audiences(&[client]), these(&["no-crd"]));
+        assert_eq!(audiences(&[public, ("BASE_URL", "/p")]), these(&["https://gw.example/p"]));
+        assert_eq!(audiences(&[client, public]), these(&["no-crd", "https://gw.example"]));
+        assert_eq!(audiences(&[client, public, ("JWT_AUDIENCE", "x")]), these(&["x"]));
+        assert_eq!(audiences(&[client, public, ("JWT_AUDIENCE", "*")]), None);
+    }
+
+    #[test]
+    fn metadata_is_where_it_was_said_or_where_the_standard_puts_it() {
+        let at = |env: &[(&str, &str)]| discovery(&settings(env)).map(|url| url.to_string());
+        let issuer = |text| ("AUTH_ISSUER", text);
+        let standard = Some("https://idp.example/realms/a/.well-known/openid-configuration".to_owned());
+        assert_eq!(at(&[issuer("https://idp.example/realms/a")]), standard);
+        assert_eq!(at(&[issuer("https://idp.example/realms/a/")]), standard);
+        let said = ("OAUTH_DISCOVERY_URL", "https://idp.internal/d");
+        assert_eq!(at(&[issuer("https://idp.example"), said]).as_deref(), Some("https://idp.internal/d"));
+        assert_eq!(at(&[]), None);
+    }
+
+    #[test]
+    fn key_sets_are_urls_or_files() {
+        let file = |text: &str| matches!(jwks_source(text), JwksSource::File(path) if path == std::path::Path::new("/etc/keys.json"));
+        assert!(file("/etc/keys.json") && file("file:///etc/keys.json"));
+        assert!(matches!(jwks_source("https://idp.example/keys"), JwksSource::Url(_)));
+    }
+
+    #[test]
+    fn the_scopes_of_the_server_are_asked_for_once() {
+        let env = [
+            ("OAUTH_CLIENT_ID", "c"),
+            ("OAUTH_TOKEN_URL", "https://idp.example/t"),
+            ("OAUTH_SCOPES", "openid nogoo9:read"),
+        ];
+        let config = provider(&settings(&env), None).unwrap();
+        assert_eq!(config.scopes, ["openid", "nogoo9:read", "nogoo9:write"]);
+        assert!(provider(&settings(&env[..1]), None).is_none());
+    }
+}

@@ -1,0 +1,217 @@
+//! From a request to whoever sent it.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use ::http::{HeaderValue, header};
+use nocrd_authz::{
+    authenticator::{Authenticated, Authenticator, Reason, SameOrigin, Unauthenticated},
+    challenge::Challenge,
+    discovery::Discovery,
+    login::Login,
+    policy::{Action, Policy},
+    return_to,
+    verify::TokenError,
+};
+use nocrd_config::Settings;
+use nocrd_model::error as codes;
+use url::Url;
+
+use super::{Counting, Refusal};
+use crate::site::{Site, seen};
+
+/// A challenge that says no more than that.
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
+
+/// Recognises whoever asks, and says no in a way that helps.
+pub(crate) struct Door {
+    pub(super) authenticator: Arc<Authenticator>,
+    /// Signs browsers in, where that is configured.
+    pub(super) login: Option<Login>,
+    pub(super) policy: Arc<Policy>,
+    pub(super) site: Arc<Site>,
+    pub(super) discovery: Option<Arc<Discovery>>,
+    /// The issuer, where it was configured.
+    pub(super) issuer: Option<String>,
+    /// The scopes that clients should ask for.
+    pub(super) scopes: Vec<String>,
+    /// How the product calls itself here.
+    pub(super) name: String,
+    /// How long after signing in a session ends in any case.
+    pub(super) session_max_age: Duration,
+    /// How long a session lasts unused.
+    pub(super) session_ttl: Duration,
+    /// Whether tokens come unchecked, from proxies that have checked them.
+    pub(super) unchecked: bool,
+    /// Whether we are bound to a loopback address, so that whoever reaches us is on this machine.
+    pub(super) loopback: bool,
+    pub(super) counting: Counting,
+}
+
+impl Door {
+    /// Who sent the request. `endpoint` is the path below the path prefix of what it asks for: `/mcp`, or empty for the
+    /// server as a whole.
+    pub(super) async fn who(
+        &self,
+        request: seen::Request<'_>,
+        query: Option<&str>,
+        endpoint: &str,
+    ) -> Result<Authenticated, Refusal> {
+        let context = self.site.context(request);
+        // What most requests need, without waiting for anything.
+        if let Some(authenticated) = self.authenticator.recognise(request.headers, context) {
+            self.counting.recognised();
+            return Ok(authenticated);
+        }
+        let believed = !self.unchecked || self.loopback || self.site.trusts(request.peer.addr().ip());
+        if !believed && request.headers.contains_key(header::AUTHORIZATION) {
+            tracing::warn!(peer = %request.peer.addr(), "a token came from elsewhere than TRUSTED_PROXIES");
+            let message = "tokens are believed only from the proxies that check them";
+            return Err(self.unauthenticated(request, endpoint, None, message));
+        }
+        let client = request.peer.client();
+        if request.headers.contains_key(header::AUTHORIZATION) {
+            self.counting.check(client)?;
+        }
+        let outcome = self.authenticator.authenticate(request.headers, context).await;
+        if let Some(refusal) = self.counting.looked(client, &outcome) {
+            return Err(refusal);
+        }
+        outcome.map_err(|unauthenticated| self.refuse(request, query, endpoint, unauthenticated))
+    }
+
+    /// Whether they may do that.
+    pub(super) fn permit(
+        &self,
+        request: seen::Request<'_>,
+        authenticated: &Authenticated,
+        action: Action,
+        endpoint: &str,
+    ) -> Result<(), Refusal> {
+        let Err(denied) = self.policy.check(&authenticated.caller, action) else { return Ok(()) };
+        let refusal = Refusal::new(denied.code(), denied.to_string());
+        // A client can ask for a scope, but not for a role.
+        let challenge = denied
+            .scope()
+            .and_then(|scope| Some(self.challenge(request, endpoint)?.insufficient_scope(scope)));
+        let refusal = refusal.challenging(challenge, None);
+        Err(refusal.with_cookies(authenticated.cookies_for(false).to_vec()))
+    }
+
+    /// Where a browser goes to sign in and come back to the page it asked for; `None` when it can't.
+    pub(super) fn sign_in_url(&self, request: seen::Request<'_>, path_and_query: &str) -> Option<String> {
+        self.login.as_ref()?;
+        let base = self.site.outer_base();
+        let page = self.site.seen(request).page(&self.site.outward(&without_token(path_and_query)));
+        let target: Option<String> = page.map(|page| {
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect_uri", &page).finish()
+        });
+        Some(
+            target
+                .map_or_else(|| format!("{base}/auth/login"), |target| format!("{base}/auth/login?{target}")),
+        )
+    }
+
+    /// The site as the sender sees it.
+    pub(super) fn seen(&self, request: seen::Request<'_>) -> return_to::Site {
+        self.site.seen(request)
+    }
+
+    /// The issuer whose tokens are accepted, as far as it is known.
+    pub(super) async fn issuer(&self) -> Option<String> {
+        match (&self.issuer, &self.discovery) {
+            (Some(issuer), _) => Some(issuer.clone()),
+            (None, Some(discovery)) => Some(discovery.metadata().await.ok()?.issuer.clone()),
+            (None, None) => None,
+        }
+    }
+
+    /// What leads a client to a token for this endpoint.
+    pub(super) fn challenge(&self, request: seen::Request<'_>, endpoint: &str) -> Option<Challenge> {
+        let metadata = Url::parse(&super::metadata::url(&self.site.seen(request), endpoint)).ok()?;
+        Some(Challenge::new(&metadata, self.scopes.iter().map(String::as_str)))
+    }
+
+    fn refuse(
+        &self,
+        request: seen::Request<'_>,
+        query: Option<&str>,
+        endpoint: &str,
+        Unauthenticated { reason, cookies }: Unauthenticated,
+    ) -> Refusal {
+        let code = reason.code();
+        if code != codes::UNAUTHENTICATED {
+            return Refusal::new(code, reason.to_string()).with_cookies(cookies);
+        }
+        let token = match &reason {
+            Reason::Token(error) => Some(error),
+            _ => None,
+        };
+        let mut message: Cow<'static, str> = match token {
+            Some(error) => format!("the bearer token is not accepted: {error}").into(),
+            None => reason.to_string().into(),
+        };
+        if token.is_none() && query.is_some_and(has_token) {
+            message = "a token in the URL is not looked at here: send it in the Authorization header".into();
+        }
+        self.unauthenticated(request, endpoint, token, &message).with_cookies(cookies)
+    }
+
+    fn unauthenticated(
+        &self,
+        request: seen::Request<'_>,
+        endpoint: &str,
+        error: Option<&TokenError>,
+        message: &str,
+    ) -> Refusal {
+        let challenge = self.challenge(request, endpoint);
+        let link = challenge.as_ref().map(Challenge::link);
+        // RFC 9110, 11.6.1: a 401 always names a way in.
+        let field = challenge.map_or(BEARER, |challenge| challenge.unauthorized(error));
+        Refusal::new(codes::UNAUTHENTICATED, message).challenging(Some(field), link)
+    }
+}
+
+/// Whether the query holds a parameter `token`.
+fn has_token(query: &str) -> bool {
+    url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "token")
+}
+
+/// The target without its parameters `token`: they are no use where they are not looked at, and stay in histories and logs.
+fn without_token(path_and_query: &str) -> Cow<'_, str> {
+    let Some((path, query)) = path_and_query.split_once('?') else { return path_and_query.into() };
+    if !has_token(query) {
+        return path_and_query.into();
+    }
+    let is_token = |pair: &&str| has_token(pair);
+    let rest: Vec<&str> = query.split('&').filter(|pair| !is_token(pair)).collect();
+    if rest.is_empty() { path.to_owned().into() } else { format!("{path}?{}", rest.join("&")).into() }
+}
+
+/// Whether whoever reaches the server is on its machine.
+pub(super) fn is_loopback(settings: &Settings) -> bool {
+    settings.host.eq_ignore_ascii_case("localhost")
+        || settings.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether a request proves that a page of ours sent it.
+pub(super) fn is_proven(site: &Site, request: seen::Request<'_>) -> bool {
+    site.context(request).same_origin == SameOrigin::Proven
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d18_tokens_don_t_travel_on() {
+        for (target, kept) in [
+            ("/route/w1/", "/route/w1/"),
+            ("/route/w1/?token=x", "/route/w1/"),
+            ("/route/w1/?a=1&token=x&b=%20", "/route/w1/?a=1&b=%20"),
+            ("/route/w1/?to%6ben=x&tokens=y", "/route/w1/?tokens=y"),
+            ("/route/w1/?token", "/route/w1/"),
+        ] {
+            assert_eq!(without_token(target), kept, "{target}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Who may reach a workspace: the proxy's side of [`Door`].
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use ::http::{HeaderValue, Method, Response, StatusCode, header, request::Parts, uri::PathAndQuery};
+use nocrd_authz::authenticator::{Authenticated, Via};
+use nocrd_model::{Api, Visibility, WorkspaceId, error as codes};
+use nocrd_proxy_core::{Body, BoxFuture, Guard, Peer, Target, Visitor};
+
+use super::{Door, Refusal, refusal::set_cookies, sender::wants_page};
+use crate::{
+    audit::{self, About, Act, Outcome, Who},
+    http::guard::authority,
+    site::seen,
+    visit::Visit,
+};
+
+/// Lets visitors into workspaces.
+pub(crate) struct Gate {
+    door: Arc<Door>,
+}
+
+impl Gate {
+    pub(crate) fn new(door: Arc<Door>) -> Self {
+        Self { door }
+    }
+
+    /// When a WebSocket is closed that they open: when the sign-in is over, whatever is refreshed meanwhile; or, of who came
+    /// with a token and has no sign-in, as long after the token's end as a session would last.
+    fn end_of(&self, authenticated: &Authenticated) -> Option<SystemTime> {
+        let (from, life) = match &authenticated.session {
+            Some(session) => (session.auth_time, self.door.session_max_age),
+            None => (authenticated.token_expires?, self.door.session_ttl),
+        };
+        let from = Duration::from_secs(u64::try_from(from.as_secs()).ok()?);
+        SystemTime::UNIX_EPOCH.checked_add(from)?.checked_add(life)
+    }
+
+    /// What somebody gets who is not recognised: people are sent to where they can sign in.
+    fn turn_away(&self, request: seen::Request<'_>, parts: &Parts, refusal: &Refusal) -> Response<Body> {
+        let page = request.method == Method::GET && !request.upgrade && wants_page(request.headers);
+        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let sign_in =
+            (page && refusal.is_unauthenticated()).then(|| self.door.sign_in_url(request, target)).flatten();
+        let Some(location) = sign_in.and_then(|url| HeaderValue::from_str(&url).ok()) else {
+            return refusal.answer(request.headers).map(Body::from);
+        };
+        let mut answer = Response::new(Body::empty());
+        *answer.status_mut() = StatusCode::SEE_OTHER;
+        let fields = answer.headers_mut();
+        fields.insert(header::LOCATION, location);
+        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        fields.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        set_cookies(fields, refusal.cookies());
+        answer
+    }
+}
+
+impl Guard for Gate {
+    fn authenticate<'a>(
+        &'a self,
+        parts: &'a Parts,
+        peer: &'a Peer,
+        upgrade: bool,
+    ) -> BoxFuture<'a, Result<Visitor, Response<Body>>> {
+        Box::pin(async move {
+            let request = seen::Request {
+                method: &parts.method,
+                headers: &parts.headers,
+                host: authority(parts),
+                peer,
+                upgrade,
+            };
+            match self.door.who(request, parts.uri.query(), "").await {
+                Ok(authenticated) => {
+                    if let Some(visit) = Visit::of(&parts.extensions) {
+                        visit.note(&authenticated.caller);
+                    }
+                    Ok(Visitor {
+                        ends: self.end_of(&authenticated),
+                        via_cookie: authenticated.via != Via::Bearer,
+                        cookies: authenticated.cookies_for(true).to_vec(),
+                        caller: authenticated.caller,
+                        token: authenticated.token,
+                    })
+                }
+                Err(refusal) => {
+                    let (visit, with_token) =
+                        (Visit::of(&parts.extensions), parts.headers.contains_key(header::AUTHORIZATION));
+                    audit::not_let_in(visit.map(AsRef::as_ref), parts.uri.path(), refusal.code(), with_token);
+                    Err(self.turn_away(request, parts, &refusal))
+                }
+            }
+        })
+    }
+
+    fn may_reach(&self, visitor: &Visitor, target: &Target, api: Option<&Api>, method: &Method) -> bool {
+        let visibility = api.map_or(&Visibility::Private, |api| &api.visibility);
+        self.door.policy.may_reach(&visitor.caller, target.owner(), visibility, !method.is_safe())
+    }
+
+    fn turned_away(&self, visitor: &Visitor, id: &WorkspaceId, parts: &Parts) {
+        Act {
+            action: "workspace.access",
+            outcome: Outcome::of(codes::WORKSPACE_NOT_FOUND),
+            who: Some(Who::from(&visitor.caller)),
+            visit: Visit::of(&parts.extensions).map(AsRef::as_ref),
+            about: About { workspace: Some(id.as_str()), ..About::default() },
+        }
+        .record();
+    }
+}

@@ -1,0 +1,31 @@
+//! Who asks. The checks themselves are in [`nocrd_authz`], which knows no server; here is what a server adds: settings, where
+//! a request comes from, answers, routes.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `build` | settings → the parts of `nocrd_authz` |
+//! | `counting` | how many are recognised, and who sends too many bad tokens |
+//! | `door` | [`Door`]: a request → who sent it, or the answer that it gets instead |
+//! | `admit` | the middleware of the router's endpoints |
+//! | `guard` | the same for the proxy |
+//! | `refusal` | 401 and 403, with their challenges |
+//! | `sender` | what a handler knows of where its request comes from |
+//! | `metadata` | RFC 9728 |
+//! | `routes` | signing in, signing out, sessions |
+
+pub(crate) mod admit;
+mod build;
+mod counting;
+mod door;
+mod guard;
+pub(crate) mod metadata;
+mod refusal;
+pub(crate) mod routes;
+mod sender;
+
+pub(crate) use build::{Shared, build, policy};
+pub(crate) use counting::Counting;
+pub(crate) use door::Door;
+pub(crate) use guard::Gate;
+pub(crate) use refusal::Refusal;
+pub(crate) use sender::Asked;

@@ -1,0 +1,111 @@
+//! Answers to those who are not let in.
+
+use std::time::Duration;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use nocrd_model::{Code, error as codes};
+use nocrd_proxy_core::{Failure, Wants};
+
+/// When asking again may help, where something that we ask does not answer.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Why a request is not served, and what its sender can do about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    code: Code,
+    message: String,
+    /// `WWW-Authenticate` (RFC 6750).
+    challenge: Option<HeaderValue>,
+    /// `Link`, to the metadata of the resource.
+    link: Option<HeaderValue>,
+    cookies: Vec<HeaderValue>,
+    /// When asking again may help.
+    after: Option<Duration>,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), challenge: None, link: None, cookies: Vec::new(), after: None }
+    }
+
+    /// A layer of ours is missing: better nobody gets in than anybody.
+    pub(crate) fn broken() -> Self {
+        Self::new(codes::INTERNAL, "the server can't tell where the request comes from")
+    }
+
+    /// With a challenge, and a link to the metadata of the resource.
+    pub(super) fn challenging(self, challenge: Option<HeaderValue>, link: Option<HeaderValue>) -> Self {
+        Self { challenge, link, ..self }
+    }
+
+    /// What it is recorded as.
+    pub(super) fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Asking again may help after this time.
+    pub(crate) fn after(self, time: Duration) -> Self {
+        Self { after: Some(time), ..self }
+    }
+
+    pub(super) fn with_cookies(mut self, cookies: Vec<HeaderValue>) -> Self {
+        self.cookies.extend(cookies);
+        self
+    }
+
+    /// Whether signing in helps.
+    pub(super) fn is_unauthenticated(&self) -> bool {
+        self.code == codes::UNAUTHENTICATED
+    }
+
+    pub(super) fn cookies(&self) -> &[HeaderValue] {
+        &self.cookies
+    }
+
+    /// The answer, in the form that a request with these headers wants.
+    pub(crate) fn answer(&self, headers: &HeaderMap) -> Response<Bytes> {
+        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        let wants = accept.map_or(Wants::Json, Wants::parse);
+        let retry_after = self.after.or((self.code.kind.status() == 503).then_some(RETRY));
+        let mut answer = Failure { code: self.code, message: &self.message, retry_after }.response(wants);
+        let fields = answer.headers_mut();
+        for (name, value) in [(header::WWW_AUTHENTICATE, &self.challenge), (header::LINK, &self.link)] {
+            if let Some(value) = value {
+                fields.insert(name, value.clone());
+            }
+        }
+        set_cookies(fields, &self.cookies);
+        answer
+    }
+
+    /// The answer of the router.
+    pub(crate) fn response(&self, headers: &HeaderMap) -> axum::response::Response {
+        self.answer(headers).map(axum::body::Body::from)
+    }
+}
+
+/// Adds `Set-Cookie` headers; what they belong to is then for nobody else.
+pub(crate) fn set_cookies(headers: &mut HeaderMap, cookies: &[HeaderValue]) {
+    for cookie in cookies {
+        headers.append(header::SET_COOKIE, cookie.clone());
+    }
+    if !cookies.is_empty() && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// Sends a browser elsewhere, with cookies; nothing of this is stored, and nobody is told where it came from.
+pub(crate) fn redirect(location: &str, cookies: &[HeaderValue]) -> axum::response::Response {
+    let fields: [(HeaderName, HeaderValue); 2] = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    let Ok(location) = HeaderValue::from_str(location) else {
+        return Refusal::new(codes::INTERNAL, "there is nowhere to go").response(&HeaderMap::new());
+    };
+    let mut answer = (::http::StatusCode::SEE_OTHER, fields, [(header::LOCATION, location)]).into_response();
+    set_cookies(answer.headers_mut(), cookies);
+    answer
+}

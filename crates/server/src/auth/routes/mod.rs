@@ -1,0 +1,13 @@
+//! Signing in, signing out, and what is known of a session.
+
+mod permissions;
+mod refresh;
+mod session;
+mod sign_in;
+mod sign_out;
+
+pub(crate) use permissions::{Permissions, permissions};
+pub(crate) use refresh::set_refresh;
+pub(crate) use session::session;
+pub(crate) use sign_in::{callback, login};
+pub(crate) use sign_out::logout;

@@ -1,0 +1,68 @@
+//! A refresh token that a page obtained itself, taken into the keeping of a cookie that the page can't read.
+
+use std::{sync::Arc, time::Duration};
+
+use ::http::{HeaderValue, header};
+use axum::{
+    Extension, Json,
+    extract::{State, rejection::JsonRejection},
+    response::{IntoResponse, Response},
+};
+use nocrd_authz::authenticator::Authenticated;
+use nocrd_model::error as codes;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::auth::{Door, Refusal, admit::OwnCookies, refusal::set_cookies, sender::Sender};
+
+/// Longest token that is looked at. A longer one would not fit into a cookie.
+const MAX_TOKEN: usize = 4096;
+
+/// What the page sends.
+#[derive(Deserialize)]
+pub(crate) struct Body {
+    #[serde(default)]
+    refresh_token: String,
+    /// Seconds, as a number that some identity providers make a fraction or negative.
+    refresh_expires_in: Option<f64>,
+}
+
+/// `POST /auth/set-refresh`.
+pub(crate) async fn set_refresh(
+    State(door): State<Arc<Door>>,
+    Extension(authenticated): Extension<Arc<Authenticated>>,
+    sender: Sender,
+    body: Result<Json<Body>, JsonRejection>,
+) -> Response {
+    let refuse = |code, message: &str| Refusal::new(code, message).response(&sender.headers);
+    let Ok(Json(body)) = body else {
+        return refuse(codes::INVALID_ARGUMENT, "the body must be a JSON object with a text `refresh_token`");
+    };
+    if body.refresh_token.is_empty() {
+        return refuse(codes::INVALID_ARGUMENT, "Missing refresh_token in request body");
+    }
+    if body.refresh_token.len() > MAX_TOKEN {
+        return refuse(codes::INVALID_ARGUMENT, "refresh_token is too long to be kept");
+    }
+    if authenticated.session.is_none() {
+        let message =
+            "only a page of this site can leave a refresh token here, because it is kept in the browser";
+        return refuse(codes::HOST_NOT_ALLOWED, message);
+    }
+    let life = body
+        .refresh_expires_in
+        .filter(|seconds| *seconds > 0.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let context = door.site.context(sender.request());
+    let token = SecretString::from(body.refresh_token);
+    match door.authenticator.keep_refresh_token(&authenticated, token, life, context) {
+        Ok(cookies) => {
+            let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+            let mut answer = (no_store, Extension(OwnCookies), Json(json!({ "ok": true }))).into_response();
+            set_cookies(answer.headers_mut(), &cookies);
+            answer
+        }
+        Err(error) => refuse(error.code(), &error.to_string()),
+    }
+}

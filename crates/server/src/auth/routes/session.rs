@@ -1,0 +1,51 @@
+//! Who the caller is.
+
+use std::sync::Arc;
+
+use ::http::{HeaderValue, header};
+use axum::{
+    Extension, Json,
+    response::{IntoResponse, Response},
+};
+use nocrd_authz::authenticator::{Authenticated, Via};
+use nocrd_model::Role;
+use serde::Serialize;
+
+/// What a page may know.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Session<'a> {
+    sub: &'a str,
+    role: Role,
+    roles: Vec<&'a str>,
+    /// `null`: the token carries no scopes, so that the role alone decides.
+    scopes: Option<Vec<&'a str>>,
+    /// By what the caller was recognised.
+    via: &'static str,
+    /// When the session ends unless it is used, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+    /// When it ends in any case, as far as that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_at: Option<i64>,
+}
+
+/// `GET /auth/session`.
+pub(crate) async fn session(Extension(authenticated): Extension<Arc<Authenticated>>) -> Response {
+    let caller = &authenticated.caller;
+    let session = authenticated.session.as_ref();
+    let body = Session {
+        sub: caller.subject.as_str(),
+        role: caller.role,
+        roles: caller.grants.roles.iter().map(String::as_str).collect(),
+        scopes: caller.grants.scopes.as_ref().map(|scopes| scopes.iter().map(String::as_str).collect()),
+        via: match authenticated.via {
+            Via::Bearer => "bearer",
+            Via::Session => "session",
+            Via::Refresh => "refresh",
+        },
+        expires_at: session.map(|session| session.expires.as_secs()),
+        ends_at: session.map(|session| session.latest.as_secs()),
+    };
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body)).into_response()
+}

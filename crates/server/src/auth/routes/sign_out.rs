@@ -1,0 +1,155 @@
+//! Signing out.
+//!
+//! A page elsewhere must not be able to sign anybody out. So a browser's request needs the proof that one of our own pages
+//! sent it, or that the user did; whoever comes by a link is asked first.
+
+use std::sync::Arc;
+
+use ::http::{HeaderValue, Method, header};
+use axum::{
+    Json,
+    extract::State,
+    response::{Html, IntoResponse, Response},
+};
+use nocrd_authz::cookies;
+use nocrd_model::error as codes;
+use serde_json::json;
+
+use crate::auth::{
+    Counting, Door, Refusal,
+    door::is_proven,
+    refusal::{redirect, set_cookies},
+    sender::Sender,
+};
+
+const PAGE: &str = include_str!("sign_out.html");
+/// Nothing is loaded and nobody may frame it. Where its form leads is not limited: from here the browser goes on to the
+/// identity provider.
+const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What is done about a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    SignOut,
+    /// There is nobody to sign out.
+    Nothing,
+    Ask,
+    Refuse,
+}
+
+/// `GET` or `POST /logout`.
+pub(crate) async fn logout(State(door): State<Option<Arc<Door>>>, sender: Sender) -> Response {
+    let Some(door) = door else { return done() };
+    let proven = is_proven(&door.site, sender.request());
+    match course(&sender, proven) {
+        Course::SignOut => sign_out(&door, &sender).await,
+        Course::Nothing => done(),
+        Course::Ask => ask(),
+        Course::Refuse => {
+            let message = "this request did not come from a page of this site, and so signs nobody out";
+            Refusal::new(codes::HOST_NOT_ALLOWED, message).response(&sender.headers)
+        }
+    }
+}
+
+fn course(sender: &Sender, proven: bool) -> Course {
+    let told = |name: &str| sender.headers.get(name).map(HeaderValue::as_bytes);
+    let (from, mode) = (told("sec-fetch-site"), told("sec-fetch-mode"));
+    if proven {
+        return Course::SignOut;
+    }
+    let is_program = from.is_none() && !sender.headers.contains_key(header::ORIGIN) && !sender.is_browser();
+    if sender.method == Method::POST {
+        let nobody = is_program && !cookies::has_credentials(&sender.headers);
+        return if nobody { Course::Nothing } else { Course::Refuse };
+    }
+    match from {
+        // Typed by the user.
+        Some(b"none") => Course::SignOut,
+        None if is_program => Course::SignOut,
+        None if !sender.headers.contains_key(header::ORIGIN) => Course::Ask,
+        Some(_) if mode == Some(b"navigate") => Course::Ask,
+        _ => Course::Refuse,
+    }
+}
+
+async fn sign_out(door: &Door, sender: &Sender) -> Response {
+    let request = sender.request();
+    let signed_out = door.authenticator.logout(&sender.headers, door.site.context(request)).await;
+    if let Some(subject) = &signed_out.subject {
+        Counting::signed_out(sender.visit(), subject);
+        tracing::info!(everywhere = signed_out.recorded, "somebody signed out");
+    }
+    let site = door.seen(request);
+    if sender.is_browser() {
+        let end = door.authenticator.end_session_url(&site).await;
+        let home = site.home();
+        return redirect(end.as_ref().map_or(home.as_str(), |url| url.as_str()), &signed_out.cookies);
+    }
+    let mut answer = done();
+    set_cookies(answer.headers_mut(), &signed_out.cookies);
+    answer
+}
+
+fn done() -> Response {
+    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (no_store, Json(json!({ "message": "Logged out" }))).into_response()
+}
+
+fn ask() -> Response {
+    let fields = [
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (fields, Html(PAGE)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::{HeaderMap, HeaderName};
+
+    use super::*;
+
+    #[test]
+    fn d23_t23_nobody_is_signed_out_from_elsewhere() {
+        const PAGE: (&str, &str) = ("accept", "text/html");
+        const COOKIE: (&str, &str) = ("cookie", "nocr_sess=x");
+        for (method, proven, headers, expected) in [
+            (Method::POST, true, &[PAGE, COOKIE][..], Course::SignOut),
+            (Method::POST, true, &[], Course::SignOut),
+            (Method::POST, false, &[], Course::Nothing),
+            (Method::POST, false, &[COOKIE], Course::Refuse),
+            // Cookies are not sent along, but an answer could still delete them.
+            (Method::POST, false, &[PAGE, ("sec-fetch-site", "cross-site")], Course::Refuse),
+            (Method::POST, false, &[PAGE, ("origin", "https://evil.example")], Course::Refuse),
+            (Method::POST, false, &[PAGE], Course::Refuse),
+            (Method::GET, true, &[PAGE, COOKIE], Course::SignOut),
+            (Method::GET, false, &[PAGE, COOKIE, ("sec-fetch-site", "none")], Course::SignOut),
+            (Method::GET, false, &[COOKIE], Course::SignOut),
+            (
+                Method::GET,
+                false,
+                &[PAGE, COOKIE, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")],
+                Course::Ask,
+            ),
+            (Method::GET, false, &[PAGE, COOKIE], Course::Ask),
+            (
+                Method::GET,
+                false,
+                &[("accept", "image/*"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")],
+                Course::Refuse,
+            ),
+            (Method::GET, false, &[PAGE, ("origin", "null")], Course::Refuse),
+        ] {
+            let map: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
+                .collect();
+            let sender = Sender::test(method.clone(), map);
+            assert_eq!(course(&sender, proven), expected, "{method} {proven} {headers:?}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What pages elsewhere can make a browser do, and what they can't.
+
+use reqwest::{Method, header::HeaderMap};
+
+use super::{World, send};
+use crate::{proxying::upstream, support::initialize};
+
+const UPGRADE: [(&str, &str); 4] = [
+    ("connection", "upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
+/// A world with a workspace of alice, and her token.
+async fn with_workspace(env: &[(&str, &str)]) -> (World, String) {
+    let world = World::start(env).await;
+    world.cluster.add_pod_of("w1", upstream().await, "alice", &[]);
+    world.cluster.make_ready("w1");
+    let token = world.token("alice", &["user"], "nogoo9:read nogoo9:write");
+    world.server.until_as(&token, "/route/w1/", |status, _| status == 200).await;
+    (world, token)
+}
+
+#[tokio::test]
+async fn t21_websockets_open_for_our_pages_and_for_programs_with_a_token() {
+    let (world, token) = with_workspace(&[]).await;
+    let cookie = world.session(&token).await;
+    let own = world.server.base.clone();
+    let open = async |token: Option<&str>, headers: &[(&str, &str)]| {
+        let request = world.ask(Method::GET, "/route/w1/", token);
+        let request = UPGRADE
+            .iter()
+            .chain(headers)
+            .fold(request, |request, (name, value)| request.header(*name, *value));
+        send(request).await.0
+    };
+    // What runs there speaks no WebSocket: its own answer shows that the request came through.
+    assert_eq!(open(Some(&token), &[]).await, 200, "a program");
+    assert_eq!(open(Some(&token), &[("origin", &own)]).await, 200);
+    assert_eq!(open(None, &[("cookie", &cookie), ("origin", &own)]).await, 200);
+    assert_eq!(open(None, &[("cookie", &cookie)]).await, 403, "a cookie without an origin");
+    for origin in ["https://evil.example", "null", "http://sub.localhost:1"] {
+        assert_eq!(open(None, &[("cookie", &cookie), ("origin", origin)]).await, 403, "{origin}");
+        assert_eq!(open(Some(&token), &[("origin", origin)]).await, 403, "{origin}");
+    }
+    world.server.stop().await;
+}
+
+#[tokio::test]
+async fn t24_a_named_site_may_use_the_session_where_that_is_allowed() {
+    let env = [("CORS_ORIGIN", "https://app.example"), ("CORS_CREDENTIALS", "true")];
+    let world = World::start(&env).await;
+    let cookie = world.session(&world.token("alice", &["user"], "nogoo9:read nogoo9:write")).await;
+    let ask = async |origin: &str| {
+        send(world.server.post_mcp(&initialize()).header("cookie", &cookie).header("origin", origin)).await
+    };
+    let (status, headers, _) = ask("https://app.example").await;
+    assert_eq!(status, 200);
+    assert_eq!(headers["access-control-allow-origin"], "https://app.example");
+    assert_eq!(headers["access-control-allow-credentials"], "true");
+    for origin in ["https://evil.example", "https://app.example.evil.example", "http://app.example", "null"] {
+        let (status, headers, _) = ask(origin).await;
+        assert_eq!((status, headers.get("access-control-allow-origin")), (403, None), "{origin}");
+    }
+    world.server.stop().await;
+
+    let world = World::start(&[("CORS_ORIGIN", "*"), ("CORS_CREDENTIALS", "true")]).await;
+    let cookie = world.session(&world.token("alice", &["user"], "nogoo9:read nogoo9:write")).await;
+    let request = world.server.post_mcp(&initialize()).header("cookie", &cookie);
+    let (status, headers, _) = send(request.header("origin", "https://any.example")).await;
+    assert_eq!(
+        (status, headers.get("access-control-allow-credentials")),
+        (403, None),
+        "the token is what counts there"
+    );
+    let token = world.token("alice", &["user"], "nogoo9:read");
+    let request = world.server.post_mcp(&initialize()).bearer_auth(token);
+    assert_eq!(send(request.header("origin", "https://any.example")).await.0, 200);
+    world.server.stop().await;
+}
+
+#[tokio::test]
+async fn t27_pages_of_the_server_are_not_for_the_frames_of_others() {
+    let world = World::start(&[]).await;
+    let framed = |headers: &HeaderMap| {
+        let policy = headers.get("content-security-policy").map_or("", |policy| policy.to_str().unwrap());
+        // The dashboard shows errors of workspaces in its own frames.
+        let kept =
+            ["frame-ancestors 'none'", "frame-ancestors 'self'"].iter().any(|own| policy.contains(own));
+        !kept || headers["x-content-type-options"] != "nosniff"
+    };
+    for path in ["/", "/nope", "/mcp", "/auth/callback", "/auth/session", "/logout", "/permissions"] {
+        let request =
+            world.server.get(path).header("accept", "text/html").header("sec-fetch-mode", "navigate");
+        let (_, headers, page) = send(request).await;
+        assert!(headers["content-type"].to_str().unwrap().starts_with("text/html"), "{path}");
+        assert!(!framed(&headers), "{path} {headers:?}");
+        assert!(!page.as_str().unwrap().contains("<script"), "{path}");
+    }
+    world.server.stop().await;
+}
+
+#[tokio::test]
+async fn d21_t32_a_workspace_sees_who_asks_and_no_credentials_of_ours() {
+    use axum::{Router, extract::Request, routing::any};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let echo = any(async |request: Request| format!("saw {:?}", request.headers()));
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(echo)).await });
+
+    let world = World::start(&[]).await;
+    world.cluster.add_pod_of("w1", port, "alice", &[]);
+    world.cluster.make_ready("w1");
+    let token = world.token("alice", &["user"], "nogoo9:read nogoo9:write");
+    world.server.until_as(&token, "/route/w1/", |status, _| status == 200).await;
+    let cookie = world.session(&token).await;
+    let forged = |request: reqwest::RequestBuilder| {
+        request
+            .header("x-user-sub", "root")
+            .header("x_user_roles", "admin")
+            .header("x-workspace-jwt", "forged")
+    };
+    let by_token = send(forged(world.ask(Method::GET, "/route/w1/", Some(&token)))).await.2;
+    let own = format!("{cookie}; theme=dark; nocr_refresh=x");
+    let by_cookie = send(forged(world.ask(Method::GET, "/route/w1/", None)).header("cookie", own)).await.2;
+    for seen in [by_token, by_cookie.clone()] {
+        let seen = seen.as_str().unwrap();
+        assert!(seen.contains("\"x-user-sub\": \"alice\""), "{seen}");
+        for secret in [token.as_str(), "nocr_", "authorization", "root", "admin", "forged"] {
+            assert!(!seen.contains(secret), "{secret}: {seen}");
+        }
+    }
+    assert!(by_cookie.as_str().unwrap().contains("theme=dark"), "the workspace's own cookies pass");
+    world.server.stop().await;
+}

@@ -1,0 +1,76 @@
+//! What Prometheus reads.
+
+use reqwest::Method;
+
+use crate::{
+    auth::{World, send},
+    support::{PATIENCE, initialize},
+};
+
+/// A port that is free now. The server can't be asked which one it has taken.
+fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().port()
+}
+
+async fn scrape(port: u16, client: &reqwest::Client) -> String {
+    let reading = async {
+        loop {
+            if let Ok(answer) = client.get(format!("http://127.0.0.1:{port}/metrics")).send().await {
+                assert_eq!(answer.status(), 200);
+                assert!(
+                    answer.headers()["content-type"]
+                        .to_str()
+                        .unwrap()
+                        .starts_with("application/openmetrics-text")
+                );
+                return answer.text().await.unwrap();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.unwrap()
+}
+
+#[tokio::test]
+async fn metrics_have_a_port_of_their_own_and_name_nobody() {
+    let port = free_port();
+    let world =
+        World::start(&[("METRICS_PORT", &port.to_string()), ("RATE_LIMIT_MAX", "1"), ("STATELESS", "true")])
+            .await;
+    world.cluster.add_pod_of("secret-name", 3000, "alice", &[]);
+    let token = world.token("alice", &["user"], "nogoo9:read");
+    assert_eq!(send(world.server.post_mcp(&initialize()).bearer_auth(&token)).await.0, 200);
+    assert_eq!(send(world.ask(Method::GET, "/permissions", Some("bad"))).await.0, 401);
+    assert_eq!(send(world.ask(Method::GET, "/route/secret-name/", Some("bad"))).await.0, 429);
+    send(world.ask(Method::GET, "/logout", None)).await;
+    assert_eq!(send(world.ask(Method::GET, "/logout", None)).await.0, 429);
+    // The metrics are not where everybody looks.
+    assert_eq!(send(world.ask(Method::GET, "/metrics", None)).await.0, 404);
+
+    let text = scrape(port, &world.server.client).await;
+    for line in [
+        "nocrd_http_requests_total{route=\"mcp\",method=\"POST\",status=\"200\"} 1",
+        "nocrd_http_requests_total{route=\"workspace\",method=\"GET\",status=\"429\"} 1",
+        "nocrd_http_request_duration_seconds_count{route=\"mcp\"} 1",
+        "nocrd_credential_checks_total{method=\"bearer\",outcome=\"accepted\"} 1",
+        "nocrd_credential_checks_total{method=\"bearer\",outcome=\"refused\"} 2",
+        "nocrd_rate_limited_total{limit=\"sign-in\"} 1",
+        "nocrd_tunnels_open 0",
+        "nocrd_mcp_sessions 0",
+        "nocrd_watch_synced 1",
+        "nocrd_watch_stale_seconds 0.0",
+        "nocrd_watch_failures_total 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    assert!(
+        text.contains("nocrd_build_info{version=\"") && text.contains("nocrd_kubernetes_requests_total ")
+    );
+    for name in ["alice", "secret-name", "127.0.0.1"] {
+        assert!(!text.contains(name), "{name}\n{text}");
+    }
+    // Probes are there as well, for a server that asks for client certificates.
+    let ready = world.server.client.get(format!("http://127.0.0.1:{port}/readyz")).send().await.unwrap();
+    assert_eq!(ready.status(), 200);
+}

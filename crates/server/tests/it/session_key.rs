@@ -1,0 +1,101 @@
+//! The key of sessions, on a server as it is composed.
+
+use std::net::TcpListener;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use nocrd_devcluster::{kind::Kind, store::Preconditions};
+use nocrd_model::keys::SESSION_KEY_SECRET;
+use nocrd_server::Components;
+use nocrd_testkit::{Idp, idp};
+use serde_json::Value;
+
+use crate::support::{Cluster, Running};
+
+/// Replicas of one installation.
+async fn start(cluster: &Cluster, idp: &Idp, env: &[(&str, &str)]) -> Running {
+    let issuer = idp.issuer().to_owned();
+    let fixed = [("AUTH_ENABLED", "true"), ("AUTH_ISSUER", &issuer), ("OAUTH_CLIENT_ID", idp::CLIENT_ID)];
+    let local = [("HOST", "127.0.0.1")];
+    Running::begin(cluster, &[&fixed[..], &local, env].concat(), Components::ALL).await
+}
+
+async fn session_key(server: &Running) -> Value {
+    let text = server.until("/readyz", |_, text| text.starts_with('{')).await;
+    serde_json::from_str::<Value>(&text).unwrap().pointer("/checks/sessionKey").unwrap().clone()
+}
+
+#[tokio::test]
+async fn replicas_share_the_key_through_a_secret() {
+    let (cluster, idp) = (Cluster::start().await, Idp::start().await);
+    let replicas = [start(&cluster, &idp, &[]).await, start(&cluster, &idp, &[]).await];
+    for replica in &replicas {
+        replica.ready().await;
+        assert_eq!(session_key(replica).await, true);
+    }
+    let token = idp.token(serde_json::json!({ "sub": "alice", "roles": ["user"], "scope": "nogoo9:read" }));
+    let answer = replicas[0]
+        .get("/auth/session")
+        .bearer_auth(token)
+        .header("sec-fetch-site", "same-origin")
+        .send()
+        .await
+        .unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    for replica in &replicas {
+        let answer = replica.get("/auth/session").header("cookie", &cookie).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    for replica in replicas {
+        replica.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_a_key_is_not_ready() {
+    let (cluster, idp) = (Cluster::start().await, Idp::start().await);
+    let store = cluster.dev.store();
+    let meta = serde_json::json!({ "name": SESSION_KEY_SECRET, "namespace": "nogoo9" });
+    let data = serde_json::json!({ "key": STANDARD.encode("too short") });
+    store.create(Kind::Secret, serde_json::json!({ "metadata": meta, "data": data })).unwrap();
+    let server = start(&cluster, &idp, &[]).await;
+    let text = server.until("/readyz", |_, text| text.contains("\"synced\":true")).await;
+    assert!(text.contains("\"sessionKey\":false") && text.contains("not known yet"), "{text}");
+    for path in ["/readyz", "/healthz"] {
+        assert_eq!(server.get(path).send().await.unwrap().status(), 503, "{path}");
+    }
+    store.delete(Kind::Secret, "nogoo9", SESSION_KEY_SECRET, &Preconditions::none()).unwrap();
+    server.ready().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d02_t20_no_path_of_the_public_listener_gives_the_key() {
+    let (cluster, idp) = (Cluster::start().await, Idp::start().await);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let token_file = tempfile::NamedTempFile::new().unwrap();
+    let path = token_file.path().display().to_string();
+    let server = start(&cluster, &idp, &[("PEER_PORT", &free), ("PEER_TOKEN_FILE", &path)]).await;
+    server.ready().await;
+    let secret = cluster.dev.store().get(Kind::Secret, "nogoo9", SESSION_KEY_SECRET).unwrap();
+    let key = String::from_utf8(STANDARD.decode(secret["data"]["key"].as_str().unwrap()).unwrap()).unwrap();
+    for path in ["/internal/session-key", "/session-key", "/mcp/session-key", "/auth/session-key"] {
+        for method in [reqwest::Method::GET, reqwest::Method::POST] {
+            let url = format!("{}{path}", server.base);
+            // The second is what earlier versions took for a proof.
+            let request = server.client.request(method.clone(), url).header("x-nogoo9-internal", "nogoo9");
+            let answer = request.send().await.unwrap();
+            let status = answer.status().as_u16();
+            let text = answer.text().await.unwrap();
+            assert!(matches!(status, 401 | 403 | 404 | 405), "{method} {path}: {status}");
+            assert!(!text.contains(&key), "{method} {path}");
+        }
+    }
+    // The peers' listener is another one, and serves nothing without a proof.
+    let peers = format!("http://127.0.0.1:{free}");
+    for path in ["/internal/session-key", "/readyz", "/mcp", "/"] {
+        assert_eq!(server.client.get(format!("{peers}{path}")).send().await.unwrap().status(), 404, "{path}");
+    }
+    let unproven = server.client.post(format!("{peers}/session-key")).body("{}").send().await.unwrap();
+    assert_eq!(unproven.status(), 400);
+    server.stop().await;
+}
