@@ -7,6 +7,7 @@
 //! | [`test`] | everything a change must pass, from a bare machine on |
 //! | [`demo`] | the main job, end to end |
 //! | [`bench`] | measurements of a release build |
+//! | [`fuzz`] | random texts for what reads the texts of strangers |
 
 #![expect(clippy::print_stdout, reason = "tasks talk to whoever runs them")]
 #![expect(
@@ -17,6 +18,7 @@
 mod bench;
 mod demo;
 mod docs;
+mod fuzz;
 mod process;
 mod steps;
 mod test;
@@ -71,6 +73,14 @@ enum Task {
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
+    /// Give random texts to what reads the texts of strangers; installs cargo-fuzz and a nightly compiler.
+    Fuzz {
+        /// How long each target is run.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Only this target of `fuzz/fuzz_targets`.
+        target: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -86,6 +96,7 @@ fn main() -> ExitCode {
         Task::Test { cluster: false, filter } => test::everything(&mut steps, filter.as_deref()),
         Task::Demo { once } => demo::run(&mut steps, once),
         Task::Bench { rounds } => bench::run(&mut steps, rounds),
+        Task::Fuzz { seconds, target } => fuzz::run_targets(&mut steps, seconds, target.as_deref()),
     };
     steps.print_summary();
     match outcome {

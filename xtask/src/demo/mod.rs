@@ -90,20 +90,26 @@ async fn spawn(client: &mut Client) -> Result {
 }
 
 async fn stop(client: &mut Client) -> Result {
+    // Whoever looked around may have stopped it.
+    if !listed(client).await? {
+        return Ok(());
+    }
     client.call_tool("stop_workspace", json!({ "id": WORKSPACE })).await?;
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        let list = client.call_tool("list_workspaces", json!({})).await?;
-        let workspaces =
-            list["workspaces"].as_array().ok_or_else(|| format!("no list of workspaces: {list}"))?;
-        if workspaces.iter().all(|workspace| workspace["id"] != WORKSPACE) {
-            return Ok(());
-        }
+    while listed(client).await? {
         if Instant::now() > deadline {
-            return Err(format!("the workspace is still there: {list}").into());
+            return Err("the workspace is still there".into());
         }
         sleep(Duration::from_millis(100)).await;
     }
+    Ok(())
+}
+
+/// Whether the workspace is there.
+async fn listed(client: &mut Client) -> Result<bool> {
+    let list = client.call_tool("list_workspaces", json!({})).await?;
+    let workspaces = list["workspaces"].as_array().ok_or_else(|| format!("no list of workspaces: {list}"))?;
+    Ok(workspaces.iter().any(|workspace| workspace["id"] == WORKSPACE))
 }
 
 fn print_addresses(server: &Server) {
@@ -113,6 +119,7 @@ fn print_addresses(server: &Server) {
     println!("MCP          {base}/mcp");
     println!("kubeconfig   {}", server.kubeconfig().display());
     println!("\nMCP client configuration:\n{config:#}");
+    println!("\nkubectl --kubeconfig {} get pods", server.kubeconfig().display());
     println!("\nCtrl-C stops everything.");
 }
 

@@ -1,4 +1,4 @@
-//! Brings what the tests need onto a bare machine: system packages, the MCP clients of other languages, kubectl.
+//! Brings what the tests need onto a bare machine: system packages, programs in other languages, kubectl.
 
 mod clients;
 mod kubectl;
@@ -23,7 +23,7 @@ impl Prepared {
 /// Installs what is missing.
 pub(crate) fn all(steps: &mut Steps) -> Result<Prepared> {
     system::packages(steps)?;
-    clients::typescript(steps)?;
+    clients::node(steps)?;
     let python = clients::python(steps)?;
     let kubectl = kubectl::program_path(steps)?;
     let variables = vec![("NOCRD_TEST_PYTHON", python.into()), ("NOCRD_TEST_KUBECTL", kubectl.into())];

@@ -6,7 +6,10 @@ use crate::{Result, process};
 
 /// Package and the packages of this workspace it may link. Tests may use more: the table is about what ships.
 const ALLOWED: &[(&str, &[&str])] = &[
+    // For tests only: in no other row.
+    ("nocrd-testkit", &[]),
     ("nocrd-model", &[]),
+    ("nocrd-authz", &["nocrd-model"]),
     ("nocrd-config", &["nocrd-model"]),
     ("nocrd-telemetry", &["nocrd-model"]),
     ("nocrd-templates", &["nocrd-model"]),
@@ -15,10 +18,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("nocrd-workspace", &["nocrd-model"]),
     ("nocrd-devcluster", &["nocrd-model"]),
     ("nocrd-spawner", &["nocrd-cluster", "nocrd-model", "nocrd-templates"]),
-    ("nocrd-mcp-surface", &["nocrd-cluster", "nocrd-model", "nocrd-spawner", "nocrd-templates"]),
+    (
+        "nocrd-mcp-surface",
+        &["nocrd-authz", "nocrd-cluster", "nocrd-model", "nocrd-spawner", "nocrd-templates"],
+    ),
     (
         "nocrd-server",
         &[
+            "nocrd-authz",
             "nocrd-cluster",
             "nocrd-config",
             "nocrd-mcp-surface",

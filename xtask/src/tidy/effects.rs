@@ -21,9 +21,13 @@ pub(super) fn check(sources: &[File]) -> Result<Vec<String>> {
         let tokens: TokenStream = file.text.parse().map_err(|error| format!("{}: {error}", file.path))?;
         read.extend(fields(&source::shipped(tokens)));
     }
+    // The variable of a row may count for another one too.
+    let read_elsewhere = |name: &str| {
+        TABLE.iter().any(|row| row.name() != name && row.env.contains(&name) && read.contains(row.field))
+    };
     Ok(TABLE
         .iter()
-        .filter(|row| row.effect == Effect::Now && !read.contains(row.field))
+        .filter(|row| row.effect == Effect::Now && !read.contains(row.field) && !read_elsewhere(row.name()))
         .map(|row| format!("settings: {} is said to work, but nothing reads `{}`", row.name(), row.field))
         .collect())
 }

@@ -12,6 +12,11 @@ pub(super) struct File {
 }
 
 impl File {
+    /// Whether it is an example of how to use a crate.
+    pub(super) fn is_example(&self) -> bool {
+        self.path.contains("/examples/")
+    }
+
     /// Whether the whole file is test code.
     pub(super) fn is_test(&self) -> bool {
         let mut parts = self.path.split('/');

@@ -1,4 +1,5 @@
-//! The official MCP SDKs of other languages, as pinned in `tests/clients`.
+//! What the tests use in other languages, as pinned in `tests/clients`: the official MCP SDKs, an OpenID provider, a
+//! driver for browsers.
 
 use std::{fs, path::PathBuf};
 
@@ -10,7 +11,13 @@ use crate::{
     steps::Steps,
 };
 
-/// Oldest Node.js that the SDK supports.
+/// Programs for Node.js: where they are below `tests/clients`, and what they are.
+const FOR_NODE: [(&str, &str); 3] = [
+    ("typescript", "TypeScript MCP client"),
+    ("oidc", "OpenID provider"),
+    ("browser", "driver for browsers"),
+];
+/// Oldest Node.js that the packages support.
 const NODE: u32 = 20;
 /// Oldest Python 3 that the SDK supports.
 const PYTHON: u32 = 10;
@@ -25,27 +32,28 @@ pub(super) fn require_node() -> Result {
     let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
     if major.is_none_or(|major: u32| major < NODE) {
         let found = if version.is_empty() { "there is none" } else { version.trim() };
-        return Err(
-            format!("Node.js {NODE} or newer is needed for the TypeScript MCP client; {found}").into()
-        );
+        return Err(format!("Node.js {NODE} or newer is needed for the tests; {found}").into());
     }
     if !works(program("npm").arg("--version")) {
-        return Err("npm is needed for the TypeScript MCP client, and it is not there".into());
+        return Err("npm is needed for the tests, and it is not there".into());
     }
     Ok(())
 }
 
-/// Installs the TypeScript SDK beside its client.
-pub(super) fn typescript(steps: &mut Steps) -> Result {
-    let directory = clients().join("typescript");
-    let lock = read(&directory.join("package-lock.json"))?;
-    unless_done(&directory.join("node_modules/.installed"), &lock, || {
-        steps.step("TypeScript MCP client", || {
-            require_node()?;
-            let flags = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-            run(program("npm").args(flags).current_dir(&directory))
-        })
-    })
+/// Installs the packages of the programs for Node.js beside them.
+pub(super) fn node(steps: &mut Steps) -> Result {
+    for (directory, name) in FOR_NODE {
+        let directory = clients().join(directory);
+        let lock = read(&directory.join("package-lock.json"))?;
+        unless_done(&directory.join("node_modules/.installed"), &lock, || {
+            steps.step(name, || {
+                require_node()?;
+                let flags = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+                run(program("npm").args(flags).current_dir(&directory))
+            })
+        })?;
+    }
+    Ok(())
 }
 
 /// Makes an environment with the Python SDK; gives its interpreter.

@@ -20,6 +20,7 @@ const PACKAGES: &[Package] = &[
         probe: &["bwrap", "--version"],
         purpose: "confinement in the embedded cluster",
     },
+    Package { name: "chromium", probe: &["chromium", "--version"], purpose: "signing in with a browser" },
     Package {
         name: "python3-venv",
         probe: &["python3", "-c", "import venv, ensurepip"],
