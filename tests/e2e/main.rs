@@ -11,6 +11,7 @@
 )]
 #![expect(clippy::print_stderr, reason = "a test that has failed shows the server's log")]
 
+mod auth;
 mod bad_input;
 mod crash;
 mod dev;
@@ -23,6 +24,7 @@ mod races;
 mod real_cluster;
 mod rpc;
 mod sdk_clients;
+mod sdk_examples;
 mod seed_template;
 mod startup;
 mod stdio;

@@ -32,7 +32,7 @@ fn answered(stdout: &str) -> Vec<u64> {
 fn t65_nothing_but_protocol_is_written_and_no_port_is_opened() {
     let dev = Dev::start();
     let kubeconfig = dev.kubeconfig();
-    let env = [("KUBECONFIG", kubeconfig.to_str().unwrap()), ("LOG_LEVEL", "debug"), ("RATE_LIMIT_MAX", "5")];
+    let env = [("KUBECONFIG", kubeconfig.to_str().unwrap()), ("LOG_LEVEL", "debug"), ("CONFIRM_DESTRUCTIVE", "true")];
     let mut server = Program::start(&["--transport=stdio"], &env);
     server.says("ready");
     assert_eq!(server.listens_on(), []);
@@ -45,7 +45,7 @@ fn t65_nothing_but_protocol_is_written_and_no_port_is_opened() {
     assert!(ended.status.success(), "{}", ended.stderr);
     assert_eq!(answered(&ended.stdout), [1, 2]);
     // What an operator should know stands in the log.
-    assert!(ended.stderr.contains("RATE_LIMIT_MAX is set, but"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("CONFIRM_DESTRUCTIVE is set, but"), "{}", ended.stderr);
     dev.stop();
 }
 

@@ -17,26 +17,59 @@ pub(crate) fn python_client() -> PathBuf {
     clients().join("python/client.py")
 }
 
+/// The MCP client in Python that signs in.
+pub(crate) fn python_oauth_client() -> PathBuf {
+    clients().join("python/oauth.py")
+}
+
 /// The MCP client for Node, with the SDK beside it.
 pub(crate) fn node_client() -> PathBuf {
-    let client = clients().join("typescript/client.mjs");
-    let sdk = clients().join("typescript/node_modules/@modelcontextprotocol/client");
-    assert!(sdk.is_dir(), "the MCP SDK for TypeScript is not installed: {HELP}");
-    client
+    for_node("typescript", "client.mjs", "@modelcontextprotocol/client")
+}
+
+/// The MCP client for Node that signs in.
+pub(crate) fn node_oauth_client() -> PathBuf {
+    for_node("typescript", "oauth.mjs", "@modelcontextprotocol/client")
+}
+
+/// The OpenID provider, with its library beside it.
+pub(crate) fn oidc_provider() -> PathBuf {
+    for_node("oidc", "provider.mjs", "oidc-provider")
+}
+
+/// The program that drives a browser.
+pub(crate) fn browser() -> PathBuf {
+    for_node("browser", "browser.mjs", "playwright-core")
+}
+
+/// The browser itself.
+pub(crate) fn chromium() -> PathBuf {
+    let program = env::var_os("NOCRD_TEST_CHROMIUM").map(PathBuf::from).or_else(|| on_path("chromium"));
+    program.unwrap_or_else(|| panic!("there is no Chromium: {HELP}"))
 }
 
 /// A kubectl of 1.31 or newer: `exec` of an older one speaks SPDY.
 pub(crate) fn kubectl() -> PathBuf {
     let installed_here = target().join("tools/kubectl");
-    let on_path =
-        || env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join("kubectl")).find(|p| p.is_file());
     if let Some(program) = env::var_os("NOCRD_TEST_KUBECTL") {
         return program.into();
     }
     if installed_here.is_file() {
         return installed_here;
     }
-    on_path().unwrap_or_else(|| panic!("there is no kubectl: {HELP}"))
+    on_path("kubectl").unwrap_or_else(|| panic!("there is no kubectl: {HELP}"))
+}
+
+/// A program for Node, in a directory of `tests/clients` where this package must be installed.
+fn for_node(directory: &str, program: &str, package: &str) -> PathBuf {
+    let directory = clients().join(directory);
+    let is_installed = directory.join("node_modules").join(package).is_dir();
+    assert!(is_installed, "the npm package {package} is not installed: {HELP}");
+    directory.join(program)
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
 fn installed(variable: &str, usual: &Path) -> PathBuf {

@@ -1,0 +1,14 @@
+//! Authentication, from outside: the program by its environment alone, an identity provider beside it, and browsers, agents
+//! and replicas that use both.
+
+mod browser;
+mod front;
+mod outages;
+mod provider;
+mod replicas;
+mod sdk;
+mod server;
+mod session;
+mod set_ups;
+mod sign_in;
+mod visitor;
