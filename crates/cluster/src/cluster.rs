@@ -10,7 +10,7 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use nocrd_model::{Namespace, keys};
+use nocrd_model::{Caller, Namespace, keys};
 use rand::Rng;
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -149,6 +149,18 @@ impl Cluster {
     /// See [`Config::resolve_namespace`].
     pub fn resolve_namespace(&self, requested: Option<&str>) -> Result<Namespace, Error> {
         self.shared.config.resolve_namespace(requested)
+    }
+
+    /// The namespace in which a workspace is made that `caller` wishes for in `requested`.
+    ///
+    /// # Errors
+    /// See [`Config::resolve_namespace_of_spawn`].
+    pub fn resolve_namespace_of_spawn(
+        &self,
+        requested: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Namespace, Error> {
+        self.shared.config.resolve_namespace_of_spawn(requested, caller)
     }
 
     /// Whether the server works in a namespace.

@@ -1,5 +1,6 @@
 //! What a tool knows about the call it answers.
 
+use nocrd_authz::policy::Action;
 use nocrd_cluster::{Cluster, PermissionReport};
 use nocrd_model::{Caller, Namespace, Subject, WorkspaceId};
 use nocrd_spawner::Spawner;
@@ -41,6 +42,12 @@ impl Call {
     /// Whether the caller may use a tool.
     pub(crate) fn permits(&self, entry: &Entry) -> bool {
         self.surface.check(&self.caller, entry).is_ok()
+    }
+
+    /// Refuses what asks for more than the tool itself does.
+    pub(crate) fn check(&self, tool: &'static str, action: Action) -> Result<(), Error> {
+        let policy = &self.options().policy;
+        policy.check(&self.caller, action).map_err(|lacking| Error::Denied { tool, lacking })
     }
 
     pub(crate) fn spawner(&self) -> &Spawner {

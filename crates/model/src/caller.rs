@@ -62,10 +62,11 @@ impl Caller {
         Self { subject: Subject::guest(), role: Role::Admin, trust: Trust::Local, grants: Grants::default() }
     }
 
-    /// A caller whose identity a transport verified.
+    /// A caller whose identity a transport verified. Somebody whom the identity provider calls `guest` is not the user
+    /// of a server without authentication, and owns nothing of theirs: see [`Subject::verified`].
     #[must_use]
     pub fn verified(subject: Subject, role: Role) -> Self {
-        Self { subject, role, trust: Trust::Verified, grants: Grants::default() }
+        Self { subject: subject.verified(), role, trust: Trust::Verified, grants: Grants::default() }
     }
 
     /// The same caller with what their token says.
@@ -80,6 +81,13 @@ impl Caller {
         self.role == Role::Admin
     }
 
+    /// Tells whether this is a signed-in user like any other, whose wishes the cluster is protected from: neither the
+    /// local user nor an administrator.
+    #[must_use]
+    pub fn is_ordinary(&self) -> bool {
+        self.trust == Trust::Verified && !self.is_admin()
+    }
+
     /// Tells whether the quota of workspaces per user does not apply: administrators are exempt, but the shared user
     /// of a server without authentication is not.
     #[must_use]
@@ -91,5 +99,34 @@ impl Caller {
     #[must_use]
     pub fn owner_filter(&self) -> Option<&Subject> {
         (!self.is_admin()).then_some(&self.subject)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l10_whoever_signs_in_as_guest_is_not_the_local_user() {
+        for role in [Role::None, Role::Viewer, Role::User] {
+            let guest = Caller::verified(Subject::guest(), role);
+            assert_ne!(guest.subject, Caller::local().subject);
+            assert_ne!(guest.subject.label_value(), Subject::GUEST);
+            assert_eq!(guest.owner_filter(), Some(&guest.subject));
+            // The same person each time, and nobody else.
+            assert_eq!(guest.subject, Caller::verified(guest.subject.clone(), role).subject);
+            assert!(guest.subject.as_str().contains(char::is_control), "no provider's subject may hold one");
+        }
+        assert_eq!(Caller::verified("Guest".into(), Role::User).subject.as_str(), "Guest");
+    }
+
+    #[test]
+    fn who_is_ordinary() {
+        assert!(!Caller::local().is_ordinary());
+        for (role, ordinary) in
+            [(Role::None, true), (Role::Viewer, true), (Role::User, true), (Role::Admin, false)]
+        {
+            assert_eq!(Caller::verified("bob".into(), role).is_ordinary(), ordinary, "{role:?}");
+        }
     }
 }

@@ -159,6 +159,23 @@ pub fn is_deployment_label(key: &str) -> bool {
     key.starts_with("app.kubernetes.io/") || key.starts_with("helm.sh/")
 }
 
+/// Tells whether the gateway's own Services select pods by this label: nothing else may answer in its place.
+#[must_use]
+pub fn is_gateway_label(key: &str, value: &str) -> bool {
+    key == "app" && matches!(value, "nogoo9-mcp" | "no-crd")
+}
+
+/// Tells whether a label's key has a prefix that is not Kubernetes' own. Services and NetworkPolicies mostly select by
+/// keys without one.
+#[must_use]
+pub fn has_foreign_prefix(key: &str) -> bool {
+    let Some((prefix, _)) = key.split_once('/') else { return false };
+    let prefix = prefix.to_ascii_lowercase();
+    let within =
+        |domain: &str| prefix.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    !prefix.is_empty() && !within("kubernetes.io") && !within("k8s.io")
+}
+
 /// Tells whether a label of this key, standing on a template, reaches the workspace's pod: all but the reserved ones
 /// and those with which deployment tools mark the ConfigMap itself.
 #[must_use]
@@ -195,6 +212,27 @@ mod tests {
             assert!(entry.key.starts_with(PREFIX) && !entry.doc.is_empty(), "{entry:?}");
             assert!(seen.insert(entry.key), "{}", entry.key);
         }
+    }
+
+    #[test]
+    fn c03_prefixes_of_labels() {
+        for key in ["example.com/team", "team/x", "mykubernetes.io/x", "notk8s.io/x"] {
+            assert!(has_foreign_prefix(key), "{key}");
+        }
+        for key in [
+            "app",
+            "",
+            "/app",
+            "kubernetes.io/x",
+            "k8s.io/x",
+            "app.kubernetes.io/name",
+            "a.b.k8s.io/x",
+            "App.Kubernetes.IO/name",
+        ] {
+            assert!(!has_foreign_prefix(key), "{key}");
+        }
+        assert!(is_gateway_label("app", "no-crd") && is_gateway_label("app", "nogoo9-mcp"));
+        assert!(!is_gateway_label("app", "mine") && !is_gateway_label("name", "no-crd"));
     }
 
     #[test]

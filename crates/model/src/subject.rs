@@ -36,6 +36,13 @@ impl Subject {
         Self::new(Self::GUEST)
     }
 
+    /// The subject of somebody whom an identity provider calls so. Only [`Self::GUEST`] becomes another one, with a
+    /// control character in it, which no subject of a provider may have.
+    #[must_use]
+    pub(crate) fn verified(self) -> Self {
+        if self.as_str() == Self::GUEST { Self::new("verified\t".to_owned() + Self::GUEST) } else { self }
+    }
+
     /// The exact text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -11,6 +11,10 @@ pub struct Config {
     pub pod_security: PodSecurity,
     /// ServiceAccounts a pod may name, besides the namespace's default one and those generated for an IAM role.
     pub allowed_service_accounts: BTreeSet<String>,
+    /// Secrets that ordinary callers may refer to in what they bring, besides those that their template refers to.
+    pub allowed_secrets: BTreeSet<String>,
+    /// PersistentVolumeClaims, likewise.
+    pub allowed_claims: BTreeSet<String>,
     /// Largest pod spec, in bytes of compact JSON.
     pub max_spec_bytes: usize,
     /// How long a spawn waits for the watch to deliver its own pod before it asks the API server instead.
@@ -28,6 +32,8 @@ impl Default for Config {
             max_workspaces_per_user: None,
             pod_security: PodSecurity::Baseline,
             allowed_service_accounts: BTreeSet::new(),
+            allowed_secrets: BTreeSet::new(),
+            allowed_claims: BTreeSet::new(),
             max_spec_bytes: 256 * 1024,
             index_wait: Duration::from_secs(5),
             sweep_period: Duration::from_secs(60),

@@ -67,6 +67,23 @@ pub enum Error {
         /// The key.
         key: String,
     },
+    /// A label by which Services and NetworkPolicies may select pods.
+    #[error(
+        "label {key:?} is not yours to set: use a key with a prefix that is not Kubernetes' own, such as \
+         `example.com/team`, since Services and NetworkPolicies select pods by the others"
+    )]
+    SelectingLabel {
+        /// The key.
+        key: String,
+    },
+    /// The label by which the gateway's Service selects its pods.
+    #[error("label {key}={value} is the gateway's own: give it another value")]
+    GatewayLabel {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+    },
     /// The template wants variables that were not given.
     #[error("missing required context variables: {}", names.join(", "))]
     MissingContext {
@@ -138,7 +155,9 @@ impl Error {
             Self::Annotation { .. } => codes::INVALID_ANNOTATION,
             Self::Restricted { lacking, .. } => lacking.code(),
             Self::ForSomebodyElse => codes::FORBIDDEN,
-            Self::ReservedKey { .. } => codes::RESERVED_KEY,
+            Self::ReservedKey { .. } | Self::SelectingLabel { .. } | Self::GatewayLabel { .. } => {
+                codes::RESERVED_KEY
+            }
             Self::MissingContext { .. } => codes::MISSING_CONTEXT,
             Self::NotFound { .. } => codes::WORKSPACE_NOT_FOUND,
             Self::Exists { .. } => codes::WORKSPACE_EXISTS,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use nocrd_model::{Api, Namespace, Subject, WorkspaceId, api, keys};
+use nocrd_model::{Api, Caller, Namespace, Subject, WorkspaceId, api, keys};
 
 use crate::Error;
 
@@ -69,11 +69,23 @@ fn grants(key: &str) -> bool {
     GRANTS.iter().any(|prefix| key.starts_with(prefix))
 }
 
-/// Refuses a caller's labels that only the server or a template's author sets.
-pub(crate) fn check_labels(labels: &Pairs) -> Result<(), Error> {
+/// Refuses a caller's labels that only the server or a template's author sets, and an ordinary caller's by which others
+/// would take the workspace for a part of a deployment.
+pub(crate) fn check_labels(labels: &Pairs, caller: &Caller) -> Result<(), Error> {
     let refused = |key: &str| key.starts_with(keys::PREFIX) || keys::is_deployment_label(key) || grants(key);
-    match labels.keys().find(|key| refused(key)) {
-        Some(key) => Err(Error::ReservedKey { what: "label", key: key.clone() }),
+    if let Some(key) = labels.keys().find(|key| refused(key)) {
+        return Err(Error::ReservedKey { what: "label", key: key.clone() });
+    }
+    match labels.keys().find(|key| !keys::has_foreign_prefix(key)) {
+        Some(key) if caller.is_ordinary() => Err(Error::SelectingLabel { key: key.clone() }),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses labels by which the gateway's Services would send a workspace the gateway's requests, whoever sets them.
+pub(crate) fn check_not_gateway(labels: &Pairs) -> Result<(), Error> {
+    match labels.iter().find(|(key, value)| keys::is_gateway_label(key, value)) {
+        Some((key, value)) => Err(Error::GatewayLabel { key: key.clone(), value: value.clone() }),
         None => Ok(()),
     }
 }

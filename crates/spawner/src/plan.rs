@@ -8,7 +8,9 @@ use nocrd_templates::{Template, overrides, spec as pod_spec};
 use serde_json::{Map, Value, json};
 
 mod callers;
+mod references;
 
+use self::callers::Brought;
 use crate::{
     Config, Error, SpawnRequest,
     directives::{self, Directives},
@@ -92,7 +94,14 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     let mut annotations = source.annotations;
     annotations.extend(from_spec(spec_annotations, inputs, "annotation")?);
     annotations.extend(source.caller_annotations);
-    callers::check(&spec, by_template.as_ref(), &caller.overrides, inputs.config.pod_security)?;
+    callers::check(&Brought {
+        request,
+        overrides: &caller.overrides,
+        template: by_template.as_ref(),
+        spec: &spec,
+        typed: &typed,
+        config: inputs.config,
+    })?;
     // Before the plan adds anything of its own: the references to the context's Secret would be refused, and the added
     // containers are as strict as the first one.
     check_policy(&typed, &annotations, inputs.config)?;
@@ -117,6 +126,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     let mut labels = source.labels;
     labels.extend(from_spec(spec_labels, inputs, "label")?);
     labels.extend(caller.labels);
+    metadata::check_not_gateway(&labels)?;
     let stamp = Stamp {
         id: &request.id,
         owner: &request.owner,
@@ -181,7 +191,7 @@ impl CallerMetadata {
                 pairs.extend(given);
             }
         }
-        metadata::check_labels(&labels)?;
+        metadata::check_labels(&labels, &request.caller)?;
         metadata::check_foreign_annotations(&annotations)?;
         Ok(Self { labels, annotations, overrides })
     }
@@ -243,7 +253,9 @@ fn from_spec(pairs: Pairs, inputs: &Inputs<'_>, what: &'static str) -> Result<Pa
             Ok(pairs.into_iter().filter(|(key, _)| !keys::is_reserved(key)).collect())
         }
         (Resolved::Template(..), _) => Ok(metadata::copied(&pairs, true).collect()),
-        (Resolved::Inline(_), "label") => metadata::check_labels(&pairs).map(|()| pairs),
+        (Resolved::Inline(_), "label") => {
+            metadata::check_labels(&pairs, &inputs.request.caller).map(|()| pairs)
+        }
         (Resolved::Inline(_), _) => {
             metadata::check_inline_annotations(&pairs)?;
             metadata::check_foreign_annotations(&pairs)?;

@@ -4,12 +4,14 @@
 //! workspaces' context or the server's session key.
 
 mod baseline;
+pub(crate) mod references;
 mod restricted;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use k8s_openapi::api::core::v1::{Container, PodSpec, SecurityContext, Volume};
+use k8s_openapi::api::core::v1::{Container, PodSpec, SecurityContext};
 
+use self::references::{Kind, Reference};
 use crate::names;
 
 /// A level of the Pod Security Standards.
@@ -101,57 +103,13 @@ fn contexts(spec: &PodSpec) -> impl Iterator<Item = (String, &SecurityContext)> 
 }
 
 fn protected_secrets(spec: &PodSpec, found: &mut Findings) {
-    let mut refuse = |path: String, name: &str| {
+    for Reference { path, kind, name, .. } in references::of(spec) {
         found.refuse_if(
-            names::is_protected_secret(name),
+            kind == Kind::Secret && names::is_protected_secret(name),
             path,
             format_args!("Secret {name:?} belongs to the server"),
         );
-    };
-    for (i, volume) in spec.volumes.iter().flatten().enumerate() {
-        if let Some(name) = volume.secret.as_ref().and_then(|s| s.secret_name.as_deref()) {
-            refuse(format!("volumes[{i}].secret"), name);
-        }
-        for name in referenced_secrets(volume) {
-            refuse(format!("volumes[{i}]"), name);
-        }
-        for source in volume.projected.iter().flat_map(|p| p.sources.iter().flatten()) {
-            if let Some(secret) = &source.secret {
-                refuse(format!("volumes[{i}].projected"), &secret.name);
-            }
-        }
     }
-    for reference in spec.image_pull_secrets.iter().flatten() {
-        refuse("imagePullSecrets".into(), &reference.name);
-    }
-    for (path, container) in containers(spec) {
-        for variable in container.env.iter().flatten() {
-            if let Some(key) = variable.value_from.as_ref().and_then(|v| v.secret_key_ref.as_ref()) {
-                refuse(format!("{path}.env[{}]", variable.name), &key.name);
-            }
-        }
-        for source in container.env_from.iter().flatten() {
-            if let Some(secret) = &source.secret_ref {
-                refuse(format!("{path}.envFrom"), &secret.name);
-            }
-        }
-    }
-}
-
-/// The Secrets that a volume's driver reads.
-fn referenced_secrets(volume: &Volume) -> Vec<&str> {
-    let local = [
-        volume.csi.as_ref().and_then(|v| v.node_publish_secret_ref.as_ref()),
-        volume.flex_volume.as_ref().and_then(|v| v.secret_ref.as_ref()),
-        volume.cephfs.as_ref().and_then(|v| v.secret_ref.as_ref()),
-        volume.rbd.as_ref().and_then(|v| v.secret_ref.as_ref()),
-        volume.iscsi.as_ref().and_then(|v| v.secret_ref.as_ref()),
-        volume.cinder.as_ref().and_then(|v| v.secret_ref.as_ref()),
-        volume.storageos.as_ref().and_then(|v| v.secret_ref.as_ref()),
-        volume.scale_io.as_ref().map(|v| &v.secret_ref),
-    ];
-    let named = volume.azure_file.as_ref().map(|v| v.secret_name.as_str());
-    local.into_iter().flatten().map(|reference| reference.name.as_str()).chain(named).collect()
 }
 
 #[cfg(test)]

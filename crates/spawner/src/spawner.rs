@@ -132,7 +132,8 @@ impl Spawner {
     async fn spawn_to_the_end(&self, request: SpawnRequest) -> Result<Spawned, Error> {
         // First, or the answer would tell something of the other's workspaces.
         plan::check_owner(&request)?;
-        let namespace = self.cluster().resolve_namespace(request.namespace.as_deref())?;
+        let asked = request.namespace.as_deref();
+        let namespace = self.cluster().resolve_namespace_of_spawn(asked, &request.caller)?;
         self.check_free(&request)?;
         let (created, plan) = self.create(&request, &namespace).await?;
         if let Err(error) = self.settle(&request, &created).await {

@@ -12,7 +12,8 @@ use super::{Entry, TOOLS};
 /// The tools with their arguments, results and permissions, as Markdown.
 #[must_use]
 pub fn reference_markdown() -> String {
-    let mut out = String::from("# Tools\n\n| Tool | Effect | Right | Kubernetes permissions |\n|---|---|---|---|\n");
+    let mut out =
+        String::from("# Tools\n\n| Tool | Effect | Right | Kubernetes permissions |\n|---|---|---|---|\n");
     for tool in TOOLS {
         let needs = permissions(tool.needs());
         let (effect, right) = (tool.effect.describe(), right(tool.action));

@@ -60,6 +60,28 @@ pub(crate) struct SpawnParams {
     user_sub: Option<String>,
 }
 
+/// Pod-level fields that say where and how long a pod runs, and nothing of what.
+const PLACEMENT: [&str; 8] = [
+    "activeDeadlineSeconds",
+    "affinity",
+    "annotations",
+    "labels",
+    "nodeSelector",
+    "terminationGracePeriodSeconds",
+    "tolerations",
+    "topologySpreadConstraints",
+];
+
+impl SpawnParams {
+    /// Tells whether it asks for a pod of the caller's own making, rather than for a template with other variables or
+    /// resources.
+    fn is_raw(&self) -> bool {
+        self.spec.is_some()
+            || self.container_overrides.iter().any(OverrideParams::is_raw)
+            || self.top_level_overrides.keys().any(|field| !PLACEMENT.contains(&field.as_str()))
+    }
+}
+
 /// A [`ContainerOverride`], with a schema.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -73,6 +95,18 @@ struct OverrideParams {
     env_from: Option<Vec<Map<String, Value>>>,
     resources: Option<Map<String, Value>>,
     volume_mounts: Option<Vec<Map<String, Value>>>,
+}
+
+impl OverrideParams {
+    /// Tells whether it changes what the container runs or sees.
+    fn is_raw(&self) -> bool {
+        let Self { name: _, image, command, args, env: _, env_from, resources: _, volume_mounts } = self;
+        image.is_some()
+            || command.is_some()
+            || args.is_some()
+            || env_from.is_some()
+            || volume_mounts.is_some()
+    }
 }
 
 impl From<OverrideParams> for ContainerOverride {
@@ -108,6 +142,9 @@ impl Tool for SpawnWorkspace {
     const ACTION: Option<Action> = Some(Action::WorkspaceWrite);
 
     async fn run(call: Call, params: SpawnParams) -> Result<Reply<SpawnView>, Failure> {
+        if params.is_raw() {
+            call.check(Self::NAME, Action::Write)?;
+        }
         let (wait, timeout) = (params.wait, params.timeout_seconds);
         let spawned = call.spawner().spawn(request(&call, params)?).await.map_err(Error::Spawner)?;
         let mut view = SpawnView::new(&call, &spawned);

@@ -14,8 +14,11 @@ use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::BoxBody};
 use nocrd_authz::challenge::Challenge;
 use nocrd_model::Caller;
-use rmcp::transport::streamable_http_server::{
-    StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+use rmcp::{
+    model::ProtocolVersion,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+    },
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -27,9 +30,6 @@ use super::{
     refusal::{INVALID_REQUEST, PARSE_ERROR, Refusal},
 };
 use crate::{Error, Surface, catalogue};
-
-/// The protocol version from which on there are no sessions. Versions are dates and compare as texts.
-const STATELESS_SINCE: &[u8] = b"2026-07-28";
 
 /// The body of an answer.
 pub type Body = BoxBody<Bytes, Infallible>;
@@ -189,9 +189,7 @@ impl HttpService {
 
     fn check_session(&self, parts: &Parts, who: &Who) -> Result<(), Refusal> {
         // Where there are no sessions the header means nothing.
-        let version =
-            parts.headers.get("mcp-protocol-version").map(HeaderValue::as_bytes).unwrap_or_default();
-        if self.stateless || version >= STATELESS_SINCE {
+        if self.stateless || is_without_sessions(&parts.headers) {
             return Ok(());
         }
         self.gate.check_session(&parts.headers, who)
@@ -320,6 +318,15 @@ async fn finish(response: Response<Body>, envelope: Envelope) -> Response<Body> 
         return plain::collapse(response).await;
     }
     response
+}
+
+/// Whether a request is of a version of the protocol that knows no sessions. A version that we don't know may have them.
+fn is_without_sessions(headers: &HeaderMap) -> bool {
+    let mut told = headers.get_all("mcp-protocol-version").iter();
+    let Some(version) = told.next().filter(|_| told.next().is_none()) else { return false };
+    ProtocolVersion::KNOWN_VERSIONS
+        .iter()
+        .any(|known| !known.has_initialize() && known.as_str().as_bytes() == version.as_bytes())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -133,11 +133,14 @@ async fn server(who: Who) -> Server {
 }
 
 async fn outcome(server: &Server, row: &Row) -> Gets {
-    let mut arguments = (row.arguments)();
+    ask(server, row.tool, (row.arguments)()).await
+}
+
+async fn ask(server: &Server, tool: &str, mut arguments: Value) -> Gets {
     // What earlier clients send, and what it must not do.
     arguments["jwtPayload"] =
         json!({"sub": "alice", "scope": "nogoo9:admin", "realm_access": {"roles": ["admin"]}});
-    let response = server.post(&call(1, row.tool, arguments)).send().await.unwrap();
+    let response = server.post(&call(1, tool, arguments)).send().await.unwrap();
     if response.status() == 403 {
         let challenge = response.headers()["www-authenticate"].to_str().unwrap().to_owned();
         assert!(challenge.starts_with("Bearer error=\"insufficient_scope\""), "{challenge}");
@@ -171,6 +174,62 @@ async fn t50_d01_every_tool_asked_by_everybody() {
         }
     }
     assert_eq!(ROWS.len(), TOOLS.len(), "rows of tools that are gone");
+}
+
+/// Who starts pods of their own making: a role more than what a template's pod needs.
+#[tokio::test]
+async fn h01_raw_pods_asked_for_by_everybody() {
+    const RAW: [Gets; 9] = [Unknown, Denied, Denied, Done, Denied, Scope, Scope, Done, Done];
+    const TEMPLATES: [Gets; 9] = [Unknown, Denied, Done, Done, Done, Scope, Scope, Done, Done];
+    fn of_template(member: &str, overrides: Value) -> Value {
+        json!({"id": "new", "templateRef": "default-agent-workspace", member: overrides})
+    }
+    let template = container_of_the_template();
+    let container = |change: Value| {
+        let mut change = change;
+        change["name"] = json!(template);
+        of_template("containerOverrides", json!([change]))
+    };
+    let top = |change: Value| of_template("topLevelOverrides", change);
+    for (arguments, gets) in [
+        (json!({"id": "new", "spec": {"containers": [{"name": "a", "image": "i"}]}}), RAW),
+        (container(json!({"image": "i"})), RAW),
+        (container(json!({"command": ["sh"]})), RAW),
+        (container(json!({"args": ["-c"]})), RAW),
+        (container(json!({"volumeMounts": []})), RAW),
+        (container(json!({"envFrom": []})), RAW),
+        (top(json!({"volumes": [{"name": "v", "emptyDir": {}}]})), RAW),
+        (top(json!({"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["x"]}]})), RAW),
+        (
+            container(
+                json!({"env": [{"name": "A", "value": "b"}], "resources": {"limits": {"memory": "64Mi"}}}),
+            ),
+            TEMPLATES,
+        ),
+        (top(json!({"terminationGracePeriodSeconds": 5, "labels": {"example.com/team": "a"}})), TEMPLATES),
+    ] {
+        for (who, gets) in EVERYBODY.into_iter().zip(gets) {
+            let outcome = ask(&server(who).await, "spawn_workspace", arguments.clone()).await;
+            assert_eq!(outcome, gets, "{arguments} by {who:?}");
+        }
+    }
+    // Containers come by no other way, whoever asks.
+    for member in ["containers", "initContainers"] {
+        let arguments = top(json!({member: [{"name": "a", "image": "i"}]}));
+        let request = call(1, "spawn_workspace", arguments);
+        let reply: Value =
+            server(Who::Viewer).await.post(&request).send().await.unwrap().json().await.unwrap();
+        let error = &reply["result"]["structuredContent"]["error"];
+        assert_eq!(error["id"], "NCR0403", "{reply}");
+        assert!(error["message"].as_str().unwrap().contains("the role `user` is missing"), "{reply}");
+    }
+}
+
+/// The name of the first container of the built-in template.
+fn container_of_the_template() -> String {
+    let all = nocrd_spawner::templates::built_in(&nocrd_spawner::templates::BuiltInOptions::default());
+    let template = all.iter().find(|template| template.name == "default-agent-workspace").unwrap();
+    template.spec["containers"][0]["name"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

@@ -204,3 +204,18 @@ async fn the_official_client_does_the_whole_round() {
     server.world.cluster.refresh_permissions().await;
     while client.hears().await != crate::world::Heard::ToolsChanged {}
 }
+
+#[tokio::test]
+async fn versions_that_nobody_knows_lead_past_no_gate() {
+    let server = Server::new(HttpOptions::default()).await;
+    let status = async |version: &str| {
+        let request =
+            server.post(&call(2, "current_namespace", json!({}))).header("mcp-session-id", "nonsense");
+        request.header("mcp-protocol-version", version).send().await.unwrap().status()
+    };
+    for version in ["2026-07-29", "9999-01-01", "zzzz", "2026-07-28x"] {
+        assert_eq!(status(version).await, StatusCode::NOT_FOUND, "{version}");
+    }
+    // There the header means nothing.
+    assert_ne!(status("2026-07-28").await, StatusCode::NOT_FOUND);
+}

@@ -53,7 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
     })
 }
 
-fn arguments(step: &Step) -> Value {
+fn arguments(step: &Step, role: Role) -> Value {
     let mut arguments = json!({});
     if let Some(namespace) = step.namespace {
         arguments["namespace"] = json!(namespace);
@@ -67,7 +67,11 @@ fn arguments(step: &Step) -> Value {
         "list_templates" | "list_workspaces" => {}
         "spawn_workspace" => {
             arguments["id"] = json!(step.id);
-            arguments["spec"] = json!({"containers": [{"name": "agent", "image": "i"}]});
+            if role == Role::Viewer {
+                arguments["templateRef"] = json!("default-agent-workspace");
+            } else {
+                arguments["spec"] = json!({"containers": [{"name": "agent", "image": "i"}]});
+            }
             if step.for_bert {
                 arguments["userSub"] = json!(MARK);
             }
@@ -97,7 +101,9 @@ async fn world() -> World {
     for pod in berts() {
         api.put("pods", pod);
     }
-    let config = Config::new(Scope::Cluster, Namespace::parse("nogoo9").unwrap());
+    let namespace = |name| Namespace::parse(name).unwrap();
+    let mut config = Config::new(Scope::Cluster, namespace("nogoo9"));
+    config.allowed_namespaces = Some([namespace("default")].into());
     let cluster = Cluster::start(api.client(), config).await.unwrap();
     let limits =
         nocrd_spawner::Config { max_workspaces_per_user: NonZeroU32::new(LIMIT), ..Default::default() };
@@ -118,7 +124,7 @@ async fn play(role: Role, steps: &[Step]) {
     let mut spawned = 0;
     for step in steps {
         let tool = TOOLS[step.tool];
-        let reply = ada.call(tool, arguments(step)).await;
+        let reply = ada.call(tool, arguments(step, role)).await;
         let told = format!("{} {}", reply.text, reply.structured);
         assert!(!told.contains(MARK), "{step:?}: {told}");
         let code = &reply.structured["error"]["code"];

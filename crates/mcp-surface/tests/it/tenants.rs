@@ -1,7 +1,7 @@
 //! What people see of each other.
 
 use nocrd_mcp_surface::Options;
-use nocrd_model::{Caller, Role};
+use nocrd_model::{Caller, Grants, Role};
 use serde_json::json;
 
 use crate::{
@@ -55,4 +55,78 @@ async fn only_administrators_spawn_for_others() {
     );
     let owner = admin.call("get_workspace", json!({"id": "w2"})).await.structured["owner"].clone();
     assert_eq!(owner, "a|b@c");
+}
+
+fn restricted(name: &str, roles: &str) -> serde_json::Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {
+            "name": name, "namespace": "nogoo9", "uid": name, "resourceVersion": "1",
+            "labels": {"nogoo9/pod-template": "true"}, "annotations": {"nogoo9/allowed-roles": roles},
+        },
+        "data": {"spec": "containers: [{name: agent, image: secret-image}]"},
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn h01_templates_for_others_look_as_if_not_there() {
+    let api = Api::default();
+    api.put("configmaps", restricted("gpu", "ml"));
+    let world = World::with(api, Options::default()).await.synced().await;
+    let holder = |roles: &[&str]| {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        Caller::verified("bob".into(), Role::User).with_grants(Grants { roles, ..Grants::default() })
+    };
+    let bob = world.client_of(holder(&["user"])).await;
+    let list = bob.call("list_templates", json!({})).await;
+    assert!(!format!("{} {}", list.text, list.structured).contains("gpu"), "{list:?}");
+    assert_eq!(list.structured["total"], list.structured["templates"].as_array().unwrap().len());
+    for name in ["gpu", "nogoo9/gpu"] {
+        let hidden = bob.call("get_template", json!({"name": name})).await;
+        let absent = bob.call("get_template", json!({"name": name.replace("gpu", "abc")})).await;
+        assert_eq!(hidden.text.replace("gpu", "abc"), absent.text);
+        assert_eq!(hidden.error_id(), absent.error_id());
+    }
+    let admin = Caller::verified("root".into(), Role::Admin);
+    for caller in [holder(&["user", "ml"]), admin, Caller::local()] {
+        let client = world.client_of(caller).await;
+        let list = client.call("list_templates", json!({})).await;
+        assert!(list.text.contains("gpu"), "{list:?}");
+        assert!(!client.call("get_template", json!({"name": "gpu"})).await.failed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l10_whoever_signs_in_as_guest_has_nothing_of_the_local_user_s() {
+    let world = World::new().await.synced().await;
+    let spec = json!({"containers": [{"name": "agent", "image": "i"}]});
+    let local = world.client().await;
+    assert!(!local.call("spawn_workspace", json!({"id": "w1", "spec": spec})).await.failed);
+    assert_eq!(local.call("get_workspace", json!({"id": "w1"})).await.structured["owner"], "guest");
+    let guest = world.client_of(Caller::verified("guest".into(), Role::User)).await;
+    for tool in ["get_workspace", "stop_workspace", "get_workspace_events"] {
+        assert_eq!(guest.call(tool, json!({"id": "w1"})).await.error_id(), "NCR0301", "{tool}");
+    }
+    assert!(!guest.call("spawn_workspace", json!({"id": "w2", "spec": spec})).await.failed);
+    assert_eq!(guest.call("list_workspaces", json!({})).await.structured["total"], 1);
+    let reply = guest.call("spawn_workspace", json!({"id": "w3", "spec": spec, "userSub": "guest"})).await;
+    assert_eq!(reply.error_id(), "NCR0403");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c02_people_spawn_in_the_default_namespace_only() {
+    let world = World::new().await.synced().await;
+    let bob = world.client_of(Caller::verified("bob".into(), Role::User)).await;
+    let admin = world.client_of(Caller::verified("root".into(), Role::Admin)).await;
+    let spawn = |id: &str, namespace: &str| {
+        let spec = json!({"containers": [{"name": "agent", "image": "i"}]});
+        json!({"id": id, "spec": spec, "namespace": namespace})
+    };
+    for namespace in ["other", "kube-system"] {
+        assert_eq!(bob.call("spawn_workspace", spawn("w1", namespace)).await.error_id(), "NCR0401");
+    }
+    assert_eq!(admin.call("spawn_workspace", spawn("w1", "kube-system")).await.error_id(), "NCR0401");
+    assert!(world.api.objects("pods").is_empty());
+    assert!(!bob.call("spawn_workspace", spawn("w1", "nogoo9")).await.failed);
+    assert!(!admin.call("spawn_workspace", spawn("w2", "other")).await.failed);
 }

@@ -1,8 +1,10 @@
 //! What only a template's author decides: a caller's own spec, or overrides beside a template, can't.
 
+use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::{Map, Value};
 
-use crate::{Error, PodSecurity};
+use super::references;
+use crate::{Config, Error, PodSecurity, SpawnRequest};
 
 /// Pod-level fields that keep a curated template's pods apart from others, or rank them among others.
 const TEMPLATES_OWN: [&str; 10] = [
@@ -18,17 +20,38 @@ const TEMPLATES_OWN: [&str; 10] = [
     "securityContext",
 ];
 
-/// Checks what a caller brought: `spec` is the whole pod spec, `template` the template's part of it, if there is one.
-pub(super) fn check(
-    spec: &Map<String, Value>,
-    template: Option<&Value>,
-    overrides: &Map<String, Value>,
-    level: PodSecurity,
-) -> Result<(), Error> {
-    if level == PodSecurity::Privileged {
+/// What a caller brought, and what it was put together with.
+pub(super) struct Brought<'a> {
+    pub(super) request: &'a SpawnRequest,
+    /// The top-level overrides but for labels and annotations.
+    pub(super) overrides: &'a Map<String, Value>,
+    /// The template's part of the spec, if there is a template.
+    pub(super) template: Option<&'a Value>,
+    /// The whole spec.
+    pub(super) spec: &'a Map<String, Value>,
+    /// The same, typed.
+    pub(super) typed: &'a PodSpec,
+    pub(super) config: &'a Config,
+}
+
+/// Checks what a caller brought.
+pub(super) fn check(brought: &Brought<'_>) -> Result<(), Error> {
+    let level = brought.config.pod_security;
+    let mut violations = Vec::new();
+    if level != PodSecurity::Privileged {
+        check_isolation(brought, &mut violations);
+    }
+    if brought.request.caller.is_ordinary() {
+        references::check(brought, &mut violations)?;
+    }
+    if violations.is_empty() {
         return Ok(());
     }
-    let mut violations = Vec::new();
+    Err(Error::Policy { level: level.as_str(), violations })
+}
+
+fn check_isolation(brought: &Brought<'_>, violations: &mut Vec<String>) {
+    let Brought { spec, overrides, template, .. } = brought;
     if template.is_some() {
         let own = TEMPLATES_OWN.iter().filter(|field| overrides.contains_key(**field));
         violations.extend(own.map(|field| format!("topLevelOverrides.{field}: it is the template's to set")));
@@ -43,10 +66,6 @@ pub(super) fn check(
     if token_volumes(spec).iter().any(|volume| !allowed.contains(volume)) {
         violations.push("volumes: only a template can project service account tokens".to_owned());
     }
-    if violations.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Policy { level: level.as_str(), violations })
 }
 
 /// The volumes that hold tokens of the pod's ServiceAccount.

@@ -1,6 +1,8 @@
 use nocrd_model::{Caller, Grants, Role};
 use nocrd_templates::Origin;
 
+mod strangers;
+
 use super::*;
 use crate::{Context, Source};
 
