@@ -4,6 +4,7 @@
 //! token yields. A session in its first half needs neither the network nor a lock, which is the common case by far.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc,
@@ -33,6 +34,10 @@ use crate::{
     session::{Age, Session, Sid},
     verify::{TokenError, Verifier},
 };
+
+mod found;
+
+use found::Found;
 
 /// How long sessions that are still good are not refreshed after the identity provider did not answer.
 const BACK_OFF: Duration = Duration::from_secs(10);
@@ -251,8 +256,12 @@ impl Authenticator {
             return None;
         }
         let now = self.clock.now();
-        let session = self.session(headers, now).filter(|session| session.age(now) == Age::Fresh)?;
-        Some(self.by_session(session, Vec::new()))
+        match self.session(headers, now) {
+            Found::One(session) if session.age(now) == Age::Fresh => {
+                Some(self.by_session(session, Vec::new()))
+            }
+            _ => None,
+        }
     }
 
     /// Who sends a request with these headers.
@@ -327,7 +336,12 @@ impl Authenticator {
         context: Context,
     ) -> (Option<Session>, Vec<HeaderValue>) {
         let now = self.clock.now();
-        let present = self.session(headers, now).filter(|s| s.identity.subject == identity.subject);
+        let present = match self.session(headers, now) {
+            Found::One(session) => Some(session).filter(|s| s.identity.subject == identity.subject),
+            Found::Nothing => None,
+            // One more would be as doubtful as the others, and which to remove nobody can tell.
+            Found::Conflict => return (None, Vec::new()),
+        };
         if let Some(session) = &present
             && session.identity == identity
             && session.age(now) == Age::Fresh
@@ -371,8 +385,10 @@ impl Authenticator {
         }
         let now = self.clock.now();
         match self.session(headers, now) {
-            Some(session) => Ok(self.by_waning_session(session, headers, context, now).await),
-            None => self.by_refresh(headers, context, now).await,
+            Found::One(session) => Ok(self.by_waning_session(session, headers, context, now).await),
+            Found::Nothing => self.by_refresh(headers, context, now).await,
+            // Refresh tokens don't settle it, and the cookies stay: most of them are somebody's own.
+            Found::Conflict => Err(Reason::SignedOut.into()),
         }
     }
 
@@ -387,7 +403,8 @@ impl Authenticator {
         if session.age(now) == Age::Fresh {
             return self.by_session(session, Vec::new());
         }
-        let Some(ticket) = self.ticket(headers, now, Some(&session)) else {
+        // The session says who it is: the refresh token of another sign-in is not looked at.
+        let Found::One(ticket) = self.ticket(headers, now, Some(&session)) else {
             let extended = session.extended(now, self.mint.lifetimes.session);
             return self.with_cookie(extended, session, Vec::new(), context, now);
         };
@@ -414,8 +431,8 @@ impl Authenticator {
     ) -> Result<Authenticated, Unauthenticated> {
         let signed_out =
             || Unauthenticated { reason: Reason::SignedOut, cookies: self.mint.clear(context.secure) };
-        let Some(ticket) = self.ticket(headers, now, None) else {
-            // A key this replica does not know (yet) is no reason to sign anybody out.
+        let Found::One(ticket) = self.ticket(headers, now, None) else {
+            // Neither a key this replica does not know (yet) nor a planted cookie is a reason to sign anybody out.
             return Err(Reason::SignedOut.into());
         };
         match self.refresh(&ticket, context).await {
@@ -458,54 +475,6 @@ impl Authenticator {
                 self.by_session(session, cookies)
             }
         }
-    }
-
-    /// The one session of a request. Several of one person count as the one that lasts longest; sessions of different
-    /// people as none, because one of them was put there by somebody else.
-    fn session(&self, headers: &HeaderMap, now: UnixTime) -> Option<Session> {
-        let mut found: Option<Session> = None;
-        for value in cookies::values(headers, cookies::SESSION) {
-            let Ok(session) = Session::verify(value, &self.mint.keys) else { continue };
-            if !self.is_good(&session, now) {
-                continue;
-            }
-            match &found {
-                Some(other) if other.identity.subject != session.identity.subject => return None,
-                Some(other) if other.expires >= session.expires => {}
-                _ => found = Some(session),
-            }
-        }
-        found
-    }
-
-    /// Besides the signature: not over, not revoked.
-    fn is_good(&self, session: &Session, now: UnixTime) -> bool {
-        session.age(now) != Age::Over && !self.revocations.is_revoked(&session.sid)
-    }
-
-    /// The one refresh token of a request, and of `session` if there is one.
-    fn ticket(&self, headers: &HeaderMap, now: UnixTime, session: Option<&Session>) -> Option<RefreshTicket> {
-        self.provider.as_ref()?;
-        let mut found: Option<RefreshTicket> = None;
-        for value in cookies::values(headers, cookies::REFRESH) {
-            let Ok(ticket) = RefreshTicket::open(value, &self.mint.keys) else { continue };
-            let good = now < ticket.end() && !self.revocations.is_revoked(&ticket.sid);
-            let fits = session.is_none_or(|s| s.identity.subject == ticket.subject && s.sid == ticket.sid);
-            if !good || !fits {
-                continue;
-            }
-            if found.as_ref().is_some_and(|other| other.subject != ticket.subject) {
-                return None;
-            }
-            found = Some(match found {
-                // The newer one: an older one of the same sign-in is used up.
-                Some(other) if (other.auth_time, other.expires) >= (ticket.auth_time, ticket.expires) => {
-                    other
-                }
-                _ => ticket,
-            });
-        }
-        found
     }
 
     /// Exchanges a refresh token, once for all requests that carry it.
@@ -612,21 +581,31 @@ impl Authenticator {
     }
 
     /// Ends the sign-ins of a request's cookies: for this browser, for copies of its cookies, on all replicas, and at
-    /// the identity provider where that can be told. It never refreshes anything.
+    /// the identity provider where that can be told. It never refreshes anything, and what has ended already is not
+    /// recorded again, however often its cookies are sent.
     pub async fn logout(&self, headers: &HeaderMap, context: Context) -> SignedOut {
-        let mut ended: Vec<(Sid, UnixTime)> = Vec::new();
+        let now = self.clock.now();
+        let mut ended: BTreeMap<Sid, UnixTime> = BTreeMap::new();
+        let mut end = |sid: Sid, until: UnixTime| {
+            let last = ended.entry(sid).or_insert(until);
+            *last = until.max(*last);
+        };
         let mut subject = None;
         let longest = self.mint.lifetimes.sign_in;
         for value in cookies::values(headers, cookies::SESSION) {
-            if let Ok(session) = Session::verify(value, &self.mint.keys) {
-                ended.push((session.sid, session.auth_time.plus(longest).max(session.latest)));
+            if let Ok(session) = Session::verify(value, &self.mint.keys)
+                && self.is_good(&session, now)
+            {
+                end(session.sid, session.auth_time.plus(longest).max(session.latest));
                 subject = Some(session.identity.subject);
             }
         }
         let mut tokens = Vec::new();
         for value in cookies::values(headers, cookies::REFRESH) {
-            if let Ok(ticket) = RefreshTicket::open(value, &self.mint.keys) {
-                ended.push((ticket.sid, ticket.latest));
+            if let Ok(ticket) = RefreshTicket::open(value, &self.mint.keys)
+                && self.is_usable(&ticket, now)
+            {
+                end(ticket.sid, ticket.latest);
                 tokens.push(ticket.token);
                 subject = subject.or(Some(ticket.subject));
             }

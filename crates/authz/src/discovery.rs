@@ -14,6 +14,8 @@ use crate::{
 };
 
 const WHAT: &str = "the identity provider's metadata";
+/// What comes behind an issuer to make the address of its metadata (OpenID Connect Discovery 1.0, section 4).
+const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 const FRESH: Duration = Duration::from_secs(5 * 60);
 /// Endpoints hardly ever change, so an old answer is better than none for long.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -66,7 +68,9 @@ impl ProviderMetadata {
             return Err("it names no issuer");
         }
         if issuer.is_some_and(|expected| !same_issuer(expected, &self.issuer)) {
-            return Err("it is another issuer's than the configured one");
+            return Err(
+                "it is another issuer's than the configured one, or than the one whose address it has",
+            );
         }
         for endpoint in self.endpoints() {
             let endpoint =
@@ -123,7 +127,14 @@ impl Discovery {
     /// When the issuer is no http or https URL.
     pub fn url_of(issuer: &str) -> Result<Url, Error> {
         let base = issuer.strip_suffix('/').unwrap_or(issuer);
-        parse_url(&format!("{base}/.well-known/openid-configuration"), "the issuer")
+        parse_url(&format!("{base}{WELL_KNOWN}"), "the issuer")
+    }
+
+    /// Whose the metadata at `url` must be, when nothing else is known: the reverse of [`Self::url_of`] (OpenID Connect
+    /// Discovery 1.0, section 4.3). `None` for an address that is not the standard's.
+    #[must_use]
+    pub fn issuer_of(url: &Url) -> Option<String> {
+        url.as_str().strip_suffix(WELL_KNOWN).map(str::to_owned)
     }
 
     /// Where the metadata are read.

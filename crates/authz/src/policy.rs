@@ -24,7 +24,7 @@ pub struct Policy {
     pub admin_scope: Option<String>,
     /// The role that makes a viewer.
     pub read_role: Option<String>,
-    /// The role that makes a user.
+    /// The role that makes a user. If absent, whoever may read is one.
     pub write_role: Option<String>,
     /// The role that makes an administrator. Empty: none does.
     pub admin_role: String,
@@ -91,12 +91,6 @@ pub enum Denied {
     /// A role: somebody must grant it.
     #[error("the role `{0}` is missing")]
     Role(String),
-    /// All of several scopes, one of which would do.
-    #[error("one of the scopes {} is missing", listed(.0))]
-    AnyScope(Vec<String>),
-    /// All of several roles, one of which would do.
-    #[error("one of the roles {} is missing", listed(.0))]
-    AnyRole(Vec<String>),
 }
 
 impl Denied {
@@ -104,8 +98,8 @@ impl Denied {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::Scope(_) | Self::AnyScope(_) => error::INSUFFICIENT_SCOPE,
-            Self::Role(_) | Self::AnyRole(_) => error::FORBIDDEN,
+            Self::Scope(_) => error::INSUFFICIENT_SCOPE,
+            Self::Role(_) => error::FORBIDDEN,
         }
     }
 
@@ -114,14 +108,9 @@ impl Denied {
     pub fn scope(&self) -> Option<&str> {
         match self {
             Self::Scope(scope) => Some(scope),
-            Self::AnyScope(scopes) => scopes.first().map(String::as_str),
-            Self::Role(_) | Self::AnyRole(_) => None,
+            Self::Role(_) => None,
         }
     }
-}
-
-fn listed(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl Policy {
@@ -161,12 +150,14 @@ impl Policy {
     fn role(&self, identity: &Identity, grants: &Grants) -> Role {
         // An administrator's token without the scope for it is a user's: so people can hand out lesser tokens.
         let with_scope = grants.all_scopes || grants.scopes.is_none() || self.admin_scope.is_none();
-        let has = |role: &Option<String>| role.as_ref().is_none_or(|role| grants.roles.contains(role));
+        let reads = self.read_role.as_ref().is_none_or(|role| grants.roles.contains(role));
+        // A write role that is not asked for does not let in whom the read role keeps out.
+        let writes = self.write_role.as_ref().map_or(reads, |role| grants.roles.contains(role));
         if self.admin_users.contains(&identity.subject) || (self.names_admin(&identity.roles) && with_scope) {
             Role::Admin
-        } else if has(&self.write_role) {
+        } else if writes {
             Role::User
-        } else if has(&self.read_role) {
+        } else if reads {
             Role::Viewer
         } else {
             Role::None
@@ -198,7 +189,7 @@ impl Policy {
         if caller.role < action.rung() {
             let asked = match action.rung() {
                 Role::Admin => Some(&self.admin_role),
-                Role::User => self.write_role.as_ref(),
+                Role::User => self.write_role.as_ref().or(self.read_role.as_ref()),
                 Role::Viewer | Role::None => self.read_role.as_ref(),
             };
             return Err(Denied::Role(asked.cloned().unwrap_or_default()));
@@ -250,30 +241,6 @@ impl Policy {
             Visibility::Role(role) => caller.grants.named_roles.contains(role),
             Visibility::Subjects(subjects) => subjects.contains(&caller.subject),
         }
-    }
-
-    /// Tells whether a caller may use a template that is restricted to some roles and scopes: one of each is needed,
-    /// where there are any.
-    ///
-    /// # Errors
-    /// What lacks.
-    pub fn may_use_template(
-        &self,
-        caller: &Caller,
-        allowed_roles: &[String],
-        allowed_scopes: &[String],
-    ) -> Result<(), Denied> {
-        if self.is_unrestricted(caller) || caller.is_admin() {
-            return Ok(());
-        }
-        if !allowed_scopes.is_empty() && !allowed_scopes.iter().any(|scope| self.holds(&caller.grants, scope))
-        {
-            return Err(Denied::AnyScope(allowed_scopes.to_vec()));
-        }
-        if !allowed_roles.is_empty() && !allowed_roles.iter().any(|role| caller.grants.roles.contains(role)) {
-            return Err(Denied::AnyRole(allowed_roles.to_vec()));
-        }
-        Ok(())
     }
 }
 

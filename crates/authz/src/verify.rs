@@ -108,7 +108,7 @@ pub enum TokenError {
     /// It is meant for somebody else.
     #[error("the token is meant for another audience")]
     WrongAudience,
-    /// It is not for access: a refresh or logout token, for example.
+    /// It is not for access: a refresh, logout or ID token, for example.
     #[error("the token is of another kind")]
     WrongKind,
     /// A claim is missing.
@@ -318,10 +318,7 @@ impl Verifier {
     /// is ours to check.
     fn check_introspected(&self, claims: &Claims, now: UnixTime) -> Result<Option<UnixTime>, TokenError> {
         let expires = self.times.check_present(claims, now)?;
-        let kinds = ["typ", "token_type"].into_iter().filter_map(|name| claims.get(name)?.as_str());
-        if kinds.into_iter().any(is_foreign_kind) {
-            return Err(TokenError::WrongKind);
-        }
+        check_purpose(claims)?;
         self.check_issuer(claims, self.issuer.as_deref(), Presence::Optional)?;
         self.audiences.check(claims.get("aud"), false)?;
         Ok(expires)
@@ -349,16 +346,33 @@ fn check_kind(jws: &Jws<'_>, claims: &Claims) -> Result<(), TokenError> {
     if header.ends_with("+jwt") && header != "at+jwt" {
         return Err(TokenError::WrongKind);
     }
-    match claims.get("typ").and_then(|kind| kind.as_str()) {
-        Some(kind) if is_foreign_kind(kind) => Err(TokenError::WrongKind),
-        _ => Ok(()),
-    }
+    check_purpose(claims)
+}
+
+/// The same by what its claims say, or what an introspection answered.
+fn check_purpose(claims: &Claims) -> Result<(), TokenError> {
+    let mut kinds = ["typ", "token_type"].into_iter().filter_map(|name| claims.get(name)?.as_str());
+    if kinds.any(is_foreign_kind) || is_id_token(claims) { Err(TokenError::WrongKind) } else { Ok(()) }
+}
+
+/// An ID token tells a client who signed in, and is shown around for that; it is nobody's key. Most providers don't mark
+/// it, but only it has these claims (OpenID Connect Core 2 and 3.1.3.6) and no scope.
+fn is_id_token(claims: &Claims) -> bool {
+    let has = |name: &str| claims.get(name).is_some_and(|claim| !claim.is_null());
+    (has("nonce") || has("at_hash")) && !has("scope") && !has("scp")
 }
 
 fn is_foreign_kind(kind: &str) -> bool {
     matches!(
         kind.to_ascii_lowercase().as_str(),
-        "refresh" | "refresh_token" | "offline" | "logout" | "registrationaccesstoken" | "initialaccesstoken"
+        "refresh"
+            | "refresh_token"
+            | "offline"
+            | "logout"
+            | "id"
+            | "id_token"
+            | "registrationaccesstoken"
+            | "initialaccesstoken"
     )
 }
 

@@ -305,7 +305,8 @@ group Kubernetes {
         flag: Flag::short('n', "namespace"), env: &["NAMESPACE", "DEFAULT_NAMESPACE"], default: Preset::Text("nogoo9"),
         kind: Kind::DnsLabel,
     }
-    /// Namespaces the server works in, in mode `cluster`; empty means any.
+    /// Namespaces the server works in, in mode `cluster`; empty means any but those of Kubernetes itself, and for the
+    /// workspaces of signed-in users only the default one.
     allowed_namespaces: Option<BTreeSet<Namespace>> {
         flag: Flag::long("allowed-namespaces"), env: &["ALLOWED_NAMESPACES"], kind: Kind::List(&Kind::DnsLabel),
         since: "0.18",
@@ -329,6 +330,16 @@ group Kubernetes {
     /// Service accounts a pod may name, besides its namespace's default one and those the server creates.
     allowed_service_accounts: BTreeSet<String> {
         flag: Flag::long("allowed-service-accounts"), env: &["ALLOWED_SERVICE_ACCOUNTS"],
+        kind: Kind::List(&Kind::DnsSubdomain), since: "0.18",
+    }
+    /// Secrets that signed-in users may refer to in what they bring to a pod, besides those of the template they use.
+    allowed_secrets: BTreeSet<String> {
+        flag: Flag::long("allowed-secrets"), env: &["ALLOWED_SECRETS"],
+        kind: Kind::List(&Kind::DnsSubdomain), since: "0.18",
+    }
+    /// Persistent volume claims that signed-in users may refer to in what they bring to a pod, likewise.
+    allowed_claims: BTreeSet<String> {
+        flag: Flag::long("allowed-claims"), env: &["ALLOWED_CLAIMS"],
         kind: Kind::List(&Kind::DnsSubdomain), since: "0.18",
     }
     /// Address ranges of the cluster's pods: the proxy connects to no other address. Without it, any address but loopback,

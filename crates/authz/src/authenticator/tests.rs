@@ -207,11 +207,12 @@ async fn t14_sessions_of_different_people_are_nobodys() {
 async fn t14_refresh_tokens_of_different_people_are_nobodys() {
     let door = Door::new().await;
     let (alice, mallory) = (door.sign_in("alice"), door.sign_in("mallory"));
-    let headers: HeaderMap = [&alice, &mallory]
-        .map(|jar| (COOKIE, format!("nocr_refresh={}", jar.0[cookies::REFRESH]).parse().unwrap()))
-        .into_iter()
-        .collect();
-    assert!(door.front.authenticate(&headers, GET).await.is_err());
+    for jars in [[&alice, &mallory], [&mallory, &alice]] {
+        let headers = together(&jars.map(|jar| (cookies::REFRESH, jar)));
+        let error = door.front.authenticate(&headers, GET).await.unwrap_err();
+        assert!(matches!(error.reason, Reason::SignedOut), "{error:?}");
+        assert!(error.cookies.is_empty(), "nothing of the user's is removed");
+    }
     assert_eq!(door.idp.grants(), 0);
 
     // Nor does a session take another sign-in's refresh token.
@@ -221,6 +222,79 @@ async fn t14_refresh_tokens_of_different_people_are_nobodys() {
     let found = door.get(&mixed).await.unwrap();
     assert_eq!((found.caller.subject.as_str(), found.via), ("alice", Via::Session));
     assert_eq!(door.idp.grants(), 0);
+}
+
+/// Cookies of several people, as a browser sends those that were set for different paths.
+fn together(cookies: &[(&str, &Jar)]) -> HeaderMap {
+    cookies.iter().map(|(name, jar)| (COOKIE, format!("{name}={}", jar.0[*name]).parse().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn t14_a_planted_session_and_refresh_token_do_not_outvote_the_users_session() {
+    let door = Door::new().await;
+    let (alice, mallory) = (door.sign_in("alice"), door.sign_in("mallory"));
+    for jars in [[&alice, &mallory], [&mallory, &alice]] {
+        for owner in [&mallory, &alice] {
+            let headers = together(&[
+                (cookies::SESSION, jars[0]),
+                (cookies::SESSION, jars[1]),
+                (cookies::REFRESH, owner),
+            ]);
+            for seconds in [0, 1000] {
+                door.advance(seconds);
+                assert!(door.front.recognise(&headers, GET).is_none());
+                let error = door.front.authenticate(&headers, GET).await.unwrap_err();
+                assert!(matches!(error.reason, Reason::SignedOut), "{error:?}");
+                assert_eq!(error.reason.code().kind.status(), 401);
+                assert!(error.cookies.is_empty(), "nothing of the user's is removed");
+            }
+            door.advance(0);
+        }
+    }
+    assert_eq!(door.idp.grants(), 0, "no refresh token is looked at");
+
+    // What has ended is nobody's claim: the other one is left.
+    door.front.logout(&mallory.headers(), PAGE).await;
+    let headers = together(&[(cookies::SESSION, &mallory), (cookies::SESSION, &alice)]);
+    assert_eq!(subject(&door.front.authenticate(&headers, GET).await), "alice");
+}
+
+#[tokio::test]
+async fn t14_a_bearer_token_beside_sessions_of_different_people_counts_and_changes_no_cookie() {
+    let door = Door::new().await;
+    let (alice, mallory) = (door.sign_in("alice"), door.session("mallory"));
+    let mut headers =
+        together(&[(cookies::SESSION, &alice), (cookies::SESSION, &mallory), (cookies::REFRESH, &alice)]);
+    let token = door.idp.token("alice", START + 300);
+    headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+    let found = door.front.authenticate(&headers, PAGE).await.unwrap();
+    assert_eq!((found.caller.subject.as_str(), found.via), ("alice", Via::Bearer));
+    assert!(found.session.is_none() && found.cookies.is_empty());
+}
+
+#[tokio::test]
+async fn t14_a_session_wins_over_the_refresh_token_of_another_sign_in() {
+    let door = Door::new().await;
+    let (alice, again) = (door.sign_in("alice"), door.sign_in("alice"));
+    let mallory = door.sign_in("mallory");
+    door.advance(1000);
+    for theirs in [&again, &mallory] {
+        let headers = together(&[(cookies::SESSION, &alice), (cookies::REFRESH, theirs)]);
+        let found = door.front.authenticate(&headers, GET).await.unwrap();
+        assert_eq!((found.caller.subject.as_str(), found.via), ("alice", Via::Session));
+        assert!(cleared(&found.cookies).is_empty());
+    }
+    assert_eq!(door.idp.grants(), 0);
+    // Beside its own, a foreign one is skipped, too.
+    let headers =
+        together(&[(cookies::SESSION, &alice), (cookies::REFRESH, &mallory), (cookies::REFRESH, &alice)]);
+    let found = door.front.authenticate(&headers, GET).await.unwrap();
+    assert_eq!((found.caller.subject.as_str(), found.via), ("alice", Via::Refresh));
+    assert!(door.idp.knows(ticket_of(&door, &mallory).token.expose_secret()));
+}
+
+fn ticket_of(door: &Door, jar: &Jar) -> RefreshTicket {
+    RefreshTicket::open(&jar.0[cookies::REFRESH], &door.keys).unwrap()
 }
 
 #[tokio::test]
@@ -511,6 +585,36 @@ async fn t16_a_sign_out_ends_copies_of_the_cookies_too() {
     door.revocations.extend([]);
     assert!(door.get(&copy.without(cookies::SESSION)).await.is_err());
     assert_eq!(door.idp.grants(), 0);
+}
+
+#[tokio::test]
+async fn what_has_ended_is_not_recorded_by_signing_out() {
+    let door = Door::new().await;
+    let (over, jar) = (door.session("alice"), door.sign_in("alice"));
+    let signed_out = async |jar: &Jar| {
+        let out = door.front.logout(&jar.headers(), PAGE).await;
+        assert!(out.recorded);
+        assert_eq!(cleared(&out.cookies), [cookies::SESSION, cookies::REFRESH]);
+        out.subject
+    };
+    assert!(signed_out(&jar).await.is_some());
+    let recorded = door.revocations.entries();
+    assert_eq!(recorded.len(), 1, "session and refresh token are of one sign-in");
+    door.advance(TTL);
+    assert_eq!(signed_out(&over).await, None);
+    assert_eq!(signed_out(&jar).await, None);
+    assert_eq!(door.revocations.entries(), recorded);
+    assert_eq!(door.idp.revoked(), 1, "nor is the identity provider told again");
+
+    // A session that is over ends with the refresh token that would carry it on.
+    let waiting = door.sign_in("bob");
+    door.advance(2 * TTL);
+    assert!(signed_out(&waiting).await.is_some());
+    assert_eq!(door.revocations.entries().len(), 2);
+
+    door.advance(MAX_AGE + TTL);
+    assert_eq!(signed_out(&waiting.without(cookies::SESSION)).await, None);
+    assert!(door.revocations.entries().is_empty());
 }
 
 #[tokio::test]

@@ -104,4 +104,16 @@ fn issuers_differ_by_every_letter_but_a_slash_at_the_end() {
         "https://idp/realms/x/.well-known/openid-configuration"
     );
     assert!(Discovery::url_of("idp").is_err());
+    for issuer in ["https://idp", "https://idp:8443/realms/x"] {
+        let url = Discovery::url_of(issuer).unwrap();
+        assert_eq!(Discovery::issuer_of(&url).as_deref(), Some(issuer));
+    }
+    for other in [
+        "https://idp/d",
+        "https://idp/.well-known/openid-configuration?p=x",
+        "https://idp/.well-known/openid-configuration/x",
+        "https://idp/.well-known/oauth-authorization-server",
+    ] {
+        assert_eq!(Discovery::issuer_of(&other.parse().unwrap()), None, "{other}");
+    }
 }

@@ -79,12 +79,66 @@ fn roles_and_scopes_that_are_not_configured_are_not_asked_for() {
             );
         }
     }
-    let no_roles = Policy { read_role: None, write_role: None, ..Policy::default() };
-    for roles in ["", "zzz", "viewer"] {
-        assert_eq!(allowed(&no_roles, &no_roles.caller(&identity(roles, None))), "RSWT", "{roles}");
+}
+
+#[test]
+fn every_combination_of_settings_that_are_not_set() {
+    const ROLES: [&str; 5] = ["", "zzz", "viewer", "user", "admin"];
+    #[rustfmt::skip]
+    let table = [
+        // read role, write role, default role: what the roles above may do
+        (true,  true,  true,  ["RS",   "",     "RS",   "RSWT", "RSWTA"]),
+        (true,  true,  false, ["",     "",     "RS",   "RSWT", "RSWTA"]),
+        (false, true,  true,  ["RS",   "RS",   "RS",   "RSWT", "RSWTA"]),
+        (false, true,  false, ["RS",   "RS",   "RS",   "RSWT", "RSWTA"]),
+        // Without a write role the read role still keeps strangers out, and its holders may do what users may.
+        (true,  false, true,  ["RSWT", "",     "RSWT", "",     "RSWTA"]),
+        (true,  false, false, ["",     "",     "RSWT", "",     "RSWTA"]),
+        (false, false, true,  ["RSWT", "RSWT", "RSWT", "RSWT", "RSWTA"]),
+        (false, false, false, ["RSWT", "RSWT", "RSWT", "RSWT", "RSWTA"]),
+    ];
+    let set = |on: bool, name: &str| on.then(|| name.to_owned());
+    for (read, write, default, row) in table {
+        for scopes in 0..8 {
+            let asked = |bit: u8, name| set(scopes & bit != 0, name);
+            let policy = Policy {
+                read_role: set(read, "viewer"),
+                write_role: set(write, "user"),
+                default_role: set(default, "viewer").unwrap_or_default(),
+                read_scope: asked(1, "nogoo9:read"),
+                write_scope: asked(2, "nogoo9:write"),
+                admin_scope: asked(4, "nogoo9:admin"),
+                ..Policy::default()
+            };
+            let holds_all = "nogoo9:read nogoo9:write nogoo9:admin";
+            for (roles, expected) in ROLES.into_iter().zip(row) {
+                for held in [None, Some(holds_all)] {
+                    let caller = policy.caller(&identity(roles, held));
+                    assert_eq!(allowed(&policy, &caller), expected, "{roles:?} {held:?} {policy:?}");
+                }
+                // Without a scope: what is not asked for is all that there is.
+                let caller = policy.caller(&identity(roles, Some("")));
+                let open = |letter| match letter {
+                    'R' => policy.read_scope.is_none(),
+                    'A' => policy.admin_scope.is_none(),
+                    _ => policy.write_scope.is_none(),
+                };
+                let expected: String = expected.chars().filter(|letter| open(*letter)).collect();
+                assert_eq!(allowed(&policy, &caller), expected, "no scope, {roles:?} {policy:?}");
+            }
+        }
     }
-    let no_reader = Policy { read_role: None, ..Policy::default() };
-    assert_eq!(allowed(&no_reader, &no_reader.caller(&identity("zzz", None))), "RS");
+}
+
+#[test]
+fn without_a_write_role_the_read_role_is_the_one_that_lacks() {
+    let policy = Policy { write_role: None, ..Policy::default() };
+    let stranger = policy.caller(&identity("zzz", None));
+    assert_eq!(stranger.role, Role::None);
+    for action in [Action::Read, Action::Write, Action::TemplateWrite] {
+        assert_eq!(policy.check(&stranger, action), Err(Denied::Role("viewer".into())));
+    }
+    assert!(!policy.may_reach(&stranger, &"bob".into(), &Visibility::Internal, false));
 }
 
 #[test]
@@ -111,7 +165,6 @@ fn d33_named_administrators_pass_everything() {
         for (_, scopes) in SCOPES {
             let caller = policy.caller(&identity("zzz", scopes));
             assert_eq!((caller.role, allowed(&policy, &caller)), (Role::Admin, "RSWTA".to_owned()));
-            assert!(policy.may_use_template(&caller, &["gpu".into()], &["gpu".into()]).is_ok());
         }
     }
 }
@@ -122,7 +175,6 @@ fn the_local_user_passes_everything() {
     let local = Caller::local();
     assert_eq!(allowed(&policy, &local), "RSWTA");
     assert!(policy.may_reach(&local, &"bob".into(), &Visibility::Private, true));
-    assert!(policy.may_use_template(&local, &["gpu".into()], &["gpu".into()]).is_ok());
 }
 
 #[test]
@@ -213,29 +265,6 @@ fn who_may_reach_a_port() {
     }
 }
 
-#[test]
-fn restricted_templates() {
-    let policy = Policy::default();
-    let may = |roles: &str, scopes, by_roles: &[&str], by_scopes: &[&str]| {
-        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        policy.may_use_template(&policy.caller(&identity(roles, scopes)), &owned(by_roles), &owned(by_scopes))
-    };
-    assert!(may("zzz", Some(""), &[], &[]).is_ok());
-    assert!(may("gpu", None, &["ml", "gpu"], &[]).is_ok());
-    assert!(may("user", None, &["viewer"], &[]).is_ok(), "a rung implies those below");
-    assert!(may("", None, &["viewer"], &[]).is_ok(), "the default role is a role");
-    assert_eq!(
-        may("viewer", None, &["ml", "gpu"], &[]),
-        Err(Denied::AnyRole(vec!["ml".into(), "gpu".into()]))
-    );
-    assert!(may("viewer", None, &[], &["gpu"]).is_ok(), "no claim of scopes: roles decide");
-    assert_eq!(may("viewer", Some("x"), &[], &["gpu"]), Err(Denied::AnyScope(vec!["gpu".into()])));
-    assert!(may("viewer", Some("gpu"), &["gpu"], &["gpu"]).is_err(), "one of each");
-    assert!(may("viewer gpu", Some("gpu"), &["gpu"], &["gpu"]).is_ok());
-    assert!(may("admin", Some("nogoo9:admin"), &["gpu"], &["gpu"]).is_ok());
-    assert!(may("admin", Some("nogoo9:write"), &["gpu"], &[]).is_err(), "an administrator's lesser token");
-}
-
 static PATHS: LazyLock<ClaimPaths> = LazyLock::new(ClaimPaths::default);
 
 fn any_policy() -> impl Strategy<Value = Policy> {
@@ -280,10 +309,6 @@ fn answers(policy: &Policy, identity: &Identity) -> Vec<bool> {
                 answers.push(policy.may_reach(&caller, &owner.into(), &visibility, write));
             }
         }
-    }
-    for (roles, scopes) in [(&["ops"][..], &[][..]), (&[], &["x"]), (&["user", "ops"], &["w", "x"])] {
-        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        answers.push(policy.may_use_template(&caller, &owned(roles), &owned(scopes)).is_ok());
     }
     answers
 }

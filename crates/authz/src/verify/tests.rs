@@ -383,7 +383,7 @@ async fn tokens_for_other_purposes() {
         ("JWT", "Bearer", Ok(())),
         ("at+jwt", "JWT", Ok(())),
         ("application/at+jwt", "", Ok(())),
-        ("JWT", "ID", Ok(())),
+        ("JWT", "ID", Err(TokenError::WrongKind)),
         ("logout+jwt", "", Err(TokenError::WrongKind)),
         ("dpop+jwt", "", Err(TokenError::WrongKind)),
         ("application/secevent+jwt", "", Err(TokenError::WrongKind)),
@@ -394,6 +394,30 @@ async fn tokens_for_other_purposes() {
         let token = key::rs256()
             .sign_with(&json!({ "alg": "RS256", "typ": header }), &claims(json!({ "typ": claim })));
         assert_eq!(outcome(&verifier, &token).await, expected, "{header} {claim}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_token_is_not_for_access() {
+    let (verifier, _) = verifier(VerifierConfig { issuer: Some("idp".into()), ..by(key::rs256()) });
+    let wrong = Err(TokenError::WrongKind);
+    for (changes, expected) in [
+        (json!({ "typ": "ID" }), wrong),
+        (json!({ "typ": "id", "scope": "nogoo9:read" }), wrong),
+        (json!({ "nonce": "n" }), wrong),
+        (json!({ "at_hash": "h" }), wrong),
+        (json!({ "nonce": "n", "at_hash": "h", "scope": null }), wrong),
+        (json!({ "nonce": "n", "scope": "openid" }), Ok(())),
+        (json!({ "at_hash": "h", "scp": ["openid"] }), Ok(())),
+        (json!({ "nonce": null }), Ok(())),
+        (json!({}), Ok(())),
+    ] {
+        let mut all = claims(changes.clone());
+        all["iss"] = json!("idp");
+        let token = key::rs256().sign(&all);
+        assert_eq!(outcome(&verifier, &token).await, expected, "{changes}");
+        // Where an ID token is asked for, it is good.
+        assert!(verifier.verify_id_token(&token, AUDIENCE, None).await.is_ok(), "{changes}");
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! A server that is believed to be protected must be: whatever would leave a hole, or turn everybody away, ends the start.
 
+use url::{Host, Url};
+
 use super::{Circumstances, is_loopback};
-use crate::{error::Error, settings::Settings};
+use crate::{error::Error, resolve::Source, settings::Settings};
 
 /// Where an operator reads more.
 const GUIDE: &str = "the guide \"Authentication\" has a working example of each set-up";
@@ -12,8 +14,9 @@ const GUIDE: &str = "the guide \"Authentication\" has a working example of each 
 pub(super) fn check(settings: &Settings, _: &Circumstances) -> Vec<Error> {
     let mut errors: Vec<Error> = peers(settings).into_iter().collect();
     if settings.auth_enabled {
-        let checks = [keys, audience, unchecked_signatures, default_role, introspection];
+        let checks = [keys, audience, unchecked_signatures, default_role, introspection, issuer];
         errors.extend(checks.into_iter().filter_map(|check| check(settings)));
+        errors.extend(in_clear(settings).iter().filter(|asked| !asked.is_confined).map(InClear::refused));
     }
     errors
 }
@@ -95,6 +98,93 @@ fn introspection(settings: &Settings) -> Option<Error> {
     })
 }
 
+/// Whose metadata are meant must be known: from AUTH_ISSUER, or from their address (OpenID Connect Discovery 1.0,
+/// section 4.3).
+fn issuer(settings: &Settings) -> Option<Error> {
+    let address = settings.oauth_server_discovery_url.as_ref().filter(|_| settings.auth_issuer.is_none())?;
+    let standard = |url: &Url| url.as_str().ends_with("/.well-known/openid-configuration");
+    let known = standard(address) || settings.oauth_discovery_url.as_ref().is_some_and(standard);
+    (!known).then(|| {
+        let name = spelt(settings, "OAUTH_SERVER_DISCOVERY_URL");
+        Error::rule(
+            name,
+            format!(
+                "{name} does not end with `/.well-known/openid-configuration`, so it does not tell the issuer: set AUTH_ISSUER to \
+                 what tokens name in `iss`"
+            ),
+        )
+    })
+}
+
+/// An address of the identity provider that the server asks by plain http.
+struct InClear {
+    name: &'static str,
+    host: String,
+    /// Whether what is said there stays on this machine.
+    is_local: bool,
+    /// Whether it stays on this machine or in the cluster, as far as the name tells.
+    is_confined: bool,
+}
+
+impl InClear {
+    fn at(name: &'static str, url: &Url) -> Option<Self> {
+        let host = url.host().filter(|_| url.scheme() == "http")?;
+        let (is_local, is_internal) = match host {
+            Host::Ipv4(ip) => (ip.is_loopback(), false),
+            Host::Ipv6(ip) => (ip.is_loopback(), false),
+            Host::Domain(name) => {
+                let internal =
+                    !name.contains('.') || name.ends_with(".svc") || name.ends_with(".svc.cluster.local");
+                (is_loopback(name), internal)
+            }
+        };
+        Some(Self { name, host: host.to_string(), is_local, is_confined: is_local || is_internal })
+    }
+
+    fn refused(&self) -> Error {
+        let Self { name, host, .. } = self;
+        Error::rule(
+            name,
+            format!(
+                "{name} is http, and the way to {host} is not this cluster's: whoever is on it could sign in as anybody. Use https"
+            ),
+        )
+    }
+
+    fn warning(&self) -> String {
+        let Self { name, host, .. } = self;
+        format!(
+            "{name} is http: whoever can listen or answer for {host} in the cluster's network can sign in as anybody"
+        )
+    }
+}
+
+/// The addresses that keys, tokens or secrets come from or go to, as far as they are http.
+fn in_clear(settings: &Settings) -> Vec<InClear> {
+    let text = |text: &Option<String>| text.as_deref().and_then(|text| Url::parse(text).ok());
+    // Where there is a document elsewhere, the issuer is a name.
+    let issuer =
+        if settings.oauth_server_discovery_url.is_some() { None } else { text(&settings.auth_issuer) };
+    [
+        ("JWKS_URI", text(&settings.jwks_uri)),
+        ("INTROSPECTION_ENDPOINT", settings.introspection_endpoint.clone()),
+        ("AUTH_ISSUER", issuer),
+        ("OAUTH_SERVER_DISCOVERY_URL", settings.oauth_server_discovery_url.clone()),
+        ("OAUTH_SERVER_TOKEN_URL", settings.oauth_server_token_url.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(name, url)| InClear::at(spelt(settings, name), &url?))
+    .collect()
+}
+
+/// A setting as the operator spelt it.
+fn spelt(settings: &Settings, name: &'static str) -> &'static str {
+    match settings.source(name) {
+        Source::Env(alias) => alias,
+        _ => name,
+    }
+}
+
 fn peers(settings: &Settings) -> Option<Error> {
     let port = settings.peer_port?;
     if settings.peer_token_file.is_none() {
@@ -151,6 +241,9 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
         settings.public_url.as_ref().is_some_and(|url| url.scheme() == "http")
             && !settings.public_url.as_ref().and_then(url::Url::host_str).is_some_and(is_loopback),
         "PUBLIC_URL is not https: whoever is on the way can take over sessions",
+    );
+    warnings.extend(
+        in_clear(settings).iter().filter(|asked| asked.is_confined && !asked.is_local).map(InClear::warning),
     );
     warnings
 }

@@ -62,14 +62,91 @@ fn t07_tokens_of_a_shared_issuer_need_an_audience() {
         ("JWT_PUBLIC_KEY", "-----BEGIN PUBLIC KEY-----"),
         ("JWKS_URI", "https://idp.example/keys"),
         ("INTROSPECTION_ENDPOINT", "https://idp.example/introspect"),
-        ("OAUTH_DISCOVERY_URL", "https://idp.example/d"),
+        ("OAUTH_DISCOVERY_URL", "https://idp.example/.well-known/openid-configuration"),
         ("AUTH_ISSUER", "https://idp.example"),
     ] {
         assert!(report(&[], &[ON, (name, value)]).contains("set JWT_AUDIENCE"), "{name}");
         assert!(warned(&[ON, (name, value), ("JWT_AUDIENCE", "*")], "JWT_AUDIENCE is `*`"), "{name}");
     }
     // Nobody but us has that key; the discovery document then tells about signing in only.
-    settings(&[], &[ON, ("JWT_SECRET", SECRET), ("OAUTH_DISCOVERY_URL", "https://idp.example/d")]);
+    let discovery = ("OAUTH_DISCOVERY_URL", "https://idp.example/.well-known/openid-configuration");
+    settings(&[], &[ON, ("JWT_SECRET", SECRET), discovery]);
+}
+
+#[test]
+fn t06_an_issuer_is_known_beforehand() {
+    let audience = ("JWT_AUDIENCE", "no-crd");
+    let said = ("OAUTH_DISCOVERY_URL", "https://idp.example/d?p=x");
+    let text = report(&[], &[ON, audience, said]);
+    assert!(text.contains("OAUTH_DISCOVERY_URL does not end with") && text.contains("AUTH_ISSUER"), "{text}");
+    settings(&[], &[ON, audience, said, ("AUTH_ISSUER", "https://idp.example")]);
+    // Browsers' address tells it, where the server has a way of its own.
+    let inside = ("OAUTH_SERVER_DISCOVERY_URL", "https://idp.internal/d");
+    let outside = ("OAUTH_DISCOVERY_URL", "https://idp.example/.well-known/openid-configuration");
+    settings(&[], &[ON, audience, inside, outside]);
+    assert!(report(&[], &[ON, audience, inside]).contains("OAUTH_SERVER_DISCOVERY_URL does not end with"));
+}
+
+#[test]
+fn t04_the_identity_provider_is_asked_by_https_unless_it_is_near() {
+    const SETTINGS: [(&str, &str); 6] = [
+        ("JWKS_URI", "/keys"),
+        ("INTROSPECTION_ENDPOINT", "/introspect"),
+        ("AUTH_ISSUER", ""),
+        ("OAUTH_DISCOVERY_URL", "/.well-known/openid-configuration"),
+        ("OAUTH_SERVER_DISCOVERY_URL", "/.well-known/openid-configuration"),
+        ("OAUTH_TOKEN_URL", "/token"),
+    ];
+    for (name, path) in SETTINGS {
+        let url = |host: &str, scheme: &str| format!("{scheme}://{host}{path}");
+        let env = |url: &str| -> Vec<(String, String)> {
+            [ON, ("JWT_SECRET", SECRET), ("JWT_AUDIENCE", "no-crd"), (name, url)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec()
+        };
+        let warnings = |url: &str| {
+            let env = env(url);
+            let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            settings(&[], &env).warnings().join("\n")
+        };
+        let refused = |url: &str| {
+            let env = env(url);
+            let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            report(&[], &env)
+        };
+        for host in ["localhost:8080", "127.0.0.1", "127.8.8.8:1", "[::1]:8080"] {
+            assert_eq!(warnings(&url(host, "http")), "", "{name} {host}");
+        }
+        for host in ["keycloak:8080", "idp.auth.svc", "IDP.auth.svc.cluster.local:8443"] {
+            let text = warnings(&url(host, "http"));
+            assert!(text.contains(&format!("{name} is http")), "{name} {host} {text}");
+            assert_eq!(warnings(&url(host, "https")), "", "{name} {host}");
+        }
+        for host in [
+            "idp.example",
+            "10.0.0.7",
+            "[fd00::1]",
+            "169.254.169.254",
+            "0.0.0.0",
+            "localhost.example",
+            "svc.example",
+            "evilsvc.cluster.local",
+            "idp.svc.example",
+            "idp.svc.",
+        ] {
+            let text = refused(&url(host, "http"));
+            assert!(
+                text.contains(&format!("{name} is http")) && text.contains("https"),
+                "{name} {host} {text}"
+            );
+            assert_eq!(warnings(&url(host, "https")), "", "{name} {host}");
+        }
+    }
+    // A name that nobody is asked at may be anything, and a server that asks nobody for tokens asks nobody else.
+    let name = ("AUTH_ISSUER", "http://idp.example");
+    let discovery = ("OAUTH_SERVER_DISCOVERY_URL", "https://in.example/.well-known/openid-configuration");
+    settings(&[], &[ON, name, discovery, ("JWT_AUDIENCE", "no-crd")]);
+    settings(&[], &[name]);
 }
 
 #[test]
@@ -97,14 +174,24 @@ fn d32_nobody_is_an_administrator_by_default() {
 fn everything_that_is_wrong_is_told_at_once() {
     let env = [
         ON,
-        ("JWKS_URI", "https://idp.example/keys"),
+        ("JWKS_URI", "http://idp.example/keys"),
+        ("OAUTH_TOKEN_URL", "http://idp.example/token"),
+        ("OAUTH_DISCOVERY_URL", "https://idp.example/d"),
         ("JWT_VERIFICATION_REQUIRED", "no"),
         ("HOST", "0.0.0.0"),
         ("AUTH_DEFAULT_ROLE", "admin"),
         ("PEER_PORT", "3001"),
     ];
     let text = report(&[], &env);
-    for part in ["set JWT_AUDIENCE", "could be anybody", "AUTH_ADMIN_USERS", "PEER_TOKEN_FILE"] {
+    for part in [
+        "set JWT_AUDIENCE",
+        "could be anybody",
+        "AUTH_ADMIN_USERS",
+        "PEER_TOKEN_FILE",
+        "JWKS_URI is http",
+        "OAUTH_TOKEN_URL is http",
+        "set AUTH_ISSUER",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }

@@ -158,6 +158,8 @@ fn lists() {
         &[],
         &[
             ("ALLOWED_SERVICE_ACCOUNTS", " builder ,, reader,"),
+            ("ALLOWED_SECRETS", "registry, tls.example"),
+            ("ALLOWED_CLAIMS", "homes"),
             ("POD_CIDRS", "10.42.0.7/16, fd00::/8"),
             ("TRUSTED_PROXIES", "192.168.0.1/32"),
             ("ALLOWED_HOSTS", "pods.example.com, 10.0.0.1:8443,[::1]:3000,::1, localhost"),
@@ -167,6 +169,8 @@ fn lists() {
         ],
     );
     assert_eq!(s.allowed_service_accounts, BTreeSet::from(["builder".to_owned(), "reader".to_owned()]));
+    assert_eq!(s.allowed_secrets, BTreeSet::from(["registry".to_owned(), "tls.example".to_owned()]));
+    assert_eq!(s.allowed_claims, BTreeSet::from(["homes".to_owned()]));
     assert_eq!(s.pod_cidrs.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.42.0.0/16", "fd00::/8"]);
     assert_eq!(s.allowed_hosts.len(), 5);
     assert_eq!(s.allowed_namespaces.unwrap().len(), 2);
@@ -180,6 +184,8 @@ fn lists() {
         ("TRUSTED_PROXIES", "proxy.example"),
         ("ALLOWED_NAMESPACES", "nogoo9,Team"),
         ("ALLOWED_SERVICE_ACCOUNTS", "a b"),
+        ("ALLOWED_SECRETS", "a/b"),
+        ("ALLOWED_CLAIMS", "*"),
         ("ALLOWED_HOSTS", "https://x"),
         ("ALLOWED_HOSTS", "x:0"),
         ("ALLOWED_HOSTS", "[::1"),
