@@ -32,7 +32,11 @@ fn answered(stdout: &str) -> Vec<u64> {
 fn t65_nothing_but_protocol_is_written_and_no_port_is_opened() {
     let dev = Dev::start();
     let kubeconfig = dev.kubeconfig();
-    let env = [("KUBECONFIG", kubeconfig.to_str().unwrap()), ("LOG_LEVEL", "debug"), ("CONFIRM_DESTRUCTIVE", "true")];
+    let env = [
+        ("KUBECONFIG", kubeconfig.to_str().unwrap()),
+        ("LOG_LEVEL", "debug"),
+        ("CONFIRM_DESTRUCTIVE", "true"),
+    ];
     let mut server = Program::start(&["--transport=stdio"], &env);
     server.says("ready");
     assert_eq!(server.listens_on(), []);

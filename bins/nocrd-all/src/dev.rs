@@ -65,7 +65,8 @@ fn announcement(urls: &Urls, kubeconfig: &Path, program: &Path) -> String {
     let base = urls.local();
     let client = |server: serde_json::Value| json!({ "mcpServers": { "no-crd": server } });
     let over_http = client(json!({ "type": "http", "url": format!("{base}/mcp") }));
-    let over_stdio = client(json!({ "command": program, "args": ["dev", "--transport", "both", "--port", "0"] }));
+    let over_stdio =
+        client(json!({ "command": program, "args": ["dev", "--transport", "both", "--port", "0"] }));
     format!(
         "\
 no-crd {version} on an embedded cluster. It is for development: pods run as processes of this machine, and nothing here is

@@ -1,8 +1,8 @@
 //! Who visits, and what they may reach: what the embedding server decides for the proxy.
 
-use std::{fmt, pin::Pin, time::SystemTime};
+use std::{fmt, pin::Pin, sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderValue, Method, Response, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Response, header, request::Parts};
 use nocrd_model::{Api, Caller, Subject, WorkspaceId, caller::Trust};
 use secrecy::SecretString;
 
@@ -30,8 +30,9 @@ pub trait Guard: Send + Sync + 'static {
         upgrade: bool,
     ) -> BoxFuture<'a, Result<Visitor, Response<Body>>>;
 
-    /// Tells whether they may send a request of this method there: to an API of the workspace, or to the workspace itself.
-    fn may_reach(&self, visitor: &Visitor, target: &Target, api: Option<&Api>, method: &Method) -> bool;
+    /// Tells whether they may send a request there: to an API of the workspace, or to the workspace itself. `write` tells
+    /// that it may change something. A WebSocket always may, whose handshake is a `GET`: a terminal is one.
+    fn may_reach(&self, visitor: &Visitor, target: &Target, api: Option<&Api>, write: bool) -> bool;
 
     /// Is told that somebody asked for a workspace that exists, and that they may not reach.
     fn turned_away(&self, _visitor: &Visitor, _id: &WorkspaceId, _request: &Parts) {}
@@ -51,12 +52,47 @@ pub struct Visitor {
     pub token: Option<SecretString>,
     /// When the visitor's WebSockets are closed, whatever happens.
     pub ends: Option<SystemTime>,
+    /// What closes them before.
+    pub ended: Option<Ended>,
+}
+
+/// The end of a visitor's sign-in, for WebSockets to wait for: when they sign out, wherever they do it.
+#[derive(Clone)]
+pub struct Ended(Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>);
+
+impl Ended {
+    /// What `wait` makes is ready when the sign-in has ended, at once if it has ended before.
+    #[must_use]
+    pub fn new<F>(wait: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self(Arc::new(move || Box::pin(wait())))
+    }
+
+    /// Waits for it.
+    pub(crate) async fn wait(&self) {
+        (self.0)().await;
+    }
+}
+
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ended")
+    }
 }
 
 impl Visitor {
     /// Everybody, where nobody is asked who they are.
     pub(crate) fn local() -> Self {
-        Self { caller: Caller::local(), cookies: Vec::new(), via_cookie: false, token: None, ends: None }
+        Self {
+            caller: Caller::local(),
+            cookies: Vec::new(),
+            via_cookie: false,
+            token: None,
+            ends: None,
+            ended: None,
+        }
     }
 
     /// Who it is, when that was verified.

@@ -128,9 +128,11 @@ impl Inner {
                 Err(answer) => return Ok(answer),
             },
         };
+        // What a WebSocket carries later can't be told from its handshake.
+        let write = upgrade.is_some() || !parts.method.is_safe();
         // Browsers send cookies along whoever makes them send a request.
         if visitor.via_cookie
-            && (upgrade.is_some() || !parts.method.is_safe())
+            && write
             && !self.config.origins.proves(&parts.headers, host.as_ref(), peer.is_tls())
         {
             return Err(Error::ForeignOrigin);
@@ -139,7 +141,7 @@ impl Inner {
         // Resolve, and authorise.
         let found = self.find(&id)?;
         let target = found.target();
-        let may_reach = |api| guard.is_none_or(|guard| guard.may_reach(&visitor, target, api, &parts.method));
+        let may_reach = |api| guard.is_none_or(|guard| guard.may_reach(&visitor, target, api, write));
         let resolved = match target.resolve(&parts.method, rest, alias.as_deref()) {
             Ok(resolved) if may_reach(resolved.api) => resolved,
             // That a path is ambiguous tells what APIs there are.
@@ -268,6 +270,7 @@ impl Inner {
             drain: self.drain.clone(),
             seat,
             ends: exchange.visitor.ends,
+            ended: exchange.visitor.ended.clone(),
         };
         self.drain.tunnels().spawn(tunnel.run());
         Ok(respond(status, headers, Body::empty()))

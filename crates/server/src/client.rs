@@ -118,10 +118,11 @@ impl<'h> Told<'h> {
         Self { nodes, schemes, hosts, forwarded: both.then(nodes_of_forwarded) }
     }
 
-    /// The entry that belongs to the client's: the one at its place when each proxy added one, else the first.
+    /// The entry that belongs to the client's: the one at its place when each proxy added one; else the last, which is the
+    /// only one that is known to be a proxy's and not the client's own.
     fn at(&self, list: &[&'h str], hops: usize) -> Option<&'h str> {
         let place = self.nodes.len().checked_sub(hops).filter(|_| hops > 0 && list.len() == self.nodes.len());
-        list.get(place.unwrap_or(0)).copied().filter(|entry| !entry.is_empty())
+        place.map_or(list.last(), |place| list.get(place)).copied().filter(|entry| !entry.is_empty())
     }
 }
 

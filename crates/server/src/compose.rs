@@ -87,6 +87,8 @@ pub(crate) fn spawner(settings: &Settings, cluster: Cluster) -> Spawner {
             PodSecurity::Privileged => nocrd_spawner::PodSecurity::Privileged,
         },
         allowed_service_accounts: settings.allowed_service_accounts.clone(),
+        allowed_secrets: settings.allowed_secrets.clone(),
+        allowed_claims: settings.allowed_claims.clone(),
         ..nocrd_spawner::Config::default()
     };
     Spawner::new(cluster, templates, config)
@@ -143,7 +145,12 @@ pub(crate) async fn web(
     let site = Arc::new(Site::new(settings));
     let rates = Rates::new(settings, metrics.as_ref());
     let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(rates.clone().tidy()))];
-    let (door, ring) = if settings.auth_enabled {
+    let (door, ring, endings) = if settings.auth_enabled {
+        if auth::wants_public_url(settings) {
+            tracing::warn!(
+                "PUBLIC_URL is not set: what clients are told about where to sign in follows the Host header of their own requests; set PUBLIC_URL to the address that users know"
+            );
+        }
         let ring = Arc::new(KeyRing::default());
         let shared = keys::start(settings, cluster, Arc::clone(&ring)).await?;
         tasks.extend(shared.tasks);
@@ -152,13 +159,15 @@ pub(crate) async fn web(
             keys: Arc::clone(&ring),
             grants: shared.grants,
             revocations: shared.revocations,
-            counting: Counting::new(Arc::clone(&rates.failures), metrics.clone(), introspects),
+            endings: shared.endings.clone(),
+            counting: Counting::new(Arc::clone(&rates.failures), metrics.clone(), introspects)
+                .behind(&settings.trusted_proxies),
         };
-        (Some(Arc::new(auth::build(settings, &site, parts)?)), Some(ring))
+        (Some(Arc::new(auth::build(settings, &site, parts)?)), Some(ring), Some(shared.endings))
     } else {
-        (None, None)
+        (None, None, None)
     };
-    let health = Arc::new(Health::new(cluster.clone(), ring, settings));
+    let health = Arc::new(Health::new(cluster.clone(), ring, endings, settings));
     let proxy = if components.proxy {
         let port = settings.default_workspace_port.unwrap_or(DEFAULT_PORT);
         let directory = Arc::new(Directory::new(cluster.clone(), port));

@@ -113,9 +113,14 @@ fn explain(error: &(dyn StdError + 'static)) -> String {
         text.push_str(": ");
         text.push_str(&cause.to_string());
     }
-    if let Some(advice) = error.downcast_ref::<Error>().and_then(Error::advice) {
-        text.push('\n');
-        text.push_str(advice);
+    if let Some(error) = error.downcast_ref::<Error>() {
+        text.push_str(" [");
+        text.push_str(error.code().id);
+        text.push(']');
+        if let Some(advice) = error.advice() {
+            text.push('\n');
+            text.push_str(advice);
+        }
     }
     text
 }

@@ -16,11 +16,15 @@ use nocrd_cluster::{Cluster, Health as ClusterHealth};
 use nocrd_config::Settings;
 use serde::Serialize;
 
+use crate::keys::Endings;
+
 /// What the probes need.
 pub(crate) struct Health {
     cluster: Cluster,
     /// The keys of sessions, where there are any.
     keys: Option<Arc<KeyRing>>,
+    /// The sign-ins that were ended, where there are any.
+    endings: Option<Endings>,
     branding: Branding,
     draining: AtomicBool,
 }
@@ -60,6 +64,9 @@ struct Checks {
     /// Whether the key of sessions is known; only where there are sessions.
     #[serde(skip_serializing_if = "Option::is_none", rename = "sessionKey")]
     session_key: Option<bool>,
+    /// Whether it is known which sign-ins were ended; only where there are sessions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocations: Option<bool>,
     draining: bool,
 }
 
@@ -82,9 +89,14 @@ struct Kubernetes {
 }
 
 impl Health {
-    pub(crate) fn new(cluster: Cluster, keys: Option<Arc<KeyRing>>, settings: &Settings) -> Self {
+    pub(crate) fn new(
+        cluster: Cluster,
+        keys: Option<Arc<KeyRing>>,
+        endings: Option<Endings>,
+        settings: &Settings,
+    ) -> Self {
         let branding = Branding { title: settings.ui_title.clone(), subtitle: settings.ui_subtitle.clone() };
-        Self { cluster, keys, branding, draining: AtomicBool::new(false) }
+        Self { cluster, keys, endings, branding, draining: AtomicBool::new(false) }
     }
 
     /// From now on the server is about to end, and wants no new work.
@@ -105,6 +117,9 @@ impl Health {
         }
         if self.keys.as_ref().is_some_and(|keys| !keys.is_known()) {
             return Some("the key of sessions is not known yet".to_owned());
+        }
+        if self.endings.as_ref().is_some_and(|endings| !endings.are_known()) {
+            return Some("it is not known yet which sign-ins were ended".to_owned());
         }
         (!health.synced).then(|| match &health.last_error {
             None => "the server is reading the cluster's state".to_owned(),
@@ -149,6 +164,7 @@ pub(crate) async fn readyz(State(health): State<Arc<Health>>) -> Response {
             last_error: cluster.last_error,
         },
         session_key: health.keys.as_ref().map(|keys| keys.is_known()),
+        revocations: health.endings.as_ref().map(Endings::are_known),
         draining: health.is_draining(),
     };
     fresh(status, Ready { status: word, message, checks })

@@ -9,7 +9,7 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    Error, Shutdown, Urls,
+    Error, Shutdown, Urls, auth,
     compose::{self, Web},
     limits::{self, Limits},
     listener::{self, Listener},
@@ -60,8 +60,12 @@ impl Server {
     /// Loads certificates and binds the port, unless the transport is `stdio`.
     ///
     /// # Errors
-    /// [`Error::Listen`], or one of the errors about certificates.
+    /// [`Error::Listen`], or one of the errors about certificates or authentication.
     pub async fn bind(settings: Settings, components: Components) -> Result<Self, Error> {
+        if settings.auth_enabled && settings.transport.serves_http() {
+            // Nothing is started that could not go on.
+            auth::claim_paths(&settings)?;
+        }
         let port = if settings.transport.serves_http() { Some(Port::open(&settings).await?) } else { None };
         Ok(Self { settings, components, limits: Limits::default(), port })
     }

@@ -324,6 +324,10 @@ fn t11_settings_that_protect_nothing_end_the_start() {
     wrong(&[("JWKS_URI", "https://idp.test/jwks")], "JWT_AUDIENCE");
     let secret = ("JWT_SECRET", "a secret that is long enough to be one");
     wrong(&[secret, ("AUTH_SUB_JSONPATH", "sub")], "AUTH_SUB_JSONPATH");
+    let env = [("AUTH_ENABLED", "true"), secret, ("AUTH_ROLES_JSONPATH", "$.[")];
+    let ended = Program::start(&["--port=0"], &env).end();
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("AUTH_ROLES_JSONPATH"), "{}", ended.stderr);
     wrong(&[secret, ("AUTH_DEFAULT_ROLE", "admin")], "AUTH_DEFAULT_ROLE");
     wrong(
         &[secret, ("JWT_VERIFICATION_REQUIRED", "false"), ("HOST", "0.0.0.0")],

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{Seat, frames::Farewell, pump::Pump};
-use crate::Drain;
+use crate::{Drain, Ended};
 
 /// How long one side may stay open after the other has ended, without a byte.
 const HALF_CLOSED: Duration = Duration::from_secs(30);
@@ -42,18 +42,20 @@ pub(crate) struct Tunnel {
     pub(crate) seat: Seat,
     /// When the user's session ends, and the tunnel with it.
     pub(crate) ends: Option<SystemTime>,
+    /// When it is ended before, the same.
+    pub(crate) ended: Option<Ended>,
 }
 
 impl Tunnel {
     /// Moves bytes until both sides have ended, one fails, nothing moves for too long, the user's session ends, or the
     /// server drains.
     pub(crate) async fn run(self) {
-        let Self { client, pod, idle_timeout, close_timeout, drain, seat, ends } = self;
+        let Self { client, pod, idle_timeout, close_timeout, drain, seat, ends, ended } = self;
         let handover = timeout(HANDOVER, async { tokio::try_join!(client, pod) }).await;
         match handover {
             Ok(Ok((client, pod))) => {
                 let (client, pod) = (TokioIo::new(client), TokioIo::new(pod));
-                let reasons = reasons(&drain, ends);
+                let reasons = reasons(&drain, ends, ended.as_ref());
                 let end = relay(client, pod, idle_timeout, close_timeout, reasons).await;
                 tracing::debug!(?end, "tunnel closed");
             }
@@ -74,7 +76,7 @@ enum End {
 }
 
 /// Waits for a reason of ours to close a tunnel.
-async fn reasons(drain: &Drain, ends: Option<SystemTime>) -> Farewell {
+async fn reasons(drain: &Drain, ends: Option<SystemTime>, ended: Option<&Ended>) -> Farewell {
     let session_over = async {
         match ends {
             Some(ends) => {
@@ -84,9 +86,16 @@ async fn reasons(drain: &Drain, ends: Option<SystemTime>) -> Farewell {
             None => pending().await,
         }
     };
+    let signed_out = async {
+        match ended {
+            Some(ended) => ended.wait().await,
+            None => pending().await,
+        }
+    };
     tokio::select! {
         () = drain.started() => Farewell::GoingAway,
         () = session_over => Farewell::PolicyViolation,
+        () = signed_out => Farewell::PolicyViolation,
     }
 }
 

@@ -5,9 +5,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, Method, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Response, StatusCode, header, request::Parts};
 use nocrd_model::{Api, Caller, Grants, Role, Subject, Visibility};
-use nocrd_proxy_core::{Body, BoxFuture, Config, Guard, Lookup, Peer, Target, Visitor};
+use nocrd_proxy_core::{Body, BoxFuture, Config, Ended, Guard, Lookup, Peer, Target, Visitor};
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
 
 use crate::{
@@ -22,8 +22,12 @@ use crate::{
 };
 
 /// Believes everybody: `Authorization: Bearer <name>`, or the cookie `nocr_sess=<name>`.
+#[derive(Default)]
 struct Names {
     ends: Option<SystemTime>,
+    ended: Option<Ended>,
+    /// They may look, and change nothing.
+    reads_only: bool,
 }
 
 fn name(headers: &HeaderMap) -> Option<(String, bool)> {
@@ -55,18 +59,19 @@ impl Guard for Names {
                 via_cookie,
                 token: None,
                 ends: self.ends,
+                ended: self.ended.clone(),
             })
         })
     }
 
-    fn may_reach(&self, visitor: &Visitor, target: &Target, api: Option<&Api>, _: &Method) -> bool {
+    fn may_reach(&self, visitor: &Visitor, target: &Target, api: Option<&Api>, write: bool) -> bool {
         let open = api.is_some_and(|api| api.visibility == Visibility::Internal);
-        open || visitor.caller.subject == *target.owner()
+        (open || visitor.caller.subject == *target.owner()) && !(write && self.reads_only)
     }
 }
 
 async fn gateway(config: Config) -> Gateway {
-    Gateway::guarded(config, Some(Arc::new(Names { ends: None }))).await
+    Gateway::guarded(config, Some(Arc::new(Names::default()))).await
 }
 
 fn not_ready(owner: &str) -> Lookup {
@@ -285,11 +290,38 @@ async fn t42_one_user_s_tunnels_are_limited_and_others_are_not_kept_out() {
 async fn t19_a_tunnel_ends_with_the_session() {
     let (pod, _) = echo().await;
     let ends = Some(SystemTime::now() + Duration::from_millis(300));
-    let gateway = Gateway::guarded(config(), Some(Arc::new(Names { ends }))).await;
+    let gateway = Gateway::guarded(config(), Some(Arc::new(Names { ends, ..Names::default() }))).await;
     gateway.directory.add("w", nocrd_proxy_core::Pod { owner: "bob".into(), ..pod_at(pod.addr) });
     let mut socket = open(gateway.addr, "/route/w/", &[("authorization", "Bearer bob")]).await;
     let Message::Close(Some(close)) = next(&mut socket).await else { panic!("no close frame") };
     assert_eq!(close.code, CloseCode::Policy);
     drop(socket);
     until(|| gateway.drain.open_tunnels() == 0).await;
+}
+
+#[tokio::test]
+async fn t19_a_tunnel_ends_when_its_user_signs_out() {
+    let (pod, _) = echo().await;
+    let out = tokio_util::sync::CancellationToken::new();
+    let signed_out = out.clone();
+    let ended = Some(Ended::new(move || signed_out.clone().cancelled_owned()));
+    let gateway = Gateway::guarded(config(), Some(Arc::new(Names { ended, ..Names::default() }))).await;
+    gateway.directory.add("w", nocrd_proxy_core::Pod { owner: "bob".into(), ..pod_at(pod.addr) });
+    let mut socket = open(gateway.addr, "/route/w/", &[("authorization", "Bearer bob")]).await;
+    out.cancel();
+    let Message::Close(Some(close)) = next(&mut socket).await else { panic!("no close frame") };
+    assert_eq!(close.code, CloseCode::Policy);
+    drop(socket);
+    until(|| gateway.drain.open_tunnels() == 0).await;
+}
+
+#[tokio::test]
+async fn a_websocket_counts_as_a_write() {
+    let (pod, _) = echo().await;
+    let names = Names { reads_only: true, ..Names::default() };
+    let gateway = Gateway::guarded(config(), Some(Arc::new(names))).await;
+    gateway.directory.add("w", nocrd_proxy_core::Pod { owner: "bob".into(), ..pod_at(pod.addr) });
+    let request = handshake("/route/w/", "Authorization: Bearer bob\r\n")
+        .replace("Connection: Upgrade", "Connection: Upgrade, close");
+    assert_eq!(Answer::parse(&send_raw(gateway.addr, request).await).status, 404);
 }

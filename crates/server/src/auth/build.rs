@@ -23,7 +23,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::{Counting, Door, door};
-use crate::{Error, site::Site};
+use crate::{Error, keys::Endings, site::Site};
 
 /// How far our clock and the identity provider's may be apart.
 const LEEWAY: Duration = Duration::from_secs(30);
@@ -33,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) grants: Arc<dyn GrantStore>,
     pub(crate) revocations: Arc<dyn Revocations>,
+    pub(crate) endings: Endings,
     pub(crate) counting: Counting,
 }
 
@@ -43,18 +44,12 @@ pub(crate) struct Shared {
 pub(crate) fn build(settings: &Settings, site: &Arc<Site>, shared: Shared) -> Result<Door, Error> {
     let clock = Clock::system();
     let http = Arc::new(Http::new(&HttpOptions::default()).map_err(refused)?);
-    let discovery = discovery(settings).map(|url| {
-        Arc::new(Discovery::new(url, settings.auth_issuer.clone(), Arc::clone(&http), clock.clone()))
-    });
+    let discovery = discovery(settings)
+        .map(|url| Arc::new(Discovery::new(url, issuer(settings), Arc::clone(&http), clock.clone())));
     let verifier =
         Verifier::new(verifier(settings, site, discovery.clone()), Arc::clone(&http), clock.clone())
             .map_err(refused)?;
-    let paths = ClaimPaths::new(
-        &settings.auth_sub_jsonpath,
-        &settings.auth_scope_jsonpath,
-        &settings.auth_roles_jsonpath,
-    )
-    .map_err(refused)?;
+    let paths = claim_paths(settings)?;
     let policy = Arc::new(policy(settings));
     let provider = provider(settings, discovery.clone()).map(|config| Arc::new(Provider::new(config, http)));
     let cookies = CookiePath::new(site.outer_base())
@@ -85,12 +80,22 @@ pub(crate) fn build(settings: &Settings, site: &Arc<Site>, shared: Shared) -> Re
         issuer: settings.auth_issuer.clone(),
         scopes: scopes(settings),
         name: settings.ui_title.clone(),
-        session_max_age: settings.session_max_age,
         session_ttl: settings.proxy_session_ttl,
         unchecked: !settings.jwt_verification_required,
-        loopback: door::is_loopback(settings),
+        believes_all: door::believes_all(settings),
+        endings: shared.endings,
         counting: shared.counting,
     })
+}
+
+/// Where tokens hold what is needed of them.
+///
+/// # Errors
+/// [`Error::Authentication`], naming the setting.
+pub(crate) fn claim_paths(settings: &Settings) -> Result<ClaimPaths, Error> {
+    let (sub, scope, roles) =
+        (&settings.auth_sub_jsonpath, &settings.auth_scope_jsonpath, &settings.auth_roles_jsonpath);
+    ClaimPaths::new(sub, scope, roles).map_err(refused)
 }
 
 /// The error with the setting that it is about.
@@ -122,12 +127,17 @@ fn discovery(settings: &Settings) -> Option<Url> {
     settings.oauth_server_discovery_url.clone().or_else(own)
 }
 
+/// Who issues tokens, as far as it is known before anybody is asked: it is what AUTH_ISSUER says, or else whom the address
+/// of the metadata belongs to. Browsers' address goes first, because tokens are issued under that name.
+fn issuer(settings: &Settings) -> Option<String> {
+    let addresses = [&settings.oauth_discovery_url, &settings.oauth_server_discovery_url];
+    settings.auth_issuer.clone().or_else(|| addresses.into_iter().flatten().find_map(Discovery::issuer_of))
+}
+
 fn verifier(settings: &Settings, site: &Site, discovery: Option<Arc<Discovery>>) -> VerifierConfig {
     let jwks = settings.jwks_uri.as_deref().map(jwks_source);
     // Whoever has a key has one; what discovery tells is for the rest.
-    let needs_keys = settings.jwt_secret.is_none()
-        && settings.jwt_public_key.is_none()
-        && settings.introspection_endpoint.is_none();
+    let needs_keys = settings.jwt_secret.is_none() && !has_public_keys(settings);
     VerifierConfig {
         secret: settings.jwt_secret.clone(),
         public_key_pem: settings.jwt_public_key.clone(),
@@ -138,10 +148,22 @@ fn verifier(settings: &Settings, site: &Site, discovery: Option<Arc<Discovery>>)
             client_secret: settings.oauth_client_secret.clone(),
         }),
         audience: audience(settings, site),
-        issuer: settings.auth_issuer.clone(),
+        // Whoever signs with a secret of ours need not be the provider that browsers sign in at.
+        issuer: if settings.jwt_secret.is_some() && !has_public_keys(settings) {
+            settings.auth_issuer.clone()
+        } else {
+            issuer(settings)
+        },
         verify_signatures: settings.jwt_verification_required,
         leeway: LEEWAY,
     }
+}
+
+/// Whether tokens are checked by the provider's own keys, or by itself, whatever discovery tells.
+fn has_public_keys(settings: &Settings) -> bool {
+    settings.jwks_uri.is_some()
+        || settings.jwt_public_key.is_some()
+        || settings.introspection_endpoint.is_some()
 }
 
 /// A URL, or the path of a file.
@@ -163,8 +185,8 @@ fn audience(settings: &Settings, site: &Site) -> Audience {
         None => {}
     }
     let ours: Vec<String> = settings.oauth_client_id.iter().cloned().chain(site.public_url()).collect();
-    // Only with a secret of our own can nothing be known: the rules of the settings see to that.
-    if ours.is_empty() { Audience::Any } else { Audience::These(ours) }
+    // None at all is for a secret of our own only: the rules of the settings see to that, and so does the verifier.
+    Audience::These(ours)
 }
 
 /// What callers may do.
@@ -200,7 +222,7 @@ fn provider(settings: &Settings, discovery: Option<Arc<Discovery>>) -> Option<Pr
             .oauth_client_secret
             .clone()
             .filter(|secret| !secret.expose_secret().is_empty()),
-        issuer: settings.auth_issuer.clone(),
+        issuer: issuer(settings),
         token_url: settings.oauth_server_token_url.clone(),
         authorization_url: settings.oauth_authorization_url.clone(),
         end_session_url: settings.oauth_end_session_url.clone(),
@@ -234,7 +256,7 @@ mod tests {
         let these = |list: &[&str]| Some(list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
         let client = ("OAUTH_CLIENT_ID", "no-crd");
         let public = ("PUBLIC_URL", "https://gw.example/");
-        assert_eq!(audiences(&[]), None);
+        assert_eq!(audiences(&[]), these(&[]));
         assert_eq!(audiences(&[client]), these(&["no-crd"]));
         assert_eq!(audiences(&[public, ("BASE_URL", "/p")]), these(&["https://gw.example/p"]));
         assert_eq!(audiences(&[client, public]), these(&["no-crd", "https://gw.example"]));
@@ -252,6 +274,44 @@ mod tests {
         let said = ("OAUTH_DISCOVERY_URL", "https://idp.internal/d");
         assert_eq!(at(&[issuer("https://idp.example"), said]).as_deref(), Some("https://idp.internal/d"));
         assert_eq!(at(&[]), None);
+    }
+
+    #[test]
+    fn t06_the_issuer_is_the_one_that_was_said_or_whose_metadata_are_asked_for() {
+        const INSIDE: (&str, &str) =
+            ("OAUTH_SERVER_DISCOVERY_URL", "http://idp:8080/r/.well-known/openid-configuration");
+        const OUTSIDE: (&str, &str) =
+            ("OAUTH_DISCOVERY_URL", "https://idp.example/r/.well-known/openid-configuration");
+        const SAID: (&str, &str) = ("AUTH_ISSUER", "https://said.example/");
+        const SECRET: (&str, &str) = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        let of = |env: &[(&str, &str)]| {
+            let settings = settings(env);
+            (issuer(&settings), verifier(&settings, &Site::new(&settings), None).issuer)
+        };
+        let both = |text: &str| (Some(text.to_owned()), Some(text.to_owned()));
+        assert_eq!(of(&[]), (None, None));
+        assert_eq!(of(&[OUTSIDE]), both("https://idp.example/r"));
+        assert_eq!(of(&[INSIDE]), both("http://idp:8080/r"));
+        assert_eq!(of(&[INSIDE, OUTSIDE]), both("https://idp.example/r"));
+        assert_eq!(of(&[INSIDE, OUTSIDE, SAID]), both("https://said.example/"));
+        assert_eq!(of(&[OUTSIDE, ("JWT_PUBLIC_KEY", "x")]), both("https://idp.example/r"));
+        // Tokens of our own secret are our own, and the metadata those of the place to sign in.
+        assert_eq!(of(&[OUTSIDE, SECRET]), (Some("https://idp.example/r".to_owned()), None));
+        assert_eq!(of(&[OUTSIDE, SECRET, SAID]), both("https://said.example/"));
+        assert_eq!(of(&[OUTSIDE, SECRET, ("JWKS_URI", "/k")]), both("https://idp.example/r"));
+    }
+
+    #[test]
+    fn without_an_audience_only_a_secret_of_our_own_will_do() {
+        let verifier = |env: &[(&str, &str)]| {
+            let settings = settings(env);
+            let http = Arc::new(Http::new(&HttpOptions::default()).unwrap());
+            Verifier::new(verifier(&settings, &Site::new(&settings), None), http, Clock::system())
+        };
+        assert!(verifier(&[("JWT_SECRET", "0123456789abcdef0123456789abcdef")]).is_ok());
+        let refused = verifier(&[("JWKS_URI", "https://idp.example/keys")]).unwrap_err();
+        assert_eq!(refused, nocrd_authz::error::Error::AudienceRequired);
+        assert!(verifier(&[("JWKS_URI", "https://idp.example/keys"), ("JWT_AUDIENCE", "*")]).is_ok());
     }
 
     #[test]

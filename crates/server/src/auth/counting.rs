@@ -1,11 +1,20 @@
 //! Counts who is recognised and who is not, and makes those wait who send many bad tokens.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use ::http::{HeaderMap, HeaderName, header};
+use ipnet::IpNet;
 use nocrd_authz::authenticator::{Authenticated, Reason, Unauthenticated, Via};
 use nocrd_model::{Caller, Code, Subject, error as codes};
 
-use super::Refusal;
+use super::{Refusal, known::Known};
 use crate::{
     audit::{About, Act, Outcome, Who},
     metrics::{Checked, Metered},
@@ -19,11 +28,28 @@ pub(crate) struct Counting {
     metrics: Metered,
     /// Whether the identity provider is asked about each new token.
     introspects: bool,
+    /// Tokens that were good when they were last looked at.
+    known: Known,
+    /// Whether no reverse proxy is known to us, so that all clients of one share its address.
+    proxies_unknown: bool,
+    warned: AtomicBool,
 }
 
 impl Counting {
     pub(crate) fn new(failures: Arc<Failures>, metrics: Metered, introspects: bool) -> Self {
-        Self { failures, metrics, introspects }
+        Self {
+            failures,
+            metrics,
+            introspects,
+            known: Known::default(),
+            proxies_unknown: true,
+            warned: AtomicBool::new(false),
+        }
+    }
+
+    /// With the reverse proxies through which clients are told apart.
+    pub(crate) fn behind(self, proxies: &[IpNet]) -> Self {
+        Self { proxies_unknown: proxies.is_empty(), ..self }
     }
 
     /// Somebody was recognised by their session, at a glance.
@@ -32,21 +58,42 @@ impl Counting {
     }
 
     /// Whether a token from this address is looked at. Where a look costs a request to the identity provider, not after many
-    /// bad ones; elsewhere it is always looked at, so that nobody suffers from a neighbour behind the same address.
-    pub(super) fn check(&self, client: IpAddr) -> Result<(), Refusal> {
-        let blocked = if self.introspects { self.failures.blocked(client) } else { None };
-        blocked.map_or(Ok(()), |wait| Err(too_many(wait)))
+    /// bad ones; elsewhere it is always looked at, so that nobody suffers from a neighbour behind the same address. Nor does
+    /// who has a token that was good before.
+    pub(super) fn check(&self, client: IpAddr, headers: &HeaderMap) -> Result<(), Refusal> {
+        let blocked = if self.introspects { self.blocked(client, headers) } else { None };
+        let Some(wait) = blocked else { return Ok(()) };
+        if self.known.contains(headers) { Ok(()) } else { Err(too_many(wait)) }
+    }
+
+    /// How long an address has to wait. A reverse proxy that we don't know as one has not: it would be everybody.
+    fn blocked(&self, client: IpAddr, headers: &HeaderMap) -> Option<Duration> {
+        let wait = self.failures.blocked(client)?;
+        if !self.proxies_unknown || !is_forwarded(headers) {
+            return Some(wait);
+        }
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %client,
+                "many refused tokens come from an address that forwards for others, and can't be told apart: if it is a reverse proxy of yours, add it to TRUSTED_PROXIES"
+            );
+        }
+        None
     }
 
     /// Notes what came of a look. An answer is for who has sent too many bad tokens.
     pub(super) fn looked(
         &self,
         client: IpAddr,
+        headers: &HeaderMap,
         outcome: &Result<Authenticated, Unauthenticated>,
     ) -> Option<Refusal> {
         let reason = match outcome {
             Ok(authenticated) => {
                 self.count(Checked::Good(authenticated.via));
+                if self.introspects && authenticated.via == Via::Bearer {
+                    self.known.insert(headers);
+                }
                 return None;
             }
             Err(Unauthenticated { reason, .. }) => reason,
@@ -59,7 +106,10 @@ impl Counting {
         if !with_token || reason.code() != codes::UNAUTHENTICATED {
             return None;
         }
-        let wait = self.failures.blocked(client);
+        if self.introspects {
+            self.known.remove(headers);
+        }
+        let wait = self.blocked(client, headers);
         self.failures.note(client);
         wait.map(too_many)
     }
@@ -94,4 +144,10 @@ impl Counting {
             metrics.checked(checked);
         }
     }
+}
+
+/// Whether the sender says that the request is another one's.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(HeaderName::from_static("x-forwarded-for"))
+        || headers.contains_key(header::FORWARDED)
 }

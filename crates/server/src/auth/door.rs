@@ -6,6 +6,7 @@ use ::http::{HeaderValue, header};
 use nocrd_authz::{
     authenticator::{Authenticated, Authenticator, Reason, SameOrigin, Unauthenticated},
     challenge::Challenge,
+    cookies,
     discovery::Discovery,
     login::Login,
     policy::{Action, Policy},
@@ -17,7 +18,10 @@ use nocrd_model::error as codes;
 use url::Url;
 
 use super::{Counting, Refusal};
-use crate::site::{Site, seen};
+use crate::{
+    keys::Endings,
+    site::{Site, seen},
+};
 
 /// A challenge that says no more than that.
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
@@ -36,14 +40,14 @@ pub(crate) struct Door {
     pub(super) scopes: Vec<String>,
     /// How the product calls itself here.
     pub(super) name: String,
-    /// How long after signing in a session ends in any case.
-    pub(super) session_max_age: Duration,
     /// How long a session lasts unused.
     pub(super) session_ttl: Duration,
     /// Whether tokens come unchecked, from proxies that have checked them.
     pub(super) unchecked: bool,
-    /// Whether we are bound to a loopback address, so that whoever reaches us is on this machine.
-    pub(super) loopback: bool,
+    /// Whether such tokens are believed whoever brings them.
+    pub(super) believes_all: bool,
+    /// The sign-ins that were ended.
+    pub(super) endings: Endings,
     pub(super) counting: Counting,
 }
 
@@ -57,12 +61,16 @@ impl Door {
         endpoint: &str,
     ) -> Result<Authenticated, Refusal> {
         let context = self.site.context(request);
+        if !self.endings.are_known() && cookies::has_credentials(request.headers) {
+            // The session may be one that its user has ended, before this replica started.
+            return Err(self.refuse(request, query, endpoint, Reason::NotReady.into()));
+        }
         // What most requests need, without waiting for anything.
         if let Some(authenticated) = self.authenticator.recognise(request.headers, context) {
             self.counting.recognised();
             return Ok(authenticated);
         }
-        let believed = !self.unchecked || self.loopback || self.site.trusts(request.peer.addr().ip());
+        let believed = !self.unchecked || self.believes_all || self.site.trusts(request.peer.addr().ip());
         if !believed && request.headers.contains_key(header::AUTHORIZATION) {
             tracing::warn!(peer = %request.peer.addr(), "a token came from elsewhere than TRUSTED_PROXIES");
             let message = "tokens are believed only from the proxies that check them";
@@ -70,10 +78,10 @@ impl Door {
         }
         let client = request.peer.client();
         if request.headers.contains_key(header::AUTHORIZATION) {
-            self.counting.check(client)?;
+            self.counting.check(client, request.headers)?;
         }
         let outcome = self.authenticator.authenticate(request.headers, context).await;
-        if let Some(refusal) = self.counting.looked(client, &outcome) {
+        if let Some(refusal) = self.counting.looked(client, request.headers, &outcome) {
             return Err(refusal);
         }
         outcome.map_err(|unauthenticated| self.refuse(request, query, endpoint, unauthenticated))
@@ -188,9 +196,20 @@ fn without_token(path_and_query: &str) -> Cow<'_, str> {
 }
 
 /// Whether whoever reaches the server is on its machine.
-pub(super) fn is_loopback(settings: &Settings) -> bool {
+fn is_loopback(settings: &Settings) -> bool {
     settings.host.eq_ignore_ascii_case("localhost")
         || settings.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether tokens that nobody has checked are believed whoever brings them: those who can reach us are on this machine. Where
+/// the proxies are named that check tokens, they decide alone; what else runs on this machine is none of them.
+pub(super) fn believes_all(settings: &Settings) -> bool {
+    is_loopback(settings) && settings.trusted_proxies.is_empty()
+}
+
+/// Whether others than programs of this machine learn from their own requests where to sign in.
+pub(crate) fn wants_public_url(settings: &Settings) -> bool {
+    settings.auth_enabled && settings.public_url.is_none() && !is_loopback(settings)
 }
 
 /// Whether a request proves that a page of ours sent it.
@@ -201,6 +220,19 @@ pub(super) fn is_proven(site: &Site, request: seen::Request<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_listens_to_others_is_told_to_say_its_address() {
+        let wants = |env: &[(&str, &str)]| {
+            let fixed = [("AUTH_ENABLED", "true"), ("JWT_SECRET", "a secret that is long enough, for tests")];
+            let env = fixed.iter().chain(env).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            wants_public_url(&Settings::from_env(&env.collect::<std::collections::BTreeMap<_, _>>()).unwrap())
+        };
+        let everywhere = ("HOST", "0.0.0.0");
+        assert!(wants(&[everywhere]));
+        assert!(!wants(&[everywhere, ("PUBLIC_URL", "https://gw.example")]));
+        assert!(!wants(&[("HOST", "127.0.0.1")]) && !wants(&[everywhere, ("AUTH_ENABLED", "false")]));
+    }
 
     #[test]
     fn d18_tokens_don_t_travel_on() {

@@ -8,7 +8,7 @@ use std::{
 use ::http::{HeaderValue, Method, Response, StatusCode, header, request::Parts, uri::PathAndQuery};
 use nocrd_authz::authenticator::{Authenticated, Via};
 use nocrd_model::{Api, Visibility, WorkspaceId, error as codes};
-use nocrd_proxy_core::{Body, BoxFuture, Guard, Peer, Target, Visitor};
+use nocrd_proxy_core::{Body, BoxFuture, Ended, Guard, Peer, Target, Visitor};
 
 use super::{Door, Refusal, refusal::set_cookies, sender::wants_page};
 use crate::{
@@ -28,15 +28,23 @@ impl Gate {
         Self { door }
     }
 
-    /// When a WebSocket is closed that they open: when the sign-in is over, whatever is refreshed meanwhile; or, of who came
-    /// with a token and has no sign-in, as long after the token's end as a session would last.
+    /// When a WebSocket is closed that they open: when the session can't be extended any more as it is now, though the
+    /// browser's may be carried on by then, which the WebSocket does not learn of; or, of who came with a token and has no
+    /// session, as long after the token's end as a session would last. Whoever is still let in connects again.
     fn end_of(&self, authenticated: &Authenticated) -> Option<SystemTime> {
         let (from, life) = match &authenticated.session {
-            Some(session) => (session.auth_time, self.door.session_max_age),
+            Some(session) => (session.latest, Duration::ZERO),
             None => (authenticated.token_expires?, self.door.session_ttl),
         };
-        let from = Duration::from_secs(u64::try_from(from.as_secs()).ok()?);
+        // A time before 1970 is over.
+        let from = Duration::from_secs(u64::try_from(from.as_secs()).unwrap_or_default());
         SystemTime::UNIX_EPOCH.checked_add(from)?.checked_add(life)
+    }
+
+    /// What closes a WebSocket before: a sign-out, here or on another replica.
+    fn ended(&self, authenticated: &Authenticated) -> Option<Ended> {
+        let (sid, endings) = (authenticated.session.as_ref()?.sid, self.door.endings.clone());
+        Some(Ended::new(move || endings.clone().of(sid)))
     }
 
     /// What somebody gets who is not recognised: people are sent to where they can sign in.
@@ -81,6 +89,7 @@ impl Guard for Gate {
                     }
                     Ok(Visitor {
                         ends: self.end_of(&authenticated),
+                        ended: if upgrade { self.ended(&authenticated) } else { None },
                         via_cookie: authenticated.via != Via::Bearer,
                         cookies: authenticated.cookies_for(true).to_vec(),
                         caller: authenticated.caller,
@@ -97,9 +106,9 @@ impl Guard for Gate {
         })
     }
 
-    fn may_reach(&self, visitor: &Visitor, target: &Target, api: Option<&Api>, method: &Method) -> bool {
+    fn may_reach(&self, visitor: &Visitor, target: &Target, api: Option<&Api>, write: bool) -> bool {
         let visibility = api.map_or(&Visibility::Private, |api| &api.visibility);
-        self.door.policy.may_reach(&visitor.caller, target.owner(), visibility, !method.is_safe())
+        self.door.policy.may_reach(&visitor.caller, target.owner(), visibility, write)
     }
 
     fn turned_away(&self, visitor: &Visitor, id: &WorkspaceId, parts: &Parts) {

@@ -39,10 +39,12 @@ pub(crate) async fn document(State(About { door, endpoint }): State<About>, send
         bearer_methods_supported: vec!["header"],
         resource_name: Some(door.name.clone()),
     };
+    // Without PUBLIC_URL it says what the request says of our address, which is for nobody else.
+    let cache = if door.site.public_url().is_some() { "max-age=60" } else { "no-store" };
     let fields = [
         // It is public, and clients that run in a browser read it before they have anything to be trusted with.
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("max-age=60")),
+        (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
         (header::VARY, HeaderValue::from_static("host")),
     ];
     (fields, Json(metadata)).into_response()

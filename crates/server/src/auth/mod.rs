@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `build` | settings → the parts of `nocrd_authz` |
 //! | `counting` | how many are recognised, and who sends too many bad tokens |
+//! | `known` | tokens that were good before |
 //! | `door` | [`Door`]: a request → who sent it, or the answer that it gets instead |
 //! | `admit` | the middleware of the router's endpoints |
 //! | `guard` | the same for the proxy |
@@ -18,14 +19,15 @@ mod build;
 mod counting;
 mod door;
 mod guard;
+mod known;
 pub(crate) mod metadata;
 mod refusal;
 pub(crate) mod routes;
 mod sender;
 
-pub(crate) use build::{Shared, build, policy};
+pub(crate) use build::{Shared, build, claim_paths, policy};
 pub(crate) use counting::Counting;
-pub(crate) use door::Door;
+pub(crate) use door::{Door, wants_public_url};
 pub(crate) use guard::Gate;
 pub(crate) use refusal::Refusal;
 pub(crate) use sender::Asked;

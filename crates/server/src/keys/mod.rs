@@ -13,6 +13,7 @@
 //! While the API server is away a known key stays. Until there is one the server is not ready.
 
 mod configured;
+mod endings;
 mod grants;
 mod keeper;
 mod material;
@@ -30,6 +31,7 @@ use nocrd_config::Settings;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+pub(crate) use self::endings::Endings;
 use self::{grants::SharedGrants, keeper::Keeper, peers::Peers, revocations::SharedRevocations};
 use crate::{Error, listener};
 
@@ -37,6 +39,7 @@ use crate::{Error, listener};
 pub(crate) struct Shared {
     pub(crate) grants: Arc<dyn GrantStore>,
     pub(crate) revocations: Arc<dyn Revocations>,
+    pub(crate) endings: Endings,
     pub(crate) tasks: Vec<AbortOnDropHandle<()>>,
 }
 
@@ -70,7 +73,9 @@ pub(crate) async fn start(
     let (revocations, following) = SharedRevocations::new(cluster.clone(), Clock::system());
     tasks.push(spawn(cleaning));
     tasks.push(spawn(following));
-    Ok(Shared { grants, revocations, tasks })
+    let changes = revocations.changes();
+    let endings = Endings::new(Arc::clone(&revocations) as _, changes);
+    Ok(Shared { grants, revocations, endings, tasks })
 }
 
 fn spawn(work: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {

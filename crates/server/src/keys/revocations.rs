@@ -18,7 +18,7 @@ use nocrd_authz::{
 use nocrd_cluster::{Cluster, Error, OwnConfigMap};
 use nocrd_model::keys::{MANAGED_BY, MANAGED_BY_VALUE, REVOCATIONS_CONFIG_MAP};
 use rand::Rng as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// How often a change is tried again that another replica got in the way of.
 const ATTEMPTS: u32 = 10;
@@ -41,6 +41,8 @@ pub(super) struct SharedRevocations {
     seen: Mutex<Option<OwnConfigMap>>,
     more: Notify,
     told: AtomicBool,
+    /// Changes with the list; true once it is known what other replicas ended, or that they can't tell.
+    known: watch::Sender<bool>,
     /// One change at a time.
     writing: tokio::sync::Mutex<()>,
 }
@@ -59,6 +61,7 @@ impl SharedRevocations {
             seen: Mutex::default(),
             more: Notify::new(),
             told: AtomicBool::new(false),
+            known: watch::Sender::new(false),
             writing: tokio::sync::Mutex::default(),
         });
         let working = Arc::clone(&list);
@@ -74,6 +77,8 @@ impl SharedRevocations {
             let error =
                 self.cluster.follow_own_config_map(REVOCATIONS_CONFIG_MAP, |map| self.take(map)).await;
             self.tell(&error);
+            // Waiting for what nobody will tell would keep everybody out.
+            self.known.send_replace(true);
             tokio::time::sleep(DENIED).await;
         }
     }
@@ -93,6 +98,12 @@ impl SharedRevocations {
             }
         }
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = map;
+        self.known.send_replace(true);
+    }
+
+    /// Tells of each change of the list, and whether it is known as a whole.
+    pub(super) fn changes(&self) -> watch::Receiver<bool> {
+        self.known.subscribe()
     }
 
     /// Tries again what could not be stored at once.
@@ -205,6 +216,7 @@ impl Revocations for SharedRevocations {
 
     async fn revoke(&self, sid: Sid, until: UnixTime) -> Result<(), NotStored> {
         self.local.extend([(sid, until)]);
+        self.known.send_modify(|_| {});
         self.lock_pending().insert(sid.to_string(), until);
         match self.store().await {
             Ok(()) => {

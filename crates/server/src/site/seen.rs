@@ -284,7 +284,10 @@ mod tests {
         assert!(!secure(&[], &GET, forwarded), "anybody can send that");
         assert!(secure(&[("TRUSTED_PROXIES", "10.0.0.0/24")], &GET, forwarded));
         assert!(!secure(&[("TRUSTED_PROXIES", "10.0.1.0/24")], &GET, forwarded));
-        assert!(secure(&[("TRUSTED_PROXIES", "10.0.0.0/24")], &GET, &[("x-forwarded-proto", "https, http")]));
+        let through_one = &[("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "https, http")];
+        assert!(!secure(&[("TRUSTED_PROXIES", "10.0.0.0/24")], &GET, through_one), "the client sent that");
+        let through_two = &[("x-forwarded-for", "203.0.113.9, 10.0.0.3"), through_one[1]];
+        assert!(secure(&[("TRUSTED_PROXIES", "10.0.0.0/24")], &GET, through_two));
         let public = &[("PUBLIC_URL", "https://gw.example/front")][..];
         assert!(secure(public, &GET, &[]));
         assert!(

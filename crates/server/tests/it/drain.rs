@@ -10,7 +10,7 @@ use tokio_tungstenite::{
 use crate::support::{Cluster, PATIENCE, Running, status_and_json};
 
 /// A pod that echoes over WebSockets.
-async fn echo() -> u16 {
+pub(crate) async fn echo() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {

@@ -9,7 +9,7 @@ use nocrd_server::Components;
 use nocrd_testkit::{Idp, idp};
 use serde_json::Value;
 
-use crate::support::{Cluster, Running};
+use crate::support::{Cluster, Relay, Running};
 
 /// Replicas of one installation.
 async fn start(cluster: &Cluster, idp: &Idp, env: &[(&str, &str)]) -> Running {
@@ -98,4 +98,37 @@ async fn d02_t20_no_path_of_the_public_listener_gives_the_key() {
     let unproven = server.client.post(format!("{peers}/session-key")).body("{}").send().await.unwrap();
     assert_eq!(unproven.status(), 400);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn t16_a_replica_that_does_not_know_yet_who_signed_out_believes_no_cookie() {
+    let (cluster, idp) = (Cluster::start().await, Idp::start().await);
+    let secret = ("PROXY_SESSION_SECRET", "a secret of the tests, long enough");
+    let first = start(&cluster, &idp, &[secret]).await;
+    first.ready().await;
+    let token = idp.token(serde_json::json!({ "sub": "alice", "roles": ["user"], "scope": "nogoo9:read" }));
+    let ask = first.get("/auth/session").bearer_auth(&token).header("sec-fetch-site", "same-origin");
+    let answer = ask.send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let out = first.client.post(format!("{}/logout", first.base)).header("cookie", &cookie);
+    assert_eq!(out.header("sec-fetch-site", "same-origin").send().await.unwrap().status(), 200);
+
+    let relay = Relay::start(cluster.address()).await;
+    cluster.reach_through(&relay);
+    relay.cut();
+    let second = start(&cluster, &idp, &[secret]).await;
+    let text = second.until("/readyz", |_, text| text.starts_with('{')).await;
+    let ready: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(ready.pointer("/checks/revocations"), Some(&Value::Bool(false)), "{text}");
+    let status = async || {
+        second.get("/auth/session").header("cookie", &cookie).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(status().await, 503);
+    let by_token = second.get("/auth/session").bearer_auth(&token).send().await.unwrap();
+    assert_eq!(by_token.status(), 200, "tokens need no list");
+    relay.mend();
+    second.ready().await;
+    assert_eq!(status().await, 401);
+    first.stop().await;
+    second.stop().await;
 }

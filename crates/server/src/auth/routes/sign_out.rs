@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ::http::{HeaderValue, Method, header};
+use ::http::{HeaderMap, HeaderValue, Method, header};
 use axum::{
     Json,
     extract::State,
@@ -66,7 +66,10 @@ fn course(sender: &Sender, proven: bool) -> Course {
     match from {
         // Typed by the user.
         Some(b"none") => Course::SignOut,
-        None if is_program => Course::SignOut,
+        // Over plain http browsers don't tell where a request comes from. An image can't ask for JSON.
+        None if is_program && (!cookies::has_credentials(&sender.headers) || wants_json(&sender.headers)) => {
+            Course::SignOut
+        }
         None if !sender.headers.contains_key(header::ORIGIN) => Course::Ask,
         Some(_) if mode == Some(b"navigate") => Course::Ask,
         _ => Course::Refuse,
@@ -91,6 +94,15 @@ async fn sign_out(door: &Door, sender: &Sender) -> Response {
     answer
 }
 
+/// Whether the answer is to be JSON, by name.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut kinds = values.flat_map(|value| value.split(','));
+    kinds.any(|kind| {
+        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    })
+}
+
 fn done() -> Response {
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     (no_store, Json(json!({ "message": "Logged out" }))).into_response()
@@ -109,7 +121,7 @@ fn ask() -> Response {
 
 #[cfg(test)]
 mod tests {
-    use ::http::{HeaderMap, HeaderName};
+    use ::http::HeaderName;
 
     use super::*;
 
@@ -128,7 +140,17 @@ mod tests {
             (Method::POST, false, &[PAGE], Course::Refuse),
             (Method::GET, true, &[PAGE, COOKIE], Course::SignOut),
             (Method::GET, false, &[PAGE, COOKIE, ("sec-fetch-site", "none")], Course::SignOut),
-            (Method::GET, false, &[COOKIE], Course::SignOut),
+            (Method::GET, false, &[], Course::SignOut),
+            (
+                Method::GET,
+                false,
+                &[("accept", "text/plain, application/json;q=0.9"), COOKIE],
+                Course::SignOut,
+            ),
+            // A browser over plain http, which tells nothing: an image, or a script.
+            (Method::GET, false, &[COOKIE], Course::Ask),
+            (Method::GET, false, &[("accept", "*/*"), COOKIE], Course::Ask),
+            (Method::GET, false, &[("accept", "image/avif,image/*,*/*;q=0.8"), COOKIE], Course::Ask),
             (
                 Method::GET,
                 false,

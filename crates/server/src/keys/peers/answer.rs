@@ -1,6 +1,12 @@
 //! Answering the other replicas, on a listener that serves nothing else.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use ::http::{Method, Request, Response, StatusCode, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -23,10 +29,12 @@ use super::{
 
 /// How long a connection may last: one question.
 const CONNECTION: Duration = Duration::from_secs(10);
-/// How long its head may take.
-const HEAD: Duration = Duration::from_secs(3);
+/// How long its head may take, and then its body: who asks has nothing to think about.
+const SILENCE: Duration = Duration::from_secs(2);
 /// Connections at a time; others wait in the system's queue.
 const CONNECTIONS: usize = 32;
+/// Of these, from one address: a replica asks once at a time. More are closed at once.
+const FROM_ONE: usize = 4;
 
 /// A question that is not answered with a key. Who asks is told no more than the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,11 +69,46 @@ impl Refusal {
     }
 }
 
+/// How many connections each address has.
+#[derive(Default, Clone)]
+struct Seats(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One of them.
+struct Seat {
+    seats: Seats,
+    from: IpAddr,
+}
+
+impl Seats {
+    fn take(&self, from: IpAddr) -> Option<Seat> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(from).or_default();
+        if *count >= FROM_ONE {
+            return None;
+        }
+        *count += 1;
+        Some(Seat { seats: self.clone(), from })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.from) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.from);
+            }
+        }
+    }
+}
+
 impl Peers {
     /// Answers for ever.
     pub(in super::super) async fn serve(self: Arc<Self>, listener: TcpListener) {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
+        let seats = Seats::default();
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let (stream, from) = match listener.accept().await {
@@ -77,6 +120,7 @@ impl Peers {
                 }
             };
             let (peers, from) = (Arc::clone(&self), from.ip().to_canonical());
+            let Some(seat) = seats.take(from) else { continue };
             connections.spawn(async move {
                 let service = service_fn(move |request| {
                     let peers = Arc::clone(&peers);
@@ -84,12 +128,12 @@ impl Peers {
                 });
                 let serving = http1::Builder::new()
                     .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD)
+                    .header_read_timeout(SILENCE)
                     .keep_alive(false)
                     .max_buf_size(16 * 1024)
                     .serve_connection(TokioIo::new(stream), service);
                 let _ = tokio::time::timeout(CONNECTION, serving).await;
-                drop(place);
+                drop((place, seat));
             });
             while connections.try_join_next().is_some() {}
         }
@@ -117,7 +161,8 @@ impl Peers {
         if request.method() != Method::POST || request.uri().path() != PATH {
             return Err(Refusal::NotFound);
         }
-        let body = Limited::new(request.into_body(), MAX_BYTES).collect().await;
+        let body = Limited::new(request.into_body(), MAX_BYTES).collect();
+        let body = tokio::time::timeout(SILENCE, body).await.map_err(|_| Refusal::Malformed)?;
         let body = body.map_err(|_| Refusal::Malformed)?.to_bytes();
         let question: Question = serde_json::from_slice(&body).map_err(|_| Refusal::Malformed)?;
         let public = STANDARD.decode(&question.public).map_err(|_| Refusal::Malformed)?;

@@ -16,7 +16,7 @@ use nocrd_model::keys;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpSocket},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -278,4 +278,38 @@ async fn a_peer_that_is_silent_holds_up_nobody_for_ever() {
     let keeper = super::super::Keeper::new(world.cluster().await, Arc::clone(&ring), Some(peers), held);
     let _task = super::super::spawn(keeper.run());
     eventually("a key of its own", || ring.is_known()).await;
+}
+
+/// Connects, and says nothing.
+async fn silent(from: IpAddr, to: (IpAddr, u16)) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    socket.connect(to.into()).await.unwrap()
+}
+
+#[tokio::test]
+async fn t20_who_says_nothing_takes_few_places_and_not_for_long() {
+    let world = world().await;
+    let _peer = world.peer("gateway-1", 11).await;
+    let to = (world.address(11), world.port);
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(silent(world.address(66), to).await);
+    }
+    let mut byte = [0; 1];
+    let mut surplus = silent(world.address(66), to).await;
+    assert!(!matches!(surplus.read(&mut byte).await, Ok(1..)));
+    for stream in &held {
+        let still_open = stream.try_read(&mut byte).unwrap_err();
+        assert_eq!(still_open.kind(), std::io::ErrorKind::WouldBlock);
+    }
+    assert_eq!(send(world.address(12), to, "GET", "/", "").await.0, 404, "others have their places");
+    // The head breaks off, or the body does.
+    let head = format!("POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{{");
+    held[0].write_all(head.as_bytes()).await.unwrap();
+    for stream in &mut held {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+    }
+    assert_eq!(send(world.address(66), to, "GET", "/", "").await.0, 404, "the places are free again");
 }

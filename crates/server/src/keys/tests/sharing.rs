@@ -169,3 +169,23 @@ async fn t16_deleting_the_list_brings_nobody_back() {
     eventually("it is there again", || world.ended().get(sid.to_string()).is_some()).await;
     assert!(list.is_revoked(&sid));
 }
+
+#[tokio::test(start_paused = true)]
+async fn t16_the_list_is_known_once_it_was_read_or_can_not_be() {
+    let world = World::start().await;
+    world.set_away(true);
+    let (list, _task) = world.revocations(Clock::system()).await;
+    let mut known = list.changes();
+    // What is ended here tells nothing of what others ended.
+    let until = Clock::system().now().plus(Duration::from_secs(600));
+    assert!(list.revoke(Sid::random(), until).await.is_err());
+    assert!(!*known.borrow());
+    world.set_away(false);
+    known.wait_for(|known| *known).await.unwrap();
+
+    let (log, _guard) = Log::start();
+    world.dev.access().set(vec![Rule::deny("list", "configmaps"), Rule::deny("watch", "configmaps")]);
+    let (denied, _task) = world.revocations(Clock::system()).await;
+    denied.changes().wait_for(|known| *known).await.unwrap();
+    assert!(log.text().contains("sign-outs count on this replica only"), "{}", log.text());
+}

@@ -134,3 +134,17 @@ async fn d21_t32_a_workspace_sees_who_asks_and_no_credentials_of_ours() {
     assert!(by_cookie.as_str().unwrap().contains("theme=dark"), "the workspace's own cookies pass");
     world.server.stop().await;
 }
+
+#[tokio::test]
+async fn a_websocket_takes_the_write_scope() {
+    let (world, token) = with_workspace(&[]).await;
+    let reader = world.token("alice", &["user"], "nogoo9:read");
+    let open = async |token: &str| {
+        let request = world.ask(Method::GET, "/route/w1/", Some(token));
+        let request = UPGRADE.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        send(request).await.0
+    };
+    assert_eq!(send(world.ask(Method::GET, "/route/w1/", Some(&reader))).await.0, 200);
+    assert_eq!((open(&reader).await, open(&token).await), (404, 200));
+    world.server.stop().await;
+}

@@ -73,3 +73,14 @@ async fn a_server_that_asks_nobody_has_no_metadata() {
     assert_eq!(send(server.get("/logout")).await.2["message"], "Logged out");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn t59_the_document_is_kept_by_nobody_where_a_request_s_host_is_in_it() {
+    for (env, expected) in [(&[][..], "no-store"), (&[("PUBLIC_URL", "https://gw.example")], "max-age=60")] {
+        let world = World::start(env).await;
+        let url = "/.well-known/oauth-protected-resource";
+        let (status, headers, _) = send(world.ask(Method::GET, url, None)).await;
+        assert_eq!((status, headers["cache-control"].to_str().unwrap()), (200, expected));
+        world.server.stop().await;
+    }
+}

@@ -209,6 +209,10 @@ async fn d26_unchecked_tokens_come_from_the_proxy_only() {
     let expired = key::unsigned(&json!({ "alg": "RS256" }), &claims(json!({ "exp": 1 })));
     assert_eq!(who(&server, &expired).await.0, 401, "the rest is checked");
     server.stop().await;
+    // Where proxies are named they decide, also on a loopback address.
+    let server = start(&cluster, &[off, ("TRUSTED_PROXIES", "10.0.0.7/32")]).await;
+    assert_eq!(who(&server, &unsigned).await.0, 401);
+    server.stop().await;
     for (proxies, expected) in [("127.0.0.0/8", 200), ("10.0.0.7/32", 401)] {
         let server = Running::start(
             &cluster,

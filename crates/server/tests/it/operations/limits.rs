@@ -1,5 +1,6 @@
 //! How often one may ask.
 
+use nocrd_testkit::{Idp, TokenForm, idp};
 use reqwest::{Method, header::HeaderMap};
 use serde_json::json;
 
@@ -90,4 +91,33 @@ async fn t44_who_sends_many_bad_tokens_has_to_wait_and_neighbours_don_t() {
     assert!(number(&headers, "retry-after") > 0);
     let good = world.token("alice", &["user"], "nogoo9:read");
     assert_eq!(ask(&good).await.0, 200);
+}
+
+#[tokio::test]
+async fn t44_bad_tokens_keep_nobody_out_whose_token_was_good_nor_all_clients_of_a_proxy() {
+    let config = idp::Config { access_tokens: TokenForm::Opaque, ..idp::Config::default() };
+    let (cluster, idp) = (Cluster::start().await, Idp::with(config).await);
+    let endpoint = idp.introspection_endpoint();
+    let env = [
+        ("AUTH_ENABLED", "true"),
+        ("HOST", "127.0.0.1"),
+        ("INTROSPECTION_ENDPOINT", &endpoint[..]),
+        ("OAUTH_CLIENT_ID", "no-crd"),
+        ("OAUTH_CLIENT_SECRET", idp::SECRET),
+        ("RATE_LIMIT_MAX", "3"),
+        HOUR,
+    ];
+    let server = Running::start(&cluster, &env).await;
+    let ask = async |token: &str| send(server.get("/permissions").bearer_auth(token)).await.0;
+    let alice = idp.token(json!({ "sub": "alice", "roles": ["user"] }));
+    let bob = idp.token(json!({ "sub": "bob", "roles": ["user"] }));
+    assert_eq!(ask(&alice).await, 200);
+    for n in 0..3 {
+        assert_eq!(ask(&format!("bad-{n}")).await, 401);
+    }
+    assert_eq!((ask("bad-3").await, ask(&alice).await, ask(&bob).await), (429, 200, 429));
+    // What comes through a reverse proxy that we don't know comes from everybody.
+    let through = server.get("/permissions").bearer_auth(&bob).header("x-forwarded-for", "203.0.113.9");
+    assert_eq!(send(through).await.0, 200);
+    server.stop().await;
 }
