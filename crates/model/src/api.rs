@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_what_cannot_be_used() {
+    fn d11_d12_reports_what_cannot_be_used() {
         for (field, value) in [
             ("port", "80@evil.example"),
             ("port", "0"),

@@ -137,7 +137,7 @@ async fn t03_a_header_leads_to_no_key() {
 }
 
 #[tokio::test]
-async fn t06_times() {
+async fn t06_d27_d28_times() {
     let (verifier, _) = verifier(by(key::hs256()));
     let expired = Err(TokenError::Expired);
     let early = Err(TokenError::NotYetValid);
@@ -175,7 +175,7 @@ async fn t06_no_more_than_a_minute_of_leeway() {
 }
 
 #[tokio::test]
-async fn t06_issuer() {
+async fn t06_d27_issuer() {
     let (checked, _) = verifier(VerifierConfig { issuer: Some("https://idp/a".into()), ..by(key::rs256()) });
     for (issuer, expected) in [
         (json!("https://idp/a"), Ok(())),

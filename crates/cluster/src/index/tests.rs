@@ -182,7 +182,7 @@ fn only_ready_pods_are_routed_and_the_newest_of_them() {
 }
 
 #[test]
-fn t57_somebody_elses_pod_does_not_take_over_an_id() {
+fn t57_d04_somebody_elses_pod_does_not_take_over_an_id() {
     let index = WorkspaceIndex::default();
     index.apply(Given { ready: true, ..Given::default() }.pod());
     let intruder = Given {

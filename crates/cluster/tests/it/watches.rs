@@ -75,7 +75,7 @@ async fn a_watch_that_ends_is_resumed_where_it_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_an_expired_watch_everything_is_read_anew() {
+async fn t48_after_an_expired_watch_everything_is_read_anew() {
     for expiry in [Expiry::Event, Expiry::Status] {
         let api = Api::default();
         api.put("pods", pod("old", "w1", true));

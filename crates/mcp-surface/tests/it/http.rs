@@ -98,7 +98,7 @@ pub(crate) async fn json_of(response: Response) -> Value {
 }
 
 #[tokio::test]
-async fn t22_foreign_hosts_and_origins_are_refused() {
+async fn t22_d13_foreign_hosts_and_origins_are_refused() {
     let options = HttpOptions {
         allowed_hosts: Some(vec!["127.0.0.1".to_owned(), "mcp.example".to_owned()]),
         allowed_origins: Some(vec!["https://app.example:443".to_owned()]),

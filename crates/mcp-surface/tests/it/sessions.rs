@@ -43,7 +43,7 @@ async fn all_dated_versions_are_spoken() {
 }
 
 #[tokio::test]
-async fn sessions_that_are_unknown_or_over_are_not_found() {
+async fn d34_sessions_that_are_unknown_or_over_are_not_found() {
     let server = Server::new(HttpOptions::default()).await;
     let session = server.begin("2025-06-18").await;
     let status = async |id: &str| {
@@ -60,7 +60,7 @@ async fn sessions_that_are_unknown_or_over_are_not_found() {
 }
 
 #[tokio::test]
-async fn idle_sessions_end() {
+async fn d34_idle_sessions_end() {
     let server =
         Server::new(HttpOptions { session_idle: Duration::from_millis(50), ..HttpOptions::default() }).await;
     let session = server.begin("2025-06-18").await;
@@ -127,7 +127,7 @@ async fn t45_parallel_sessions_of_one_caller_end_with_exactly_the_limit() {
 }
 
 #[tokio::test]
-async fn t61_a_session_is_its_owners_alone() {
+async fn t61_d34_a_session_is_its_owners_alone() {
     let server = Server::new(HttpOptions::default()).await;
     let begun = server.post(&initialize("2025-06-18")).header("x-test-user", "alice").send().await.unwrap();
     let session = begun.headers()["mcp-session-id"].to_str().unwrap().to_owned();

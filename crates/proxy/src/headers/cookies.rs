@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn t25_workspaces_set_cookies_for_their_own_path_only() {
+    fn t25_d22_workspaces_set_cookies_for_their_own_path_only() {
         for (value, narrowed) in [
             ("a=1", "a=1; Path=/gw/route/a/"),
             ("a=1; Path=/", "a=1; Path=/gw/route/a/"),

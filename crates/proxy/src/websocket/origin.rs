@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn t21_only_pages_of_this_site() {
+    fn t21_d20_only_pages_of_this_site() {
         let policy = OriginPolicy::default();
         for (origin, host, tls) in [
             ("http://gw.example", "gw.example", false),

@@ -55,7 +55,7 @@ async fn t29_t30_t31_t40_the_proxy_alone_says_who_and_where() {
 }
 
 #[tokio::test]
-async fn t32_gateway_cookies_stay_at_the_gateway() {
+async fn t32_d07_gateway_cookies_stay_at_the_gateway() {
     let pod = Program::echo().await;
     let gateway = Gateway::to(pod.addr).await;
     let echo = get(

@@ -159,7 +159,7 @@ async fn d37_nobody_unknown_gets_as_far_as_the_directory() {
 }
 
 #[tokio::test]
-async fn t32_the_workspace_learns_who_but_gets_no_credentials() {
+async fn t32_d07_d08_the_workspace_learns_who_but_gets_no_credentials() {
     let pod = Program::echo().await;
     let gateway = gateway(config()).await;
     let mut described = pod_at(pod.addr);

@@ -202,7 +202,7 @@ async fn bytes_that_come_with_the_handshake_are_not_lost() {
 }
 
 #[tokio::test]
-async fn t37_a_refusal_is_an_ordinary_answer_and_opens_no_tunnel() {
+async fn t37_d88_a_refusal_is_an_ordinary_answer_and_opens_no_tunnel() {
     let requests = Arc::new(std::sync::Mutex::new(Vec::new()));
     let seen = Arc::clone(&requests);
     let pod = Program::raw(move |mut wire, _| {

@@ -94,7 +94,7 @@ async fn each_program_serves_its_part() {
 }
 
 #[tokio::test]
-async fn t22_foreign_hosts_and_origins_get_no_answer_from_mcp() {
+async fn t22_d13_foreign_hosts_and_origins_get_no_answer_from_mcp() {
     let cluster = Cluster::start().await;
     let server = Running::start(&cluster, &[("ALLOWED_HOSTS", "app.example")]).await;
     let ask = async |headers: &[(&str, &str)]| {

@@ -83,7 +83,7 @@ async fn the_client_names_itself_and_gets_the_claims() {
 }
 
 #[tokio::test]
-async fn t09_only_the_word_true_is_active() {
+async fn t09_d29_only_the_word_true_is_active() {
     for document in [
         json!({}),
         json!({ "active": false }),

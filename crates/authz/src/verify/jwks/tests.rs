@@ -114,7 +114,7 @@ async fn d30_a_new_key_is_found() {
 }
 
 #[tokio::test]
-async fn t04_a_storm_of_unknown_keys_is_one_request() {
+async fn t04_d30_a_storm_of_unknown_keys_is_one_request() {
     let it = fixture(keys(&[key::rs256()])).await;
     assert_eq!(it.find(key::rs256()).await, Ok(1));
     it.serve(
@@ -137,7 +137,7 @@ async fn t04_a_storm_of_unknown_keys_is_one_request() {
 }
 
 #[tokio::test]
-async fn t05_down_for_a_while_and_down_for_long() {
+async fn t05_d30_down_for_a_while_and_down_for_long() {
     let it = fixture(keys(&[key::rs256()])).await;
     assert_eq!(it.find(key::rs256()).await, Ok(1));
     it.serve(ResponseTemplate::new(503)).await;

@@ -23,7 +23,7 @@ async fn with_workspace(env: &[(&str, &str)]) -> (World, String) {
 }
 
 #[tokio::test]
-async fn t21_websockets_open_for_our_pages_and_for_programs_with_a_token() {
+async fn t21_d20_websockets_open_for_our_pages_and_for_programs_with_a_token() {
     let (world, token) = with_workspace(&[]).await;
     let cookie = world.session(&token).await;
     let own = world.server.base.clone();
