@@ -235,8 +235,10 @@ async fn what_is_no_key_ends_the_start() {
             ("JWT_SECRET", key::hs256().secret()),
             (name, value),
         ];
-        let server = Server::bind(settings(&cluster, &env), Components::ALL).await.unwrap();
-        let error = server.serve(Shutdown::new()).await.unwrap_err();
+        let error = match Server::bind(settings(&cluster, &env), Components::ALL).await {
+            Ok(server) => server.serve(Shutdown::new()).await.unwrap_err(),
+            Err(error) => error,
+        };
         assert!(
             error.to_string().contains(name) && std::error::Error::source(&error).is_some(),
             "{name}: {error}"
