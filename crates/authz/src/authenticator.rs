@@ -273,9 +273,6 @@ impl Authenticator {
         headers: &HeaderMap,
         context: Context,
     ) -> Result<Authenticated, Unauthenticated> {
-        if let Some(authenticated) = self.recognise(headers, context) {
-            return Ok(authenticated);
-        }
         let refused = match bearer(headers) {
             Bearer::None => None,
             Bearer::Ambiguous => Some(TokenError::Malformed),

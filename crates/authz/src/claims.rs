@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use nocrd_model::Subject;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
@@ -57,7 +58,7 @@ impl fmt::Debug for Claims {
 }
 
 /// Whom a token speaks of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Who it is.
     pub subject: Subject,

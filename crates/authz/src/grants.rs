@@ -144,63 +144,40 @@ type Answer = Result<Outcome, Unavailable>;
 
 /// An outcome as replicas pass it on.
 #[derive(Serialize, Deserialize)]
-struct Wire {
-    refused: Option<String>,
-    renewed: Option<WireRenewed>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct WireRenewed {
-    token: String,
-    verified: Option<WireVerified>,
-    refresh_token: String,
-    refresh_expires: Option<UnixTime>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct WireVerified {
-    subject: nocrd_model::Subject,
-    roles: std::collections::BTreeSet<String>,
-    scopes: Option<std::collections::BTreeSet<String>>,
-    expires: UnixTime,
+enum Wire {
+    Refused(String),
+    Renewed {
+        token: String,
+        verified: Option<(Identity, UnixTime)>,
+        refresh_token: String,
+        refresh_expires: Option<UnixTime>,
+    },
 }
 
 impl Outcome {
     fn to_json(&self) -> Option<Vec<u8>> {
         let wire = match self {
-            Self::Refused(why) => Wire { refused: Some(why.clone()), renewed: None },
-            Self::Renewed(renewed) => Wire {
-                refused: None,
-                renewed: Some(WireRenewed {
-                    token: renewed.token.expose_secret().into(),
-                    verified: renewed.verified.clone().map(|(identity, expires)| WireVerified {
-                        subject: identity.subject,
-                        roles: identity.roles,
-                        scopes: identity.scopes,
-                        expires,
-                    }),
-                    refresh_token: renewed.refresh_token.expose_secret().into(),
-                    refresh_expires: renewed.refresh_expires,
-                }),
+            Self::Refused(why) => Wire::Refused(why.clone()),
+            Self::Renewed(renewed) => Wire::Renewed {
+                token: renewed.token.expose_secret().into(),
+                verified: renewed.verified.clone(),
+                refresh_token: renewed.refresh_token.expose_secret().into(),
+                refresh_expires: renewed.refresh_expires,
             },
         };
         serde_json::to_vec(&wire).ok()
     }
 
     fn from_json(json: &[u8]) -> Option<Self> {
-        let wire: Wire = serde_json::from_slice(json).ok()?;
-        let renewed = match wire.renewed {
-            None => return wire.refused.map(Self::Refused),
-            Some(renewed) => renewed,
-        };
-        Some(Self::Renewed(Renewed {
-            token: renewed.token.into(),
-            verified: renewed
-                .verified
-                .map(|v| (Identity { subject: v.subject, roles: v.roles, scopes: v.scopes }, v.expires)),
-            refresh_token: renewed.refresh_token.into(),
-            refresh_expires: renewed.refresh_expires,
-        }))
+        Some(match serde_json::from_slice(json).ok()? {
+            Wire::Refused(why) => Self::Refused(why),
+            Wire::Renewed { token, verified, refresh_token, refresh_expires } => Self::Renewed(Renewed {
+                token: token.into(),
+                verified,
+                refresh_token: refresh_token.into(),
+                refresh_expires,
+            }),
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use url::{Url, form_urlencoded};
 
 use crate::{
     discovery::{Discovery, ProviderMetadata},
-    http::Http,
+    http::{Http, parse_url},
 };
 
 /// The server as a client of the identity provider.
@@ -283,8 +283,8 @@ fn encoded(text: &str) -> String {
 }
 
 fn parse(url: &str) -> Result<Url, ProviderError> {
-    let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.ok_or_else(|| ProviderError::Misconfigured("an endpoint of its metadata is no URL".into()))
+    parse_url(url, "an endpoint")
+        .map_err(|_| ProviderError::Misconfigured("an endpoint of its metadata is no URL".into()))
 }
 
 /// A positive number of seconds. Zero means "no end" to the providers that send it.
