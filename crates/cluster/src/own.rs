@@ -10,7 +10,7 @@ use k8s_openapi::{
     api::core::v1::{ConfigMap, Pod, Secret},
 };
 use nocrd_model::Namespace;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
@@ -219,10 +219,7 @@ impl Cluster {
         struct Document {
             issuer: String,
         }
-        let (asked, path) =
-            (discovery("/.well-known/openid-configuration"), "/.well-known/openid-configuration");
-        let document: Document =
-            self.calls().json(asked, build(asked, Request::get(path), Vec::new())?).await?;
+        let document: Document = self.discover("/.well-known/openid-configuration").await?;
         Ok(document.issuer)
     }
 
@@ -231,13 +228,13 @@ impl Cluster {
     /// # Errors
     /// Those about the cluster.
     pub async fn service_account_keys(&self) -> Result<Value, Error> {
-        let (asked, path) = (discovery("/openid/v1/jwks"), "/openid/v1/jwks");
+        self.discover("/openid/v1/jwks").await
+    }
+
+    async fn discover<T: DeserializeOwned>(&self, path: &'static str) -> Result<T, Error> {
+        let asked = Asked { verb: "get", resource: path, namespace: None, name: None };
         self.calls().json(asked, build(asked, Request::get(path), Vec::new())?).await
     }
-}
-
-fn discovery(path: &'static str) -> Asked<'static> {
-    Asked { verb: "get", resource: path, namespace: None, name: None }
 }
 
 /// Tells what becomes of one ConfigMap.

@@ -68,7 +68,7 @@ fn fill_in(settings: &mut Settings, circumstances: &Circumstances) {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
@@ -85,7 +85,7 @@ fn warn(settings: &mut Settings) {
             warnings.push(format!("{name} is set, but {reason}"));
         }
     }
-    if settings.transport.serves_http() && !settings.auth_enabled && !is_loopback(&settings.host) {
+    if settings.transport.serves_http() && !settings.auth_enabled && !settings.binds_loopback() {
         warnings.push(format!(
             "the server has no authentication and listens on {}: whoever reaches it can start and stop workspaces",
             settings.host
@@ -136,7 +136,7 @@ fn tls(settings: &Settings, _: &Circumstances) -> Option<Error> {
 }
 
 fn address(settings: &Settings, circumstances: &Circumstances) -> Option<Error> {
-    let exposed = circumstances.dev && settings.transport.serves_http() && !is_loopback(&settings.host);
+    let exposed = circumstances.dev && settings.transport.serves_http() && !settings.binds_loopback();
     exposed.then(|| {
         Error::rule(
             "HOST",

@@ -72,6 +72,12 @@ impl Settings {
         &self.warnings
     }
 
+    /// Whether the HTTP server is for programs of this machine only, by the address it binds.
+    #[must_use]
+    pub fn binds_loopback(&self) -> bool {
+        crate::rules::is_loopback(&self.host)
+    }
+
     /// Where the value of a setting came from; `name` is its first environment variable.
     #[must_use]
     pub fn source(&self, name: &str) -> Source {

@@ -20,6 +20,19 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// The role in one word, as it is serialized.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Viewer => "viewer",
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// Where the identity of a [`Caller`] comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trust {

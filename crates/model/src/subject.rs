@@ -69,15 +69,25 @@ impl Subject {
             .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
             .collect();
         let prefix = readable.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        let digest = Sha256::digest(self.0.as_bytes());
-        let mut label = String::with_capacity(PREFIX_LEN + 1 + 2 * HASH_BYTES);
-        label.push_str(if prefix.is_empty() { "user" } else { prefix });
-        label.push('-');
-        for byte in digest.iter().take(HASH_BYTES) {
-            use fmt::Write as _;
-            let _ = write!(label, "{byte:02x}");
-        }
-        label
+        let prefix = if prefix.is_empty() { "user" } else { prefix };
+        format!("{prefix}-{}", self.hex_digest(HASH_BYTES))
+    }
+
+    /// The SHA-256 digest of the text: of fixed size, where subjects are counted or compared.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.0.as_bytes()).into()
+    }
+
+    /// The first bytes of [`Self::digest`], in hexadecimal digits.
+    #[must_use]
+    pub fn hex_digest(&self, bytes: usize) -> String {
+        use fmt::Write as _;
+        self.digest().iter().take(bytes).fold(String::with_capacity(2 * bytes), |mut hex, byte| {
+            // A `String` takes everything.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::http::{header, request::Parts};
 use nocrd_mcp_surface::{Observer, Outcome as CallOutcome, Report, catalogue::Effect};
 use nocrd_model::{Caller, Code, ErrorKind, Role, Subject};
 
@@ -93,7 +94,7 @@ impl Act<'_> {
             outcome = self.outcome.word(),
             code = self.outcome.code(),
             subject = who.map(|who| who.subject.as_str()),
-            role = who.and_then(|who| who.role).map(role),
+            role = who.and_then(|who| who.role).map(Role::as_str),
             owner,
             workspace,
             namespace,
@@ -105,27 +106,19 @@ impl Act<'_> {
     }
 }
 
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::None => "none",
-        Role::Viewer => "viewer",
-        Role::User => "user",
-        Role::Admin => "admin",
-    }
-}
-
 /// Notes that somebody was not let in, when that is worth a line: everybody comes without credentials before they sign in,
 /// and with an old session when they come back; and whoever asks too often must not fill the log.
-pub(crate) fn not_let_in(visit: Option<&Visit>, path: &str, code: Code, with_token: bool) {
+pub(crate) fn not_let_in(request: &Parts, code: Code) {
     let routine = match code.kind {
-        ErrorKind::Unauthenticated => !with_token,
+        ErrorKind::Unauthenticated => !request.headers.contains_key(header::AUTHORIZATION),
         ErrorKind::TooMany | ErrorKind::Unavailable | ErrorKind::Internal => true,
         _ => false,
     };
     if routine {
         return;
     }
-    let about = About { path: Some(path), ..About::default() };
+    let visit = Visit::of(&request.extensions).map(AsRef::as_ref);
+    let about = About { path: Some(request.uri.path()), ..About::default() };
     Act { action: "access", outcome: Outcome::of(code), who: None, visit, about }.record();
 }
 

@@ -5,18 +5,14 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use ::http::{HeaderValue, StatusCode, header};
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use ::http::StatusCode;
+use axum::{extract::State, response::Response};
 use nocrd_authz::keys::KeyRing;
 use nocrd_cluster::{Cluster, Health as ClusterHealth};
 use nocrd_config::Settings;
 use serde::Serialize;
 
-use crate::keys::Endings;
+use crate::{keys::Endings, respond::fresh};
 
 /// What the probes need.
 pub(crate) struct Health {
@@ -168,9 +164,4 @@ pub(crate) async fn readyz(State(health): State<Arc<Health>>) -> Response {
         draining: health.is_draining(),
     };
     fresh(status, Ready { status: word, message, checks })
-}
-
-fn fresh(status: StatusCode, body: impl Serialize) -> Response {
-    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (status, no_store, Json(body)).into_response()
 }

@@ -1,16 +1,27 @@
 //! Error answers: the only place where the server turns a code into an HTTP answer. Their form is that of the proxy's, so
 //! that a client can't tell, and need not know, who answered.
 
-use ::http::{HeaderMap, Response, header};
-use axum::body::Body;
+use ::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::{Json, body::Body, response::IntoResponse};
 use nocrd_model::{Code, error as codes};
 use nocrd_proxy_core::{Failure, Wants};
+use serde::Serialize;
+
+/// What the sender of a request with these headers wants to read.
+pub(crate) fn wanted(headers: &HeaderMap) -> Wants {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.map_or(Wants::Json, Wants::parse)
+}
+
+/// An answer in JSON that nobody stores.
+pub(crate) fn fresh(status: StatusCode, body: impl Serialize) -> Response<Body> {
+    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (status, no_store, Json(body)).into_response()
+}
 
 /// The answer to a request with these headers that failed with `code`.
 pub(crate) fn failure(headers: &HeaderMap, code: Code, message: &str) -> Response<Body> {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let wants = accept.map_or(Wants::Json, Wants::parse);
-    Failure { code, message, retry_after: None }.response(wants).map(Body::from)
+    Failure { code, message, retry_after: None }.response(wanted(headers)).map(Body::from)
 }
 
 /// Nothing is served at the path.

@@ -62,7 +62,7 @@ fn audience(settings: &Settings) -> Option<Error> {
 }
 
 fn unchecked_signatures(settings: &Settings) -> Option<Error> {
-    let confined = is_loopback(&settings.host) || !settings.trusted_proxies.is_empty();
+    let confined = settings.binds_loopback() || !settings.trusted_proxies.is_empty();
     (!settings.jwt_verification_required && !confined).then(|| {
         Error::rule(
             "JWT_VERIFICATION_REQUIRED",

@@ -44,9 +44,7 @@ pub(crate) async fn admit(State(admission): State<Admission>, request: Request, 
     let authenticated = match check(door, &admission, &parts).await {
         Ok(authenticated) => authenticated,
         Err(refusal) => {
-            let (visit, with_token) =
-                (Visit::of(&parts.extensions), parts.headers.contains_key(header::AUTHORIZATION));
-            audit::not_let_in(visit.map(AsRef::as_ref), parts.uri.path(), refusal.code(), with_token);
+            audit::not_let_in(&parts, refusal.code());
             let is_read = is_read_to_its_end(body).await;
             let mut answer = refusal.response(&parts.headers);
             if !is_read && parts.version < Version::HTTP_2 {

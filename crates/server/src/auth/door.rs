@@ -195,21 +195,15 @@ fn without_token(path_and_query: &str) -> Cow<'_, str> {
     if rest.is_empty() { path.to_owned().into() } else { format!("{path}?{}", rest.join("&")).into() }
 }
 
-/// Whether whoever reaches the server is on its machine.
-fn is_loopback(settings: &Settings) -> bool {
-    settings.host.eq_ignore_ascii_case("localhost")
-        || settings.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 /// Whether tokens that nobody has checked are believed whoever brings them: those who can reach us are on this machine. Where
 /// the proxies are named that check tokens, they decide alone; what else runs on this machine is none of them.
 pub(super) fn believes_all(settings: &Settings) -> bool {
-    is_loopback(settings) && settings.trusted_proxies.is_empty()
+    settings.binds_loopback() && settings.trusted_proxies.is_empty()
 }
 
 /// Whether others than programs of this machine learn from their own requests where to sign in.
 pub(crate) fn wants_public_url(settings: &Settings) -> bool {
-    settings.auth_enabled && settings.public_url.is_none() && !is_loopback(settings)
+    settings.auth_enabled && settings.public_url.is_none() && !settings.binds_loopback()
 }
 
 /// Whether a request proves that a page of ours sent it.

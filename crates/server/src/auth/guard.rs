@@ -5,12 +5,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ::http::{HeaderValue, Method, Response, StatusCode, header, request::Parts, uri::PathAndQuery};
+use ::http::{HeaderValue, Method, Response, request::Parts, uri::PathAndQuery};
 use nocrd_authz::authenticator::{Authenticated, Via};
 use nocrd_model::{Api, Visibility, WorkspaceId, error as codes};
 use nocrd_proxy_core::{Body, BoxFuture, Ended, Guard, Peer, Target, Visitor};
 
-use super::{Door, Refusal, refusal::set_cookies, sender::wants_page};
+use super::{Door, Refusal, refusal::see_other, sender::wants_page};
 use crate::{
     audit::{self, About, Act, Outcome, Who},
     http::guard::authority,
@@ -56,14 +56,7 @@ impl Gate {
         let Some(location) = sign_in.and_then(|url| HeaderValue::from_str(&url).ok()) else {
             return refusal.answer(request.headers).map(Body::from);
         };
-        let mut answer = Response::new(Body::empty());
-        *answer.status_mut() = StatusCode::SEE_OTHER;
-        let fields = answer.headers_mut();
-        fields.insert(header::LOCATION, location);
-        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        fields.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        set_cookies(fields, refusal.cookies());
-        answer
+        see_other(location, refusal.cookies()).map(Body::from)
     }
 }
 
@@ -97,9 +90,7 @@ impl Guard for Gate {
                     })
                 }
                 Err(refusal) => {
-                    let (visit, with_token) =
-                        (Visit::of(&parts.extensions), parts.headers.contains_key(header::AUTHORIZATION));
-                    audit::not_let_in(visit.map(AsRef::as_ref), parts.uri.path(), refusal.code(), with_token);
+                    audit::not_let_in(parts, refusal.code());
                     Err(self.turn_away(request, parts, &refusal))
                 }
             }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
-use axum::response::IntoResponse;
+use ::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
 use nocrd_model::{Code, error as codes};
-use nocrd_proxy_core::{Failure, Wants};
+use nocrd_proxy_core::Failure;
+
+use crate::respond;
 
 /// When asking again may help, where something that we ask does not answer.
 const RETRY: Duration = Duration::from_secs(5);
@@ -66,10 +67,9 @@ impl Refusal {
 
     /// The answer, in the form that a request with these headers wants.
     pub(crate) fn answer(&self, headers: &HeaderMap) -> Response<Bytes> {
-        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-        let wants = accept.map_or(Wants::Json, Wants::parse);
         let retry_after = self.after.or((self.code.kind.status() == 503).then_some(RETRY));
-        let mut answer = Failure { code: self.code, message: &self.message, retry_after }.response(wants);
+        let mut answer = Failure { code: self.code, message: &self.message, retry_after }
+            .response(respond::wanted(headers));
         let fields = answer.headers_mut();
         for (name, value) in [(header::WWW_AUTHENTICATE, &self.challenge), (header::LINK, &self.link)] {
             if let Some(value) = value {
@@ -97,15 +97,21 @@ pub(crate) fn set_cookies(headers: &mut HeaderMap, cookies: &[HeaderValue]) {
 }
 
 /// Sends a browser elsewhere, with cookies; nothing of this is stored, and nobody is told where it came from.
-pub(crate) fn redirect(location: &str, cookies: &[HeaderValue]) -> axum::response::Response {
-    let fields: [(HeaderName, HeaderValue); 2] = [
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    ];
-    let Ok(location) = HeaderValue::from_str(location) else {
-        return Refusal::new(codes::INTERNAL, "there is nowhere to go").response(&HeaderMap::new());
-    };
-    let mut answer = (::http::StatusCode::SEE_OTHER, fields, [(header::LOCATION, location)]).into_response();
-    set_cookies(answer.headers_mut(), cookies);
+pub(super) fn see_other(location: HeaderValue, cookies: &[HeaderValue]) -> Response<Bytes> {
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    let fields = answer.headers_mut();
+    fields.insert(header::LOCATION, location);
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    set_cookies(fields, cookies);
     answer
+}
+
+/// The same for the router.
+pub(crate) fn redirect(location: &str, cookies: &[HeaderValue]) -> axum::response::Response {
+    match HeaderValue::from_str(location) {
+        Ok(location) => see_other(location, cookies).map(axum::body::Body::from),
+        Err(_) => Refusal::new(codes::INTERNAL, "there is nowhere to go").response(&HeaderMap::new()),
+    }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use ::http::{HeaderMap, Method, Uri, request::Parts};
 use axum::extract::FromRequestParts;
-use nocrd_proxy_core::Peer;
+use nocrd_proxy_core::{Peer, Wants};
 
 use super::Refusal;
-use crate::{site::seen, visit::Visit};
+use crate::{respond, site::seen, visit::Visit};
 
 /// The authority that was asked for, after it was checked; an extension of each request whose `Host` is.
 #[derive(Debug, Clone)]
@@ -64,8 +64,7 @@ impl Sender {
 
 /// Whether the request with these headers is for a page.
 pub(super) fn wants_page(headers: &HeaderMap) -> bool {
-    let accept = headers.get(::http::header::ACCEPT).and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| nocrd_proxy_core::Wants::parse(accept) == nocrd_proxy_core::Wants::Html)
+    respond::wanted(headers) == Wants::Html
 }
 
 /// What decides about cookies, as the layers before noted it; `None` when they did not run, which is a mistake of ours.

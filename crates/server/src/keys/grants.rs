@@ -19,6 +19,8 @@ use nocrd_cluster::{Cluster, Error, OwnSecret};
 use nocrd_model::keys::{REFRESH_SECRET_PREFIX, TYPE, TYPE_REFRESH};
 use tokio::{sync::mpsc, time::Instant};
 
+use super::until;
+
 /// How long after they were made Secrets are removed: when nobody looks at them any more.
 const REMOVED_AFTER: Duration = Duration::from_secs(60);
 /// How often it is looked for what replicas left that were killed.
@@ -60,18 +62,10 @@ impl SharedGrants {
     /// Removes a Secret that is too old to count, and tells whether it is out of the way.
     async fn remove_if_over(&self, name: &str) -> Result<bool, Error> {
         match self.cluster.own_secret(name).await {
-            Ok(secret) if is_over(&secret) => self.remove(name, &secret.uid).await.map(|()| true),
+            Ok(secret) if is_over(&secret) => remove(&self.cluster, name, &secret.uid).await.map(|()| true),
             Ok(_) => Ok(false),
             Err(Error::NotFound { .. }) => Ok(true),
             Err(error) => Err(error),
-        }
-    }
-
-    async fn remove(&self, name: &str, uid: &str) -> Result<(), Error> {
-        match self.cluster.delete_secret(self.cluster.default_namespace(), name, Some(uid)).await {
-            // Another of the same name: somebody else was faster.
-            Err(Error::Conflict { .. }) => Ok(()),
-            other => other,
         }
     }
 
@@ -135,7 +129,7 @@ impl GrantStore for SharedGrants {
     async fn release(&self, key: &str) {
         let name = claim_name(key);
         let released = match self.cluster.own_secret(&name).await {
-            Ok(secret) => self.remove(&name, &secret.uid).await,
+            Ok(secret) => remove(&self.cluster, &name, &secret.uid).await,
             Err(error) => Err(error),
         };
         if let Err(error) = released {
@@ -177,13 +171,7 @@ async fn clean_up(cluster: Cluster, mut received: mpsc::UnboundedReceiver<Spent>
     let mut waiting: VecDeque<Spent> = VecDeque::new();
     let mut next_sweep = Instant::now();
     loop {
-        let due = waiting.front().map(|spent| spent.at);
-        let due = async {
-            match due {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
+        let due = until(waiting.front().map(|spent| spent.at));
         tokio::select! {
             spent = received.recv() => match spent {
                 Some(spent) => waiting.push_back(spent),
@@ -191,7 +179,7 @@ async fn clean_up(cluster: Cluster, mut received: mpsc::UnboundedReceiver<Spent>
             },
             () = due => {
                 if let Some(spent) = waiting.pop_front() {
-                    remove(&cluster, &spent.name, &spent.uid).await;
+                    tidy_up(&cluster, &spent.name, &spent.uid).await;
                 }
             }
             () = tokio::time::sleep_until(next_sweep) => {
@@ -212,14 +200,21 @@ async fn sweep(cluster: &Cluster) {
     };
     for secret in left {
         if secret.name.starts_with(REFRESH_SECRET_PREFIX) && is_older_than(secret.created, REMOVED_AFTER) {
-            remove(cluster, &secret.name, &secret.uid).await;
+            tidy_up(cluster, &secret.name, &secret.uid).await;
         }
     }
 }
 
-async fn remove(cluster: &Cluster, name: &str, uid: &str) {
+async fn tidy_up(cluster: &Cluster, name: &str, uid: &str) {
+    if let Err(error) = remove(cluster, name, uid).await {
+        tracing::debug!(%error, name, "a Secret of a refresh was not removed");
+    }
+}
+
+async fn remove(cluster: &Cluster, name: &str, uid: &str) -> Result<(), Error> {
     match cluster.delete_secret(cluster.default_namespace(), name, Some(uid)).await {
-        Ok(()) | Err(Error::Conflict { .. }) => {}
-        Err(error) => tracing::debug!(%error, name, "a Secret of a refresh was not removed"),
+        // Another of the same name: somebody else was faster.
+        Err(Error::Conflict { .. }) => Ok(()),
+        other => other,
     }
 }

@@ -11,6 +11,7 @@ use super::{
     material::{Held, Material},
     peers::Peers,
     secret::{self, Outcome},
+    until,
 };
 
 /// How often the key is looked at again, give or take a tenth.
@@ -92,7 +93,7 @@ impl Keeper {
             tokio::select! {
                 () = tokio::time::sleep(period) => {}
                 () = self.ring.wanted() => {}
-                () = noticed(self.due) => self.promote(),
+                () = until(self.due) => self.promote(),
             }
             self.look().await;
         }
@@ -239,13 +240,5 @@ impl Keeper {
             tracing::warn!("{complaint}");
             self.complaint = complaint;
         }
-    }
-}
-
-/// Waits for a moment, or for ever.
-async fn noticed(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }

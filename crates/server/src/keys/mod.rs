@@ -28,7 +28,7 @@ use std::sync::Arc;
 use nocrd_authz::{clock::Clock, grants::GrantStore, keys::KeyRing, revocation::Revocations};
 use nocrd_cluster::Cluster;
 use nocrd_config::Settings;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use self::endings::Endings;
@@ -80,6 +80,14 @@ pub(crate) async fn start(
 
 fn spawn(work: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(work))
+}
+
+/// Waits for a moment, or for ever.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn peers_config(settings: &Settings) -> Option<peers::Config> {

@@ -13,7 +13,7 @@ use super::{
     connection::{Connections, Security},
     seats::Seats,
 };
-use crate::{http::App, limits::Limits, tls::Tls};
+use crate::{http::App, limits::Limits, rate::Key, tls::Tls};
 
 /// How often a silent peer is asked by TCP whether it is still there: laptops that are shut leave event streams and
 /// WebSockets behind.
@@ -71,7 +71,7 @@ impl Drop for Listener {
 /// How many connections there may be, and how they are to be.
 struct Room {
     all: Arc<Semaphore>,
-    seats: Seats,
+    seats: Seats<Key>,
     unread: Duration,
 }
 
@@ -97,7 +97,7 @@ async fn accept(
         }
     };
     while let Some(Some((permit, stream, addr))) = accepting.run_until_cancelled(next()).await {
-        let Some(seat) = room.seats.take(addr.ip()) else {
+        let Some(seat) = room.seats.take(Key::of_address(addr.ip())) else {
             tracing::debug!(%addr, "the client has too many connections");
             continue;
         };

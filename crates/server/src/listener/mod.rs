@@ -12,3 +12,4 @@ mod tests;
 pub(crate) use accept::Listener;
 pub(crate) use activity::InFlight;
 pub(crate) use bind::bind;
+pub(crate) use seats::Seats;

@@ -2,32 +2,31 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    net::IpAddr,
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::rate::Key;
+type Taken<K> = Arc<Mutex<HashMap<K, usize>>>;
 
-/// The connections of each address. It holds no more entries than there are connections.
-pub(super) struct Seats {
+/// The connections of each client, who is told from others by a `K`. It holds no more entries than there are connections.
+pub(crate) struct Seats<K> {
     of_each: usize,
-    taken: Arc<Mutex<HashMap<Key, usize>>>,
+    taken: Taken<K>,
 }
 
 /// The right to one connection, until it is dropped.
-pub(super) struct Seat {
-    key: Key,
-    taken: Arc<Mutex<HashMap<Key, usize>>>,
+pub(crate) struct Seat<K: Copy + Eq + Hash> {
+    key: K,
+    taken: Taken<K>,
 }
 
-impl Seats {
-    pub(super) fn new(of_each: usize) -> Self {
-        Self { of_each, taken: Arc::default() }
+impl<K: Copy + Eq + Hash> Seats<K> {
+    pub(crate) fn new(of_each: usize) -> Self {
+        Self { of_each, taken: Taken::default() }
     }
 
     /// A seat for a client; `None` when it has as many as one may have.
-    pub(super) fn take(&self, ip: IpAddr) -> Option<Seat> {
-        let key = Key::of_address(ip);
+    pub(crate) fn take(&self, key: K) -> Option<Seat<K>> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(key).or_default();
         if *count >= self.of_each {
@@ -38,7 +37,7 @@ impl Seats {
     }
 }
 
-impl Drop for Seat {
+impl<K: Copy + Eq + Hash> Drop for Seat<K> {
     fn drop(&mut self) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut entry) = taken.entry(self.key) {
@@ -53,11 +52,12 @@ impl Drop for Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate::Key;
 
     #[test]
     fn t41_one_address_has_so_many_connections() {
         let seats = Seats::new(2);
-        let take = |ip: &str| seats.take(ip.parse().unwrap());
+        let take = |ip: &str| seats.take(Key::of_address(ip.parse().unwrap()));
         let (first, second) = (take("2001:db8::1").unwrap(), take("2001:db8::2").unwrap());
         assert!(take("2001:db8::3").is_none() && take("192.0.2.1").is_some());
         drop(first);

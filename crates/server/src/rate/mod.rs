@@ -8,7 +8,6 @@ use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use nocrd_config::Settings;
 use nocrd_model::Caller;
-use sha2::{Digest, Sha256};
 
 pub(crate) use failures::Failures;
 pub(crate) use layer::{Limited, limit, too_many};
@@ -48,9 +47,7 @@ impl Key {
     pub(crate) fn of_caller(caller: Option<&Caller>, ip: IpAddr) -> Self {
         let Some(caller) = caller else { return Self::of_address(ip) };
         let mut key = [0; 16];
-        key.iter_mut()
-            .zip(Sha256::digest(caller.subject.as_str().as_bytes()))
-            .for_each(|(to, from)| *to = from);
+        key.iter_mut().zip(caller.subject.digest()).for_each(|(to, from)| *to = from);
         Self::Subject(key)
     }
 

@@ -2,15 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ::http::{HeaderValue, header};
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
-use nocrd_cluster::{Cluster, Scope};
+use ::http::StatusCode;
+use axum::{extract::State, response::Response};
+use nocrd_cluster::Cluster;
 use nocrd_mcp_surface::catalogue;
 use serde::Serialize;
+
+use crate::respond;
 
 /// Where the answer comes from.
 pub(crate) struct Permissions {
@@ -28,7 +26,7 @@ struct Report {
 
 #[derive(Serialize)]
 struct Flags {
-    mode: &'static str,
+    mode: String,
     namespace: String,
 }
 
@@ -38,16 +36,10 @@ pub(crate) async fn permissions(State(state): State<Arc<Permissions>>) -> Respon
     let (enabled, disabled): (Vec<_>, Vec<_>) =
         catalogue::TOOLS.iter().partition(|tool| tool.missing(&report).is_empty());
     let body = Report {
-        configured_flags: Flags {
-            mode: match report.mode {
-                Scope::Cluster => "cluster",
-                Scope::Namespaced => "namespaced",
-            },
-            namespace: report.namespace.to_string(),
-        },
+        configured_flags: Flags { mode: report.mode.to_string(), namespace: report.namespace.to_string() },
         permissions: report.permissions.clone(),
         enabled_tools: enabled.into_iter().map(|tool| tool.name).collect(),
         disabled_tools: disabled.into_iter().map(|tool| tool.name).collect(),
     };
-    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body)).into_response()
+    respond::fresh(StatusCode::OK, body)
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ::http::{HeaderValue, header};
+use ::http::StatusCode;
 use axum::{
     Extension, Json,
     extract::{State, rejection::JsonRejection},
@@ -14,7 +14,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::auth::{Door, Refusal, admit::OwnCookies, refusal::set_cookies, sender::Sender};
+use crate::{
+    auth::{Door, Refusal, admit::OwnCookies, refusal::set_cookies, sender::Sender},
+    respond,
+};
 
 /// Longest token that is looked at. A longer one would not fit into a cookie.
 const MAX_TOKEN: usize = 4096;
@@ -58,8 +61,8 @@ pub(crate) async fn set_refresh(
     let token = SecretString::from(body.refresh_token);
     match door.authenticator.keep_refresh_token(&authenticated, token, life, context) {
         Ok(cookies) => {
-            let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-            let mut answer = (no_store, Extension(OwnCookies), Json(json!({ "ok": true }))).into_response();
+            let done = respond::fresh(StatusCode::OK, json!({ "ok": true }));
+            let mut answer = (Extension(OwnCookies), done).into_response();
             set_cookies(answer.headers_mut(), &cookies);
             answer
         }

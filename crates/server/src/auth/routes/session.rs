@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use ::http::{HeaderValue, header};
-use axum::{
-    Extension, Json,
-    response::{IntoResponse, Response},
-};
+use ::http::StatusCode;
+use axum::{Extension, response::Response};
 use nocrd_authz::authenticator::{Authenticated, Via};
 use nocrd_model::Role;
 use serde::Serialize;
+
+use crate::respond;
 
 /// What a page may know.
 #[derive(Serialize)]
@@ -47,5 +46,5 @@ pub(crate) async fn session(Extension(authenticated): Extension<Arc<Authenticate
         expires_at: session.map(|session| session.expires.as_secs()),
         ends_at: session.map(|session| session.latest.as_secs()),
     };
-    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body)).into_response()
+    respond::fresh(StatusCode::OK, body)
 }

@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use ::http::{HeaderMap, HeaderValue, Method, header};
+use ::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::{
-    Json,
     extract::State,
     response::{Html, IntoResponse, Response},
 };
@@ -15,11 +14,14 @@ use nocrd_authz::cookies;
 use nocrd_model::error as codes;
 use serde_json::json;
 
-use crate::auth::{
-    Counting, Door, Refusal,
-    door::is_proven,
-    refusal::{redirect, set_cookies},
-    sender::Sender,
+use crate::{
+    auth::{
+        Counting, Door, Refusal,
+        door::is_proven,
+        refusal::{redirect, set_cookies},
+        sender::Sender,
+    },
+    respond,
 };
 
 const PAGE: &str = include_str!("sign_out.html");
@@ -104,8 +106,7 @@ fn wants_json(headers: &HeaderMap) -> bool {
 }
 
 fn done() -> Response {
-    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (no_store, Json(json!({ "message": "Logged out" }))).into_response()
+    respond::fresh(StatusCode::OK, json!({ "message": "Logged out" }))
 }
 
 fn ask() -> Response {

@@ -1,12 +1,6 @@
 //! Answering the other replicas, on a listener that serves nothing else.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use ::http::{Method, Request, Response, StatusCode, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -26,6 +20,7 @@ use super::{
     exchange::{Half, Parties},
     wire::{self, Answer, MAX_BYTES, Question},
 };
+use crate::listener::Seats;
 
 /// How long a connection may last: one question.
 const CONNECTION: Duration = Duration::from_secs(10);
@@ -69,46 +64,12 @@ impl Refusal {
     }
 }
 
-/// How many connections each address has.
-#[derive(Default, Clone)]
-struct Seats(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// One of them.
-struct Seat {
-    seats: Seats,
-    from: IpAddr,
-}
-
-impl Seats {
-    fn take(&self, from: IpAddr) -> Option<Seat> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(from).or_default();
-        if *count >= FROM_ONE {
-            return None;
-        }
-        *count += 1;
-        Some(Seat { seats: self.clone(), from })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut taken = self.seats.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.from) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.from);
-            }
-        }
-    }
-}
-
 impl Peers {
     /// Answers for ever.
     pub(in super::super) async fn serve(self: Arc<Self>, listener: TcpListener) {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
-        let seats = Seats::default();
+        let seats = Seats::new(FROM_ONE);
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let (stream, from) = match listener.accept().await {
