@@ -94,33 +94,23 @@ fn subscriber(
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{self, Write},
-        sync::{Arc, Mutex},
-    };
+    use nocrd_testkit::Written;
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Buffer {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+    /// What stands in the log after `events`.
+    fn logged(level: Level, format: Format, audit: Option<AuditLog>, events: impl FnOnce()) -> String {
+        let config = LogConfig { level, format, destination: Destination::Stderr, audit };
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = subscriber(&config, BoxMakeWriter::new(move || writer.clone()), false);
+        tracing::subscriber::with_default(subscriber, events);
+        written.text()
     }
 
     /// What one event of each level, by us and by a library, leaves in the log.
     fn log(level: Level, format: Format) -> String {
-        let (config, buffer) =
-            (LogConfig { level, format, destination: Destination::Stderr, audit: None }, Buffer::default());
-        let writer = buffer.clone();
-        let subscriber = subscriber(&config, BoxMakeWriter::new(move || writer.clone()), false);
-        tracing::subscriber::with_default(subscriber, || {
+        logged(level, format, None, || {
             tracing::debug!(target: "nocrd_server", "own debug");
             tracing::info!(target: "nocrd_server", port = 3000, "own info");
             tracing::warn!(target: "nocrd_server", "own warning");
@@ -128,9 +118,7 @@ mod tests {
             tracing::info!(target: "hyper", "library info");
             tracing::warn!(target: "hyper", "library warning");
             tracing::error!(target: "hyper", "library error");
-        });
-        let bytes = buffer.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        })
     }
 
     #[test]
@@ -156,19 +144,9 @@ mod tests {
     fn acts_are_in_the_log_unless_they_are_beside_it() {
         for (audit, count) in [(None, 1), (Some(AuditLog::Stderr), 0), (Some(AuditLog::File("x".into())), 1)]
         {
-            let buffer = Buffer::default();
-            let writer = buffer.clone();
-            let config = LogConfig {
-                level: Level::Info,
-                format: Format::Text,
-                destination: Destination::Stderr,
-                audit: audit.clone(),
-            };
-            let subscriber = subscriber(&config, BoxMakeWriter::new(move || writer.clone()), false);
-            tracing::subscriber::with_default(subscriber, || {
+            let text = logged(Level::Info, Format::Text, audit.clone(), || {
                 tracing::info!(target: audit::TARGET, action = "sign-in");
             });
-            let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
             assert_eq!(text.matches("sign-in").count(), count, "{audit:?}");
         }
     }
@@ -189,19 +167,9 @@ mod tests {
 
     #[test]
     fn an_event_cannot_forge_a_second_line_or_colours() {
-        let buffer = Buffer::default();
-        let writer = buffer.clone();
-        let config = LogConfig {
-            level: Level::Info,
-            format: Format::Text,
-            destination: Destination::Stderr,
-            audit: None,
-        };
-        let subscriber = subscriber(&config, BoxMakeWriter::new(move || writer.clone()), false);
-        tracing::subscriber::with_default(subscriber, || {
+        let text = logged(Level::Info, Format::Text, None, || {
             tracing::warn!(target: "nocrd_proxy", path = "/a\n2026-01-01 ERROR forged \u{1b}[31m", "refused");
         });
-        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         assert!(text.lines().count() == 1 && !text.contains('\u{1b}'), "{text:?}");
     }
 

@@ -4,6 +4,7 @@
 //!   PKCE, refresh tokens that rotate, introspection, revocation, sign-out. It signs the [`User`] in whom the test has
 //!   chosen, without a form; it counts what it is asked for; and it fails as it is told ([`Fault`]).
 //! - [`key`] has signing keys of every kind, made once for a process, and forges tokens.
+//! - [`Jar`] keeps cookies as a browser does, and [`Written`] what a log writes.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -27,8 +28,12 @@
 )]
 
 pub mod idp;
+mod jar;
 pub mod key;
+mod written;
 
 pub use idp::{Client, Config, Counts, Endpoint, Fault, Idp, TokenForm, User};
 
+pub use jar::Jar;
 pub use key::{Algorithm, SigningKey};
+pub use written::Written;

@@ -7,9 +7,8 @@ use nocrd_testkit::{Endpoint, Fault, Idp, key};
 use serde_json::{Value, json};
 
 use super::{
-    front::Front,
     server::{Agent, Env, Server},
-    session::{env, user},
+    session::signed_in_at,
     visitor::Visitor,
 };
 
@@ -152,12 +151,8 @@ async fn t09_introspection_that_does_not_answer_lets_nobody_in() {
 
 #[tokio::test]
 async fn whoever_is_signed_in_stays_so_while_the_provider_is_away() {
-    let (idp, front) = (Idp::start().await, Front::open());
-    idp.sign_in_as(user("alice"));
-    let server = Server::start(&env(&idp, &front));
-    front.to(server.base());
-    let alice = Visitor::of(front.origin());
-    alice.sign_in("alice").await;
+    let idp = Idp::start().await;
+    let (front, server, alice) = signed_in_at(&idp).await;
 
     for fault in [Fault::Down, Fault::Slow(Duration::from_secs(120)), Fault::Status(503)] {
         idp.fail_everywhere(&fault);

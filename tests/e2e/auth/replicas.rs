@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     front::Front,
     server::{Replica, Server},
-    session::{env, until, user},
+    session::{env, signed_in_at, until, user},
     visitor::Visitor,
 };
 use crate::kubectl::Kubectl;
@@ -15,18 +15,28 @@ const TEMPLATE: &str = "default-agent-workspace";
 const OLD_KEY: &str = "a key of session cookies, before its rotation";
 const NEW_KEY: &str = "a key of session cookies, after its rotation";
 
+/// Two servers for one cluster behind one name, and Alice, who has signed in at the first.
+struct Two {
+    idp: Idp,
+    front: Front,
+    first: Server,
+    second: Replica,
+    alice: Visitor,
+}
+
+impl Two {
+    async fn start() -> Self {
+        let idp = Idp::start().await;
+        // Nothing but the cluster tells them the key.
+        let (front, first, alice) = signed_in_at(&idp).await;
+        let second = Replica::start(&first.kubeconfig(), &env(&idp, &front));
+        Self { idp, front, first, second, alice }
+    }
+}
+
 #[tokio::test]
 async fn a_cookie_of_one_is_good_at_the_other_and_signing_out_counts_at_both() {
-    let (idp, front) = (Idp::start().await, Front::open());
-    idp.sign_in_as(user("alice"));
-    // Nothing but the cluster tells them the key.
-    let env = env(&idp, &front);
-    let first = Server::start(&env);
-    let second = Replica::start(&first.kubeconfig(), &env);
-
-    front.to(first.base());
-    let alice = Visitor::of(front.origin());
-    alice.sign_in("alice").await;
+    let Two { idp, front, first, second, alice } = Two::start().await;
     let arguments = json!({ "id": "w1", "templateRef": TEMPLATE, "wait": true });
     assert_eq!(alice.tool("spawn_workspace", arguments).await["status"], "running");
     let copy = alice.copy();
@@ -38,14 +48,9 @@ async fn a_cookie_of_one_is_good_at_the_other_and_signing_out_counts_at_both() {
     // A sign-in may begin at one and end at the other.
     let bob = Visitor::of(front.origin());
     idp.sign_in_as(user("bob"));
-    let begun = bob.fetch(reqwest::Method::GET, "/auth/login?redirect_uri=%2Fpermissions", None).await;
-    let there = begun.headers()["location"].to_str().unwrap().to_owned();
-    let http =
-        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let back = http.get(there).send().await.unwrap();
-    let back = url::Url::parse(back.headers()["location"].to_str().unwrap()).unwrap();
+    let back = bob.half_a_sign_in("/auth/login?redirect_uri=%2Fpermissions").await;
     front.to(first.base());
-    let ended = bob.browse(&format!("{}?{}", back.path(), back.query().unwrap())).await;
+    let ended = bob.browse(&back).await;
     assert_eq!(ended.status(), 200, "{}", ended.text().await.unwrap());
     assert_eq!(bob.session().await["sub"], "bob");
     assert_eq!(bob.status("/route/w1/").await, 404);
@@ -62,14 +67,7 @@ async fn a_cookie_of_one_is_good_at_the_other_and_signing_out_counts_at_both() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_at_both_refresh_once() {
-    let (idp, front) = (Idp::start().await, Front::open());
-    idp.sign_in_as(user("alice"));
-    let env = env(&idp, &front);
-    let first = Server::start(&env);
-    let second = Replica::start(&first.kubeconfig(), &env);
-    front.to(first.base());
-    let alice = Visitor::of(front.origin());
-    alice.sign_in("alice").await;
+    let Two { idp, front, first, second, alice } = Two::start().await;
     alice.forget("nocr_sess");
 
     let cookie = format!("nocr_refresh={}", alice.cookie("nocr_refresh").unwrap());
@@ -132,14 +130,7 @@ async fn t17_the_key_changes_without_anybody_signing_in_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn t17_the_key_in_the_cluster_changes_without_anybody_signing_in_again() {
-    let (idp, front) = (Idp::start().await, Front::open());
-    idp.sign_in_as(user("alice"));
-    let env = env(&idp, &front);
-    let first = Server::start(&env);
-    let second = Replica::start(&first.kubeconfig(), &env);
-    front.to(first.base());
-    let alice = Visitor::of(front.origin());
-    alice.sign_in("alice").await;
+    let Two { idp, front, first, second, alice } = Two::start().await;
     let key_id = |cookie: &str| cookie.split('.').nth(1).unwrap().to_owned();
     let old = key_id(&alice.cookie("nocr_sess").unwrap());
 

@@ -33,6 +33,17 @@ pub(super) fn user(name: &str) -> User {
     User::new(name).with("realm_access", json!({ "roles": ["user"] }))
 }
 
+/// A server that asks this provider, and Alice, who has signed in there.
+pub(super) async fn signed_in_at(idp: &Idp) -> (Front, Server, Visitor) {
+    let front = Front::open();
+    idp.sign_in_as(user("alice"));
+    let server = Server::start(&env(idp, &front));
+    front.to(server.base());
+    let alice = Visitor::of(front.origin());
+    alice.sign_in("alice").await;
+    (front, server, alice)
+}
+
 /// Asks until a condition holds.
 pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -72,12 +83,8 @@ async fn t19_a_session_ends_when_the_provider_ends_it() {
 #[tokio::test]
 async fn opaque_access_tokens_will_do_for_signing_in() {
     let config = Config { access_tokens: nocrd_testkit::TokenForm::Opaque, ..Config::default() };
-    let (idp, front) = (Idp::with(config).await, Front::open());
-    idp.sign_in_as(user("alice"));
-    let server = Server::start(&env(&idp, &front));
-    front.to(server.base());
-    let alice = Visitor::of(front.origin());
-    alice.sign_in("alice").await;
+    let idp = Idp::with(config).await;
+    let (_front, server, alice) = signed_in_at(&idp).await;
     assert_eq!(alice.session().await["role"], "user");
     server.stop();
 }
@@ -128,13 +135,7 @@ async fn t15_a_session_that_was_there_before_is_not_adopted() {
     assert_ne!(alices.cookie("nocr_sess"), mallory.cookie("nocr_sess"));
     assert_eq!(mallory.session().await["sub"], "mallory");
     // Nor does the answer of Mallory's sign-in sign Alice in.
-    let begun = mallory.fetch(Method::GET, "/auth/login", None).await;
-    let there = begun.headers()["location"].to_str().unwrap().to_owned();
-    let http =
-        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let back = http.get(there).send().await.unwrap();
-    let back = url::Url::parse(back.headers()["location"].to_str().unwrap()).unwrap();
-    let path = format!("{}?{}", back.path(), back.query().unwrap());
+    let path = mallory.half_a_sign_in("/auth/login").await;
     assert!(alice.status(&path).await.is_client_error());
     assert_eq!(alice.status("/auth/session").await, 401);
     server.stop();
@@ -142,12 +143,8 @@ async fn t15_a_session_that_was_there_before_is_not_adopted() {
 
 #[tokio::test]
 async fn t23_pages_elsewhere_can_do_nothing_with_a_session() {
-    let (idp, front) = (Idp::start().await, Front::open());
-    idp.sign_in_as(user("alice"));
-    let server = Server::start(&env(&idp, &front));
-    front.to(server.base());
-    let alice = Visitor::of(front.origin());
-    alice.sign_in("alice").await;
+    let idp = Idp::start().await;
+    let (front, server, alice) = signed_in_at(&idp).await;
     let cookie = format!("nocr_sess={}", alice.cookie("nocr_sess").unwrap());
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let send = async |path: &str, headers: &[(&str, &str)]| {

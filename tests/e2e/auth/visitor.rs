@@ -71,6 +71,15 @@ impl Visitor {
         assert_eq!(session["sub"], name, "{session}");
     }
 
+    /// Begins a sign-in, and gives the page of the site that the provider then sends back to.
+    pub(crate) async fn half_a_sign_in(&self, path: &str) -> String {
+        let begun = self.fetch(Method::GET, path, None).await;
+        let there = begun.headers()[LOCATION].to_str().unwrap();
+        let back = self.http.get(there).send().await.unwrap();
+        let back = Url::parse(back.headers()[LOCATION].to_str().unwrap()).unwrap();
+        format!("{}?{}", back.path(), back.query().unwrap())
+    }
+
     /// Goes to a page of the site, and wherever it sends to; gives what comes in the end.
     pub(crate) async fn browse(&self, path: &str) -> Response {
         let url = Url::parse(&format!("{}{path}", self.origin)).unwrap();

@@ -1,5 +1,6 @@
 use futures::{FutureExt as _, future::join_all};
 use http::header::COOKIE;
+use nocrd_testkit::Jar;
 use secrecy::ExposeSecret as _;
 
 use super::*;
@@ -103,40 +104,6 @@ fn parts(
 const GET: Context = Context { secure: true, same_origin: SameOrigin::NotNeeded };
 const PAGE: Context = Context { secure: true, same_origin: SameOrigin::Proven };
 const FOREIGN: Context = Context { secure: true, same_origin: SameOrigin::Missing };
-
-/// A browser's cookies, as far as these tests need it: one per name.
-#[derive(Default, Clone, Debug, PartialEq)]
-struct Jar(std::collections::BTreeMap<String, String>);
-
-impl Jar {
-    fn take(&mut self, set: &[HeaderValue]) {
-        for cookie in set {
-            let cookie = cookie.to_str().unwrap();
-            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-            if cookie.contains("Max-Age=0") {
-                self.0.remove(name);
-            } else {
-                self.0.insert(name.to_owned(), value.to_owned());
-            }
-        }
-    }
-
-    fn without(&self, name: &str) -> Self {
-        let mut jar = self.clone();
-        jar.0.remove(name);
-        jar
-    }
-
-    fn headers(&self) -> HeaderMap {
-        self.0.iter().map(|(name, value)| (COOKIE, format!("{name}={value}").parse().unwrap())).collect()
-    }
-
-    fn with_bearer(&self, token: &str) -> HeaderMap {
-        let mut headers = self.headers();
-        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
-        headers
-    }
-}
 
 fn subject(result: &Result<Authenticated, Unauthenticated>) -> &str {
     result.as_ref().unwrap().caller.subject.as_str()

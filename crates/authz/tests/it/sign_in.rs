@@ -6,10 +6,10 @@ use nocrd_authz::{
     cookies,
     login::LoginError,
 };
-use nocrd_testkit::{Config, Endpoint, Fault, TokenForm, key};
+use nocrd_testkit::{Config, Endpoint, Fault, Jar, TokenForm, key};
 use serde_json::json;
 
-use crate::world::{Browser, GET, PAGE, World, sign_in_as};
+use crate::world::{GET, PAGE, World, sign_in_as};
 
 fn short_tokens() -> Config {
     Config { access_lifetime: Duration::from_secs(30), tells_refresh_lifetime: true, ..Config::default() }
@@ -18,7 +18,7 @@ fn short_tokens() -> Config {
 #[tokio::test]
 async fn a_browser_signs_in_and_stays_in_longer_than_its_token() {
     let world = World::new(short_tokens()).await;
-    let mut browser = Browser::default();
+    let mut browser = Jar::default();
     let signed_in = world.sign_in(&mut browser).await.unwrap();
     assert_eq!(signed_in.caller.subject.as_str(), "alice");
     assert_eq!(signed_in.return_to, "/gw/route/ws-1/");
@@ -42,7 +42,7 @@ async fn a_browser_signs_in_and_stays_in_longer_than_its_token() {
 #[tokio::test]
 async fn twenty_requests_on_two_replicas_make_one_grant() {
     let world = World::new(short_tokens()).await;
-    let mut browser = Browser::default();
+    let mut browser = Jar::default();
     world.sign_in(&mut browser).await.unwrap();
     world.idp.fail(Endpoint::Token, Fault::Slow(Duration::from_millis(200)));
     for round in 1..=3_u64 {
@@ -65,7 +65,7 @@ async fn twenty_requests_on_two_replicas_make_one_grant() {
 #[tokio::test]
 async fn d35_a_provider_that_misbehaves_costs_nobody_their_cookies() {
     let world = World::new(short_tokens()).await;
-    let mut browser = Browser::default();
+    let mut browser = Jar::default();
     world.sign_in(&mut browser).await.unwrap();
     browser.0.remove(cookies::SESSION);
     for fault in [
@@ -89,7 +89,7 @@ async fn d35_a_provider_that_misbehaves_costs_nobody_their_cookies() {
 #[tokio::test]
 async fn a_sign_in_that_the_provider_has_ended_is_over() {
     let world = World::new(short_tokens()).await;
-    let mut browser = Browser::default();
+    let mut browser = Jar::default();
     world.sign_in(&mut browser).await.unwrap();
     world.idp.end_all_sign_ins();
     world.ahead(1000);
@@ -105,7 +105,7 @@ async fn a_sign_in_that_the_provider_has_ended_is_over() {
 #[tokio::test]
 async fn t16_a_sign_out_holds_on_all_replicas_and_at_the_provider() {
     let world = World::new(short_tokens()).await;
-    let mut browser = Browser::default();
+    let mut browser = Jar::default();
     world.sign_in(&mut browser).await.unwrap();
     let copy = browser.clone();
     let out = world.replicas[1].logout(&browser.headers(), PAGE).await;
@@ -124,7 +124,7 @@ async fn t16_a_sign_out_holds_on_all_replicas_and_at_the_provider() {
 #[tokio::test]
 async fn a_provider_that_changes_its_keys_signs_nobody_out() {
     let world = World::new(short_tokens()).await;
-    let mut browser = Browser::default();
+    let mut browser = Jar::default();
     world.sign_in(&mut browser).await.unwrap();
     let before = browser.0[cookies::REFRESH].clone();
     // The replica that signed the user in has just read the keys, and does not read them again so soon.
@@ -154,7 +154,7 @@ async fn a_sign_in_with_forged_answers_fails() {
     ] {
         let world = World::new(short_tokens()).await;
         world.idp.fail(at, fault.clone());
-        let mut browser = Browser::default();
+        let mut browser = Jar::default();
         let failed = world.sign_in(&mut browser).await.unwrap_err();
         assert!(
             matches!(failed.error, LoginError::Token(_) | LoginError::WrongIssuer),
@@ -169,7 +169,7 @@ async fn a_sign_in_with_forged_answers_fails() {
 async fn a_user_who_says_no_is_not_signed_in() {
     let world = World::new(short_tokens()).await;
     world.idp.sign_in_nobody();
-    let mut browser = Browser::default();
+    let mut browser = Jar::default();
     let failed = world.sign_in(&mut browser).await.unwrap_err();
     assert!(
         matches!(&failed.error, LoginError::Denied(code) if code == "access_denied"),
@@ -182,7 +182,7 @@ async fn a_user_who_says_no_is_not_signed_in() {
 #[tokio::test]
 async fn t15_the_next_user_of_a_browser_has_nothing_of_the_last_one() {
     let world = World::new(short_tokens()).await;
-    let mut browser = Browser::default();
+    let mut browser = Jar::default();
     let alice = world.sign_in(&mut browser).await.unwrap();
     sign_in_as(&world.idp, "bob");
     let bob = world.sign_in(&mut browser).await.unwrap();
@@ -196,7 +196,7 @@ async fn t15_the_next_user_of_a_browser_has_nothing_of_the_last_one() {
 #[tokio::test]
 async fn opaque_tokens_are_asked_about() {
     let world = World::new(Config { access_tokens: TokenForm::Opaque, ..short_tokens() }).await;
-    let mut browser = Browser::default();
+    let mut browser = Jar::default();
     let signed_in = world.sign_in(&mut browser).await.unwrap();
     assert_eq!(signed_in.caller.subject.as_str(), "alice");
     assert_eq!(world.idp.counts().introspections, 1);

@@ -1,7 +1,6 @@
 //! A server's front door, an identity provider, and a browser between them.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,7 +8,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, HeaderValue, header::COOKIE};
 use nocrd_authz::{
     authenticator::{Authenticated, Authenticator, Context, Parts, SameOrigin, Unauthenticated},
     claims::ClaimPaths,
@@ -27,7 +25,7 @@ use nocrd_authz::{
     revocation::LocalRevocations,
     verify::{Audience, IntrospectionConfig, JwksSource, Verifier, VerifierConfig},
 };
-use nocrd_testkit::{Config, Idp, TokenForm, User, idp};
+use nocrd_testkit::{Config, Idp, Jar, TokenForm, User, idp};
 use serde_json::json;
 
 pub(crate) const GET: Context = Context { secure: true, same_origin: SameOrigin::NotNeeded };
@@ -81,7 +79,7 @@ impl World {
     }
 
     /// Signs a browser in, as far as that goes.
-    pub(crate) async fn sign_in(&self, browser: &mut Browser) -> Result<SignedIn, FailedLogin> {
+    pub(crate) async fn sign_in(&self, browser: &mut Jar) -> Result<SignedIn, FailedLogin> {
         let login = self.replicas[0].login().unwrap();
         let begun = login.begin(&browser.headers(), &self.site, Some("/gw/route/ws-1/")).await.unwrap();
         browser.take(&begun.cookies);
@@ -97,7 +95,7 @@ impl World {
         result
     }
 
-    pub(crate) async fn get(&self, browser: &Browser) -> Result<Authenticated, Unauthenticated> {
+    pub(crate) async fn get(&self, browser: &Jar) -> Result<Authenticated, Unauthenticated> {
         self.replicas[0].authenticate(&browser.headers(), GET).await
     }
 }
@@ -143,26 +141,4 @@ fn provider(idp: &Idp) -> Arc<Provider> {
 
 fn http() -> Arc<Http> {
     Arc::new(Http::new(&HttpOptions::default()).unwrap())
-}
-
-/// What a browser keeps.
-#[derive(Default, Clone)]
-pub(crate) struct Browser(pub(crate) BTreeMap<String, String>);
-
-impl Browser {
-    pub(crate) fn take(&mut self, set: &[HeaderValue]) {
-        for cookie in set {
-            let cookie = cookie.to_str().unwrap();
-            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-            if cookie.contains("Max-Age=0") {
-                self.0.remove(name);
-            } else {
-                self.0.insert(name.to_owned(), value.to_owned());
-            }
-        }
-    }
-
-    pub(crate) fn headers(&self) -> HeaderMap {
-        self.0.iter().map(|(name, value)| (COOKIE, format!("{name}={value}").parse().unwrap())).collect()
-    }
 }

@@ -4,11 +4,10 @@ mod key;
 mod sharing;
 
 use std::{
-    io::Write,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -20,6 +19,7 @@ use nocrd_authz::keys::{KeyRing, Purpose};
 use nocrd_cluster::{Cluster, Scope};
 use nocrd_devcluster::{Config, DevCluster, kind::Kind, store::Preconditions};
 use nocrd_model::{Namespace, keys::SESSION_KEY_SECRET};
+use nocrd_testkit::Written;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch};
@@ -210,29 +210,18 @@ pub(super) fn home() -> Namespace {
 
 /// What is logged on this thread.
 #[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Written);
 
 impl Log {
     pub(super) fn start() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
-        let writer = log.clone();
+        let writer = log.0.clone();
         let subscriber =
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         (log, tracing::subscriber::set_default(subscriber))
     }
 
     pub(super) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+        self.0.text()
     }
 }

@@ -5,51 +5,28 @@ mod limits;
 mod metrics;
 mod proxies;
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+use std::path::PathBuf;
 
 use nocrd_telemetry::AuditLog;
+use nocrd_testkit::Written;
 use serde_json::Value;
 use tempfile::TempDir;
 use tracing::{level_filters::LevelFilter, subscriber::DefaultGuard};
-use tracing_subscriber::{Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt};
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt};
 
 /// What is logged on this thread with LOG_LEVEL=debug, and the audit log. The servers of a test run on its thread.
 pub(crate) struct Logs {
-    text: Buffer,
+    text: Written,
     audit: PathBuf,
     _dir: TempDir,
     _guard: DefaultGuard,
 }
 
-#[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Buffer {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 impl Logs {
     pub(crate) fn listen() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (text, audit) = (Buffer::default(), dir.path().join("audit.log"));
+        let (text, audit) = (Written::default(), dir.path().join("audit.log"));
+        let writer = text.clone();
         let levels = Targets::new()
             .with_default(LevelFilter::INFO)
             .with_target("nocrd", LevelFilter::DEBUG)
@@ -57,7 +34,7 @@ impl Logs {
         let subscriber = tracing_subscriber::registry()
             .with(
                 tracing_subscriber::fmt::layer()
-                    .with_writer(text.clone())
+                    .with_writer(move || writer.clone())
                     .with_ansi(false)
                     .with_filter(levels),
             )
@@ -67,7 +44,7 @@ impl Logs {
     }
 
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.text.0.lock().unwrap().clone()).unwrap()
+        self.text.text()
     }
 
     /// The lines of the audit log.
