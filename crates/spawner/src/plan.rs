@@ -62,8 +62,9 @@ pub struct Plan {
 /// Plans a workspace.
 ///
 /// # Errors
-/// The first thing that keeps the workspace from being created: a right that the caller lacks, a spec that does not fit the Kubernetes schema,
-/// missing context, an unusable annotation, a reserved key, or a violation of the pod policy (all of them at once).
+/// The first thing that keeps the workspace from being created: a right that the caller lacks, a spec that does not fit
+/// the Kubernetes schema, missing context, an unusable annotation, a reserved key, or a violation of the pod policy (all
+/// of them at once).
 pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     let request = inputs.request;
     check_rights(inputs)?;

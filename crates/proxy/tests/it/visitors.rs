@@ -1,13 +1,14 @@
 //! Who may visit what, and what a workspace learns of its visitors.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use http::{HeaderMap, Response, StatusCode, header, request::Parts};
 use nocrd_model::{Api, Caller, Grants, Role, Subject, Visibility};
-use nocrd_proxy_core::{Body, BoxFuture, Config, Ended, Guard, Lookup, Peer, Target, Visitor};
+use nocrd_proxy_core::{Body, BoxFuture, Config, Ended, Guard, Lookup, Peer, Pod, Target, Visitor};
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
 
 use crate::{
@@ -28,6 +29,10 @@ struct Names {
     ended: Option<Ended>,
     /// They may look, and change nothing.
     reads_only: bool,
+}
+
+fn bobs(addr: SocketAddr) -> Pod {
+    Pod { owner: "bob".into(), ..pod_at(addr) }
 }
 
 fn name(headers: &HeaderMap) -> Option<(String, bool)> {
@@ -103,9 +108,7 @@ async fn t50_missing_foreign_and_unready_look_the_same() {
             "foreign" => gateway.directory.add("w", described),
             "unready" => gateway.directory.set("w", not_ready("bob")),
             // An address that is not dialled.
-            "elsewhere" => {
-                gateway.directory.add("w", nocrd_proxy_core::Pod { ip: [169, 254, 0, 1].into(), ..described })
-            }
+            "elsewhere" => gateway.directory.add("w", Pod { ip: [169, 254, 0, 1].into(), ..described }),
             _ => {}
         }
         for (line, path) in [
@@ -208,7 +211,7 @@ async fn t21_t23_cookies_change_nothing_for_other_sites() {
     described.owner = "bob".into();
     gateway.directory.add("w", described);
     let http = Program::echo().await;
-    gateway.directory.add("h", nocrd_proxy_core::Pod { owner: "bob".into(), ..pod_at(http.addr) });
+    gateway.directory.add("h", bobs(http.addr));
 
     for (credentials, from, upgrade, post) in [
         ("Cookie: nocr_sess=bob", "X-None: 1", 403, 403),
@@ -258,7 +261,7 @@ async fn t25_pages_of_others_are_shut_in() {
 async fn the_answer_that_opens_a_websocket_carries_cookies() {
     let (pod, mut asked) = echo().await;
     let gateway = gateway(config()).await;
-    gateway.directory.add("w", nocrd_proxy_core::Pod { owner: "bob".into(), ..pod_at(pod.addr) });
+    gateway.directory.add("w", bobs(pod.addr));
     let mut wire = crate::support::client::Wire::connect(gateway.addr).await;
     wire.write(handshake("/route/w/", "Authorization: Bearer bob\r\n")).await;
     let answer = Answer::parse(wire.read_head().await.as_bytes());
@@ -272,7 +275,7 @@ async fn t42_one_user_s_tunnels_are_limited_and_others_are_not_kept_out() {
     let (pod, _) = echo().await;
     let gateway = gateway(Config { max_tunnels_per_user: 1, ..config() }).await;
     for user in ["alice", "bob"] {
-        gateway.directory.add(user, nocrd_proxy_core::Pod { owner: Subject::from(user), ..pod_at(pod.addr) });
+        gateway.directory.add(user, Pod { owner: Subject::from(user), ..pod_at(pod.addr) });
     }
     let bearer = |user: &str| format!("Bearer {user}");
     let first = open(gateway.addr, "/route/alice/", &[("authorization", &bearer("alice"))]).await;
@@ -286,13 +289,13 @@ async fn t42_one_user_s_tunnels_are_limited_and_others_are_not_kept_out() {
     drop(open(gateway.addr, "/route/alice/", &[("authorization", &bearer("alice"))]).await);
 }
 
-#[tokio::test]
-async fn t19_a_tunnel_ends_with_the_session() {
+/// A tunnel of bob's to his workspace is closed for a reason of policy, and forgotten, once `act` has happened.
+async fn is_cut_off(names: Names, act: impl FnOnce()) {
     let (pod, _) = echo().await;
-    let ends = Some(SystemTime::now() + Duration::from_millis(300));
-    let gateway = Gateway::guarded(config(), Some(Arc::new(Names { ends, ..Names::default() }))).await;
-    gateway.directory.add("w", nocrd_proxy_core::Pod { owner: "bob".into(), ..pod_at(pod.addr) });
+    let gateway = Gateway::guarded(config(), Some(Arc::new(names))).await;
+    gateway.directory.add("w", bobs(pod.addr));
     let mut socket = open(gateway.addr, "/route/w/", &[("authorization", "Bearer bob")]).await;
+    act();
     let Message::Close(Some(close)) = next(&mut socket).await else { panic!("no close frame") };
     assert_eq!(close.code, CloseCode::Policy);
     drop(socket);
@@ -300,19 +303,17 @@ async fn t19_a_tunnel_ends_with_the_session() {
 }
 
 #[tokio::test]
+async fn t19_a_tunnel_ends_with_the_session() {
+    let ends = Some(SystemTime::now() + Duration::from_millis(300));
+    is_cut_off(Names { ends, ..Names::default() }, || ()).await;
+}
+
+#[tokio::test]
 async fn t19_a_tunnel_ends_when_its_user_signs_out() {
-    let (pod, _) = echo().await;
     let out = tokio_util::sync::CancellationToken::new();
     let signed_out = out.clone();
     let ended = Some(Ended::new(move || signed_out.clone().cancelled_owned()));
-    let gateway = Gateway::guarded(config(), Some(Arc::new(Names { ended, ..Names::default() }))).await;
-    gateway.directory.add("w", nocrd_proxy_core::Pod { owner: "bob".into(), ..pod_at(pod.addr) });
-    let mut socket = open(gateway.addr, "/route/w/", &[("authorization", "Bearer bob")]).await;
-    out.cancel();
-    let Message::Close(Some(close)) = next(&mut socket).await else { panic!("no close frame") };
-    assert_eq!(close.code, CloseCode::Policy);
-    drop(socket);
-    until(|| gateway.drain.open_tunnels() == 0).await;
+    is_cut_off(Names { ended, ..Names::default() }, || out.cancel()).await;
 }
 
 #[tokio::test]
@@ -320,7 +321,7 @@ async fn a_websocket_counts_as_a_write() {
     let (pod, _) = echo().await;
     let names = Names { reads_only: true, ..Names::default() };
     let gateway = Gateway::guarded(config(), Some(Arc::new(names))).await;
-    gateway.directory.add("w", nocrd_proxy_core::Pod { owner: "bob".into(), ..pod_at(pod.addr) });
+    gateway.directory.add("w", bobs(pod.addr));
     let request = handshake("/route/w/", "Authorization: Bearer bob\r\n")
         .replace("Connection: Upgrade", "Connection: Upgrade, close");
     assert_eq!(Answer::parse(&send_raw(gateway.addr, request).await).status, 404);
