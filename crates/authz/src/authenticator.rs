@@ -4,43 +4,40 @@
 //! token yields. A session in its first half needs neither the network nor a lock, which is the common case by far.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
 };
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
-use nocrd_model::{Caller, Code, Subject, error};
+use nocrd_model::{Caller, Code, error};
 use secrecy::SecretString;
-use url::Url;
 
 use crate::{
     claims::{ClaimPaths, Identity},
     clock::{Clock, UnixTime},
-    cookies::{self, CookiePath, LOGIN_PREFIX},
-    grants::{GrantStore, Grants, Outcome, Renewed, Unavailable},
+    cookies::{self, CookiePath},
+    grants::{GrantStore, Grants},
     keys::{KeyRing, SealError},
-    login::{Login, LoginError, Nonce, identify},
-    mint::{Lifetimes, Mint, Refreshable, SignIn},
+    login::Login,
+    mint::{Lifetimes, Mint},
     policy::Policy,
-    provider::{Provider, ProviderError, TokenSet},
-    refresh::RefreshTicket,
-    return_to::Site,
+    provider::Provider,
     revocation::Revocations,
-    session::{Age, Session, Sid},
+    session::{Age, Session},
     verify::{TokenError, Verifier},
 };
 
 mod found;
+mod renew;
+mod sign_out;
+
+pub use sign_out::SignedOut;
 
 use found::Found;
-
-/// How long sessions that are still good are not refreshed after the identity provider did not answer.
-const BACK_OFF: Duration = Duration::from_secs(10);
+use renew::RefreshFailed;
 
 /// What the front door consists of.
 pub struct Parts {
@@ -177,17 +174,6 @@ impl From<Reason> for Unauthenticated {
     }
 }
 
-/// What a sign-out did.
-#[derive(Debug)]
-pub struct SignedOut {
-    /// Who signed out, if anybody was signed in.
-    pub subject: Option<Subject>,
-    /// `Set-Cookie` headers that remove the cookies.
-    pub cookies: Vec<HeaderValue>,
-    /// Whether the sign-out could be recorded for all replicas.
-    pub recorded: bool,
-}
-
 /// Recognises callers.
 pub struct Authenticator {
     verifier: Arc<Verifier>,
@@ -206,14 +192,6 @@ impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticator").finish_non_exhaustive()
     }
-}
-
-/// How a refresh ended.
-enum RefreshFailed {
-    /// For good: the cookie is of no use.
-    Refused,
-    /// For now. The cookies, if any, replace a refresh token that was used up.
-    Unavailable(Vec<HeaderValue>),
 }
 
 impl Authenticator {
@@ -473,199 +451,6 @@ impl Authenticator {
             }
         }
     }
-
-    /// Exchanges a refresh token, once for all requests that carry it.
-    async fn refresh(
-        &self,
-        ticket: &RefreshTicket,
-        context: Context,
-    ) -> Result<Authenticated, RefreshFailed> {
-        let Some(provider) = &self.provider else { return Err(RefreshFailed::Refused) };
-        let outcome = self
-            .grants
-            .once(&ticket.token, || {
-                let (provider, verifier, paths) =
-                    (provider.clone(), self.verifier.clone(), self.paths.clone());
-                let (token, clock) = (ticket.token.clone(), self.clock.clone());
-                async move { exchange(&provider, &verifier, &paths, &token, &clock).await }
-            })
-            .await;
-        let now = self.clock.now();
-        let renewed = match outcome {
-            Ok(Outcome::Renewed(renewed)) => renewed,
-            Ok(Outcome::Refused(reason)) => {
-                tracing::info!(%reason, "a session was not refreshed");
-                return Err(RefreshFailed::Refused);
-            }
-            Err(Unavailable(reason)) => {
-                tracing::warn!(%reason, "the identity provider can't refresh sessions at the moment");
-                self.let_idp_rest(now);
-                return Err(RefreshFailed::Unavailable(Vec::new()));
-            }
-        };
-        // The user may have signed out meanwhile.
-        if self.revocations.is_revoked(&ticket.sid) {
-            return Err(RefreshFailed::Refused);
-        }
-        let sign_in = SignIn { sid: ticket.sid, auth_time: ticket.auth_time, end: ticket.latest };
-        let refresh = Refreshable {
-            expires: renewed.refresh_expires.unwrap_or_else(|| self.mint.refresh_end(None, now)),
-            token: renewed.refresh_token,
-        };
-        let Some((identity, token_expires)) = renewed.verified else {
-            self.let_idp_rest(now);
-            let known = Identity {
-                subject: ticket.subject.clone(),
-                roles: Default::default(),
-                scopes: Some(Default::default()),
-            };
-            let cookie = self.mint.refresh_cookie(sign_in, &known, refresh, now, context.secure);
-            return Err(RefreshFailed::Unavailable(cookie.ok().flatten().into_iter().collect()));
-        };
-        if identity.subject != ticket.subject {
-            tracing::warn!("a refresh token yielded somebody else's access token");
-            return Err(RefreshFailed::Refused);
-        }
-        match self.mint.mint(sign_in, identity, Some(token_expires), Some(refresh), now, context.secure) {
-            Ok(Some(minted)) => Ok(Authenticated {
-                caller: self.policy.caller(&minted.session.identity),
-                via: Via::Refresh,
-                token: Some(renewed.token),
-                session: Some(minted.session),
-                token_expires: Some(token_expires),
-                cookies: minted.cookies,
-            }),
-            Ok(None) => Err(RefreshFailed::Refused),
-            Err(error) => {
-                tracing::error!(%error, "a refreshed session can't be kept");
-                Err(RefreshFailed::Refused)
-            }
-        }
-    }
-
-    /// Notes that the identity provider did not answer: sessions that are still good don't wait for it for a while.
-    fn let_idp_rest(&self, now: UnixTime) {
-        self.idp_rests_until.store(now.plus(BACK_OFF).as_secs(), Ordering::Relaxed);
-    }
-
-    /// Takes a refresh token that a page obtained itself into the keeping of a cookie, for the user of `authenticated`
-    /// and nobody else: when it is used it must yield the same subject. The page's word on its life counts only where
-    /// it is shorter than ours.
-    ///
-    /// # Errors
-    /// As [`SealError`]; nothing that could be refreshed when no identity provider is configured.
-    pub fn keep_refresh_token(
-        &self,
-        authenticated: &Authenticated,
-        token: SecretString,
-        expires_in: Option<Duration>,
-        context: Context,
-    ) -> Result<Vec<HeaderValue>, SealError> {
-        let now = self.clock.now();
-        let Some(session) = &authenticated.session else { return Err(SealError::Malformed) };
-        let refresh = Refreshable {
-            token,
-            expires: self
-                .mint
-                .refresh_end(expires_in.filter(|life| *life < self.mint.lifetimes.refresh), now),
-        };
-        let sign_in = self.mint.sign_in_of(session);
-        let cookie = self.mint.refresh_cookie(sign_in, &session.identity, refresh, now, context.secure)?;
-        // What minting wanted to remove is replaced.
-        let replaced = format!("{}=", cookies::REFRESH);
-        let others = authenticated.cookies.iter().filter(|c| !c.as_bytes().starts_with(replaced.as_bytes()));
-        Ok(others.cloned().chain(cookie).collect())
-    }
-
-    /// Ends the sign-ins of a request's cookies: for this browser, for copies of its cookies, on all replicas, and at
-    /// the identity provider where that can be told. It never refreshes anything, and what has ended already is not
-    /// recorded again, however often its cookies are sent.
-    pub async fn logout(&self, headers: &HeaderMap, context: Context) -> SignedOut {
-        let now = self.clock.now();
-        let mut ended: BTreeMap<Sid, UnixTime> = BTreeMap::new();
-        let mut end = |sid: Sid, until: UnixTime| {
-            let last = ended.entry(sid).or_insert(until);
-            *last = until.max(*last);
-        };
-        let mut subject = None;
-        let longest = self.mint.lifetimes.sign_in;
-        for value in cookies::values(headers, cookies::SESSION) {
-            if let Ok(session) = Session::verify(value, &self.mint.keys)
-                && self.is_good(&session, now)
-            {
-                end(session.sid, session.auth_time.plus(longest).max(session.latest));
-                subject = Some(session.identity.subject);
-            }
-        }
-        let mut tokens = Vec::new();
-        for value in cookies::values(headers, cookies::REFRESH) {
-            if let Ok(ticket) = RefreshTicket::open(value, &self.mint.keys)
-                && self.is_usable(&ticket, now)
-            {
-                end(ticket.sid, ticket.latest);
-                tokens.push(ticket.token);
-                subject = subject.or(Some(ticket.subject));
-            }
-        }
-        let mut recorded = true;
-        for (sid, until) in ended {
-            if let Err(error) = self.revocations.revoke(sid, until).await {
-                tracing::error!(%error, "a sign-out is not known to other replicas");
-                recorded = false;
-            }
-        }
-        if let Some(provider) = &self.provider {
-            for token in tokens {
-                if let Err(error) = provider.revoke(&token).await {
-                    tracing::warn!(%error, "a refresh token was not revoked");
-                }
-            }
-        }
-        let mut cookies = self.mint.clear(context.secure);
-        let under_way = cookies::names(headers, LOGIN_PREFIX);
-        cookies
-            .extend(under_way.filter_map(|name| self.mint.path.clear_for_login(name, context.secure).ok()));
-        SignedOut { subject, cookies, recorded }
-    }
-
-    /// Where the browser is sent to end its session at the identity provider (OpenID Connect RP-Initiated Logout), from
-    /// where it comes back to the first page; `None` when the provider has no such place.
-    pub async fn end_session_url(&self, site: &Site) -> Option<Url> {
-        let back = format!("{}{}", site.origin, site.home());
-        self.provider.as_ref()?.end_session_url(&back).await
-    }
-}
-
-/// The grant itself, and the check of what it gave.
-async fn exchange(
-    provider: &Provider,
-    verifier: &Verifier,
-    paths: &ClaimPaths,
-    old: &SecretString,
-    clock: &Clock,
-) -> Result<Outcome, Unavailable> {
-    let tokens: TokenSet = match provider.refresh(old).await {
-        Ok(tokens) => tokens,
-        Err(ProviderError::Refused(code)) => return Ok(Outcome::Refused(code)),
-        Err(error) => return Err(Unavailable(error.to_string())),
-    };
-    let verified = match identify(verifier, paths, provider, &tokens, Nonce::Any).await {
-        Ok(verified) => Some(verified),
-        // The key set could not be loaded, or is older than the token's key and not due yet; or clocks differ.
-        Err(LoginError::Token(
-            TokenError::Unavailable | TokenError::UnknownKey | TokenError::NotYetValid,
-        )) => None,
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a refreshed token is not accepted");
-            return Ok(Outcome::Refused("the new token is not accepted".into()));
-        }
-    };
-    Ok(Outcome::Renewed(Renewed {
-        token: tokens.access_token,
-        verified,
-        refresh_token: tokens.refresh_token.unwrap_or_else(|| old.clone()),
-        refresh_expires: tokens.refresh_expires_in.map(|life| clock.now().plus(life)),
-    }))
 }
 
 enum Bearer<'h> {

@@ -291,8 +291,10 @@ pub(crate) enum Nonce<'a> {
 
 /// Who a token response says signed in, and until when its tokens are good.
 ///
-/// The access token says it, when it is one for this server. When it is opaque, and nobody can be asked about it, the
-/// ID token does. The ID token of a sign-in is checked in any case; that of a refresh, only when it is needed.
+/// The access token says it, when it is one for this server. When it is opaque and nobody can be asked about it, or a token
+/// for others, the ID token does: access tokens are no concern of the client's (RFC 6749 section 1.4), and of many
+/// providers none is for the client. The ID token of a sign-in is checked in any case; that of a refresh, only when it is
+/// needed.
 pub(crate) async fn identify(
     verifier: &Verifier,
     paths: &ClaimPaths,
@@ -318,6 +320,12 @@ pub(crate) async fn identify(
         }
         (Ok(access), None) => access,
         (Err(TokenError::Malformed), Some(id_token)) => id_token,
+        (Err(error), Some(id_token))
+            if error.may_be_for_others() && verifier.accepts_audience(provider.client_id()) =>
+        {
+            tracing::debug!(%error, "the access token is none for this server: the ID token tells who signed in");
+            id_token
+        }
         (Err(error), _) => return Err(LoginError::Token(error)),
     };
     let identity = paths.identity(token.claims()).map_err(|error| {

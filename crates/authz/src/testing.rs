@@ -13,7 +13,7 @@ use crate::{
     keys::{KeyRing, SessionKeys},
 };
 
-mod idp;
+pub(crate) mod idp;
 
 pub(crate) use idp::{ISSUER, Idp, paths, policy};
 

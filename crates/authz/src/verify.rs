@@ -134,6 +134,24 @@ impl TokenError {
             _ => error::UNAUTHENTICATED,
         }
     }
+
+    /// Whether a token that just came from the identity provider may be refused so because it is for another server, in a
+    /// format that is between those two. Time, doubt and the provider's own word are no such reasons.
+    pub(crate) fn may_be_for_others(self) -> bool {
+        match self {
+            Self::Malformed
+            | Self::UnsupportedAlgorithm
+            | Self::BadSignature
+            | Self::WrongIssuer
+            | Self::WrongAudience
+            | Self::WrongKind
+            | Self::MissingClaim(_)
+            | Self::InvalidClaim(_) => true,
+            Self::UnknownKey | Self::Expired | Self::NotYetValid | Self::Inactive | Self::Unavailable => {
+                false
+            }
+        }
+    }
 }
 
 /// A token that was found good. Only a [`Verifier`] makes one.
@@ -286,6 +304,11 @@ impl Verifier {
         } else {
             Err(TokenError::WrongAudience)
         }
+    }
+
+    /// Whether a token that is meant for this one alone is accepted.
+    pub(crate) fn accepts_audience(&self, name: &str) -> bool {
+        self.audiences.check(Some(&name.into()), false).is_ok()
     }
 
     async fn check_signature(&self, jws: &Jws<'_>) -> Result<SignedBy, TokenError> {

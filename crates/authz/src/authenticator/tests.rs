@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use futures::{FutureExt as _, future::join_all};
 use http::header::COOKIE;
 use nocrd_testkit::Jar;
@@ -7,7 +9,9 @@ use super::*;
 use crate::{
     grants::LocalGrants,
     keys::SessionKeys,
+    mint::Refreshable,
     policy::Action,
+    refresh::RefreshTicket,
     revocation::LocalRevocations,
     testing::{self, Idp, TestClock},
 };

@@ -326,6 +326,37 @@ async fn an_opaque_access_token_leaves_the_id_token_to_tell() {
 }
 
 #[tokio::test]
+async fn an_access_token_for_others_leaves_the_id_token_to_tell_where_that_one_is_for_us() {
+    for twist in [
+        json!({"aud": "account"}),
+        json!({"aud": null}),
+        json!({"iss": "https://graph.example"}),
+        json!({"typ": "refresh"}),
+    ] {
+        let mut world = World::new().await;
+        world.idp.twist_access(twist.clone());
+        // The client's id is no audience that was asked for: the ID token proves nothing more.
+        let (headers, query) = world.go(None).await;
+        let error = error(world.finish(&headers, &query).await);
+        assert!(matches!(error, LoginError::Token(_)), "{twist}: {error}");
+
+        world.login.verifier = world.idp.verifier_for(testing::idp::CLIENT);
+        let (headers, query) = world.go(None).await;
+        let signed_in = world.finish(&headers, &query).await.unwrap();
+        assert_eq!(signed_in.caller.subject.as_str(), "alice");
+        assert_eq!(signed_in.session.identity.roles, ["viewer".to_owned()].into(), "{twist}");
+    }
+    // One that is over, or of somebody else, is no token for others.
+    for twist in [json!({"exp": 1000}), json!({"aud": testing::idp::CLIENT, "sub": "mallory"})] {
+        let mut world = World::new().await;
+        world.login.verifier = world.idp.verifier_for(testing::idp::CLIENT);
+        world.idp.twist_access(twist.clone());
+        let (headers, query) = world.go(None).await;
+        assert!(world.finish(&headers, &query).await.is_err(), "{twist}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_refresh_token_the_session_is_ours_to_end_and_an_old_refresh_token_goes() {
     let world = World::new().await;
     world.idp.no_refresh();

@@ -61,6 +61,7 @@ struct State {
     /// Claims to add to, or (`null`) remove from, the next ID tokens.
     twist: Value,
     opaque: bool,
+    access_twist: Value,
     /// Tokens are signed with a key that nobody can fetch.
     unknown_key: bool,
     no_refresh: bool,
@@ -135,11 +136,16 @@ impl Idp {
     }
 
     pub(crate) fn verifier(&self) -> Arc<Verifier> {
+        self.verifier_for("gate")
+    }
+
+    /// A verifier of tokens for that audience.
+    pub(crate) fn verifier_for(&self, audience: &str) -> Arc<Verifier> {
         let unreachable = format!("{}/none", self.server.uri()).parse().unwrap();
         let config = VerifierConfig {
             secret: self.has_keys.then(|| SECRET.to_owned().into()),
             jwks: (!self.has_keys).then_some(JwksSource::Url(unreachable)),
-            audience: Audience::These(vec!["gate".into()]),
+            audience: Audience::These(vec![audience.into()]),
             issuer: Some(ISSUER.into()),
             ..VerifierConfig::default()
         };
@@ -232,6 +238,11 @@ impl Idp {
     /// Changes the next ID tokens.
     pub(crate) fn twist(&self, twist: Value) {
         self.shared.state.lock().unwrap().twist = twist;
+    }
+
+    /// Changes the next access tokens.
+    pub(crate) fn twist_access(&self, twist: Value) {
+        self.shared.state.lock().unwrap().access_twist = twist;
     }
 
     /// Access tokens are no JWTs from now on.
@@ -333,7 +344,9 @@ fn answer(state: &mut State, subject: &str, nonce: Option<&str>, now: i64) -> Re
         format!("opaque{}", state.count)
     } else {
         let scopes = ["nogoo9:read", "nogoo9:write"];
-        sign(&access_claims(subject, now, expires, &scopes, &["user"], state.count))
+        let mut claims = access_claims(subject, now, expires, &scopes, &["user"], state.count);
+        twist(&mut claims, &state.access_twist);
+        sign(&claims)
     };
     let mut id = json!({
         "iss": ISSUER, "aud": CLIENT, "sub": subject, "exp": expires, "iat": now,
@@ -342,15 +355,7 @@ fn answer(state: &mut State, subject: &str, nonce: Option<&str>, now: i64) -> Re
     if let Some(nonce) = nonce {
         id["nonce"] = nonce.into();
     }
-    if let Value::Object(twist) = &state.twist {
-        for (name, value) in twist {
-            if value.is_null() {
-                id.as_object_mut().unwrap().remove(name);
-            } else {
-                id[name] = value.clone();
-            }
-        }
-    }
+    twist(&mut id, &state.twist);
     let mut body = json!({
         "access_token": access, "token_type": "Bearer", "expires_in": 300, "id_token": sign(&id),
     });
@@ -359,6 +364,17 @@ fn answer(state: &mut State, subject: &str, nonce: Option<&str>, now: i64) -> Re
         body["refresh_expires_in"] = 3600.into();
     }
     ResponseTemplate::new(200).set_body_json(body)
+}
+
+/// Sets claims, or removes them where they are null.
+fn twist(claims: &mut Value, by: &Value) {
+    for (name, value) in by.as_object().into_iter().flatten() {
+        if value.is_null() {
+            claims.as_object_mut().unwrap().remove(name);
+        } else {
+            claims[name] = value.clone();
+        }
+    }
 }
 
 fn access_claims(

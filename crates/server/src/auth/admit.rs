@@ -12,7 +12,7 @@ use axum::{
 use nocrd_authz::{authenticator::Authenticated, policy::Action};
 use nocrd_model::Caller;
 
-use super::{Door, Refusal, refusal::set_cookies, sender::noted};
+use super::{Door, Refusal, refusal::set_cookies, sender::noted, stay};
 use crate::{audit, visit::Visit};
 
 /// Most bytes of a refused request's body that are read all the same, and for how long.
@@ -59,13 +59,14 @@ pub(crate) async fn admit(State(admission): State<Admission>, request: Request, 
     if let Some(challenge) = challenge {
         parts.extensions.insert(challenge);
     }
+    let stay = door.stay(&authenticated);
     parts.extensions.insert(authenticated.caller.clone());
     parts.extensions.insert(Arc::new(authenticated));
     let mut answer = next.run(Request::from_parts(parts, body)).await;
     if answer.extensions().get::<OwnCookies>().is_none() {
         set_cookies(answer.headers_mut(), &cookies);
     }
-    answer
+    stay::bound(answer, stay)
 }
 
 /// Reads what a refused request still sends, if that is little and comes soon. Otherwise the connection has to be closed

@@ -1,12 +1,9 @@
 //! Who may reach a workspace: the proxy's side of [`Door`].
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
 
 use ::http::{HeaderValue, Method, Response, request::Parts, uri::PathAndQuery};
-use nocrd_authz::authenticator::{Authenticated, Via};
+use nocrd_authz::authenticator::Via;
 use nocrd_model::{Api, Visibility, WorkspaceId, error as codes};
 use nocrd_proxy_core::{Body, BoxFuture, Ended, Guard, Peer, Target, Visitor};
 
@@ -26,25 +23,6 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn new(door: Arc<Door>) -> Self {
         Self { door }
-    }
-
-    /// When a WebSocket is closed that they open: when the session can't be extended any more as it is now, though the
-    /// browser's may be carried on by then, which the WebSocket does not learn of; or, of who came with a token and has no
-    /// session, as long after the token's end as a session would last. Whoever is still let in connects again.
-    fn end_of(&self, authenticated: &Authenticated) -> Option<SystemTime> {
-        let (from, life) = match &authenticated.session {
-            Some(session) => (session.latest, Duration::ZERO),
-            None => (authenticated.token_expires?, self.door.session_ttl),
-        };
-        // A time before 1970 is over.
-        let from = Duration::from_secs(u64::try_from(from.as_secs()).unwrap_or_default());
-        SystemTime::UNIX_EPOCH.checked_add(from)?.checked_add(life)
-    }
-
-    /// What closes a WebSocket before: a sign-out, here or on another replica.
-    fn ended(&self, authenticated: &Authenticated) -> Option<Ended> {
-        let (sid, endings) = (authenticated.session.as_ref()?.sid, self.door.endings.clone());
-        Some(Ended::new(move || endings.clone().of(sid)))
     }
 
     /// What somebody gets who is not recognised: people are sent to where they can sign in.
@@ -80,9 +58,11 @@ impl Guard for Gate {
                     if let Some(visit) = Visit::of(&parts.extensions) {
                         visit.note(&authenticated.caller);
                     }
+                    // Only a WebSocket stays.
+                    let stay = upgrade.then(|| self.door.stay(&authenticated)).unwrap_or_default();
                     Ok(Visitor {
-                        ends: self.end_of(&authenticated),
-                        ended: if upgrade { self.ended(&authenticated) } else { None },
+                        ends: stay.until,
+                        ended: stay.sign_in.map(|sign_in| Ended::new(move || sign_in.clone().ended())),
                         via_cookie: authenticated.via != Via::Bearer,
                         cookies: authenticated.cookies_for(true).to_vec(),
                         caller: authenticated.caller,

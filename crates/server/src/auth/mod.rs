@@ -9,6 +9,7 @@
 //! | `door` | [`Door`]: a request → who sent it, or the answer that it gets instead |
 //! | `admit` | the middleware of the router's endpoints |
 //! | `guard` | the same for the proxy |
+//! | `stay` | how long what a caller opened stays open |
 //! | `refusal` | 401 and 403, with their challenges |
 //! | `sender` | what a handler knows of where its request comes from |
 //! | `metadata` | RFC 9728 |
@@ -24,6 +25,7 @@ pub(crate) mod metadata;
 mod refusal;
 pub(crate) mod routes;
 mod sender;
+mod stay;
 
 pub(crate) use build::{Shared, build, claim_paths, policy};
 pub(crate) use counting::Counting;

@@ -7,6 +7,7 @@ mod session;
 mod set_ups;
 mod sign_in;
 mod sign_out;
+mod streams;
 mod tunnels;
 
 use nocrd_testkit::{Idp, idp};

@@ -1,0 +1,132 @@
+//! How long what somebody opened stays open: a WebSocket, a stream of events. Requests are looked at one by one; these
+//! outlive the look.
+
+use std::{
+    future::pending,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+
+use ::http::{HeaderValue, header};
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    response::Response,
+};
+use http_body::{Frame, SizeHint};
+use nocrd_authz::{authenticator::Authenticated, session::Sid};
+
+use super::Door;
+use crate::keys::Endings;
+
+/// What ends a stay; by default nothing does.
+#[derive(Default)]
+pub(super) struct Stay {
+    /// When it ends whatever happens; `None` where nothing tells.
+    pub(super) until: Option<SystemTime>,
+    /// The sign-in that it ends with, here or on another replica.
+    pub(super) sign_in: Option<SignIn>,
+}
+
+/// A sign-in, whose end can be waited for.
+#[derive(Clone)]
+pub(super) struct SignIn {
+    sid: Sid,
+    endings: Endings,
+}
+
+impl SignIn {
+    /// Waits until it is ended, for ever if it never is.
+    pub(super) async fn ended(self) {
+        self.endings.of(self.sid).await;
+    }
+}
+
+impl Door {
+    /// How long what they open now stays open: until the session can't be extended any more as it is now, though the
+    /// browser's may be carried on by then, which an open connection does not learn of; or, for who came with a token and
+    /// has no session, as long after the token's end as a session would last. Whoever is still let in connects again.
+    pub(super) fn stay(&self, authenticated: &Authenticated) -> Stay {
+        let last = match &authenticated.session {
+            Some(session) => Some((session.latest, Duration::ZERO)),
+            None => authenticated.token_expires.map(|end| (end, self.session_ttl)),
+        };
+        let until = last.and_then(|(end, more)| {
+            // A time before 1970 is over.
+            let end = Duration::from_secs(u64::try_from(end.as_secs()).unwrap_or_default());
+            SystemTime::UNIX_EPOCH.checked_add(end)?.checked_add(more)
+        });
+        let session = authenticated.session.as_ref();
+        let sign_in = session.map(|session| SignIn { sid: session.sid, endings: self.endings.clone() });
+        Stay { until, sign_in }
+    }
+}
+
+impl Stay {
+    /// Waits for its end.
+    async fn over(self) {
+        let Self { until, sign_in } = self;
+        let time = async {
+            match until {
+                Some(until) => {
+                    let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+                    tokio::time::sleep(left).await;
+                }
+                None => pending().await,
+            }
+        };
+        let ended = async {
+            match sign_in {
+                Some(sign_in) => sign_in.ended().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = time => {}
+            () = ended => {}
+        }
+    }
+}
+
+/// Lets a stream of events end with its caller's stay. Other answers end by themselves.
+pub(super) fn bound(answer: Response, stay: Stay) -> Response {
+    let kind = answer.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if !kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
+        return answer;
+    }
+    answer.map(|body| Body::new(Bounded { body, end: Some(Box::pin(stay.over())) }))
+}
+
+/// A body that ends early.
+struct Bounded {
+    body: Body,
+    /// `None` once it has come.
+    end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl HttpBody for Bounded {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(end) = &mut self.end else { return Poll::Ready(None) };
+        if end.as_mut().poll(context).is_ready() {
+            self.end = None;
+            // What makes the stream learns of it now, and not when the client goes.
+            self.body = Body::empty();
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.end.is_none() || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
