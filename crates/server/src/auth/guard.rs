@@ -7,7 +7,7 @@ use nocrd_authz::authenticator::Via;
 use nocrd_model::{Api, Visibility, WorkspaceId, error as codes};
 use nocrd_proxy_core::{Body, BoxFuture, Ended, Guard, Peer, Target, Visitor};
 
-use super::{Door, Refusal, refusal::see_other, sender::wants_page};
+use super::{Door, Refusal, refusal::see_other, sender::wants_page, stay::Stay};
 use crate::{
     audit::{self, About, Act, Outcome, Who},
     http::guard::authority,
@@ -59,7 +59,7 @@ impl Guard for Gate {
                         visit.note(&authenticated.caller);
                     }
                     // Only a WebSocket stays.
-                    let stay = upgrade.then(|| self.door.stay(&authenticated)).unwrap_or_default();
+                    let stay = if upgrade { self.door.stay(&authenticated) } else { Stay::default() };
                     Ok(Visitor {
                         ends: stay.until,
                         ended: stay.sign_in.map(|sign_in| Ended::new(move || sign_in.clone().ended())),
