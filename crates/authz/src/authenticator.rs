@@ -326,7 +326,10 @@ impl Authenticator {
         let sign_in = present.as_ref().map(|session| self.mint.sign_in_of(session)).filter(|s| s.end > now);
         let fresh = sign_in.is_none();
         let sign_in = sign_in.unwrap_or_else(|| self.mint.new_sign_in(now));
-        match self.mint.mint(sign_in, identity, Some(token_expires), None, now, context.secure) {
+        // Who asked the identity provider about the token may get another answer soon, which a session does not ask for: it
+        // must not be carried on without the token.
+        let said_until = if self.verifier.asks() { now.min(token_expires) } else { token_expires };
+        match self.mint.mint(sign_in, identity, Some(said_until), None, now, context.secure) {
             Ok(Some(minted)) => {
                 let mut cookies = minted.cookies;
                 // The refresh token of another sign-in must not carry this one on.

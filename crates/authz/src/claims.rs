@@ -64,7 +64,7 @@ pub struct Identity {
     pub subject: Subject,
     /// The roles the token names; none when it has no claim of roles.
     pub roles: BTreeSet<String>,
-    /// The scopes the token names; `None` when it has no claim of scopes, or an empty one.
+    /// The scopes the token names; `None` when it has no claim of scopes.
     pub scopes: Option<BTreeSet<String>>,
 }
 
@@ -124,6 +124,9 @@ impl ClaimPaths {
         if text.trim().is_empty() {
             return Err(wrong("is empty"));
         }
+        if self.subject.ends_in("email") && !is_verified(claims) {
+            return Err(wrong("is an address that the identity provider has not verified"));
+        }
         if text.len() > MAX_SUBJECT {
             return Err(wrong("is longer than 1024 bytes"));
         }
@@ -145,6 +148,15 @@ impl Default for ClaimPaths {
             roles: name(&["realm_access", "roles"]),
             roles_else: Some(name(&["roles"])),
         }
+    }
+}
+
+/// Whether the identity provider does not say that it has not verified the user's address (OpenID Connect Core 5.1): users
+/// may write somebody else's there. Some providers write the claim as a text; one that never verifies has no such claim.
+fn is_verified(claims: &Claims) -> bool {
+    match claims.get("email_verified") {
+        None | Some(Value::Null) => true,
+        Some(claim) => claim.as_bool().or_else(|| claim.as_str()?.parse().ok()).unwrap_or(false),
     }
 }
 
@@ -185,35 +197,26 @@ fn roles(found: Vec<&Value>) -> Result<BTreeSet<String>, Error> {
     Ok(names)
 }
 
-/// Scopes: a text with blanks between (RFC 6749 section 3.3), or a list of texts. Nothing there, or nothing in it, is
-/// no claim; what can't be read is no scope.
+/// Scopes: a text with blanks between (RFC 6749 section 3.3), or a list of texts. Nothing there is no claim; an empty one
+/// is a claim of no scope, and so is what can't be read.
 fn scopes(found: Vec<&Value>) -> Option<BTreeSet<String>> {
     let mut names = BTreeSet::new();
-    let mut claimed = false;
-    let mut add = |name: &str| {
-        if name.len() <= MAX_NAME && names.len() < MAX_NAMES && !name.chars().any(char::is_control) {
-            names.insert(name.to_owned());
+    let mut add = |text: &str| {
+        for name in text.split_whitespace() {
+            if name.len() <= MAX_NAME && names.len() < MAX_NAMES && !name.chars().any(char::is_control) {
+                names.insert(name.to_owned());
+            }
         }
     };
-    for value in found {
+    let claims: Vec<&Value> = found.into_iter().filter(|value| !value.is_null()).collect();
+    for value in &claims {
         match value {
-            Value::Null => {}
-            Value::String(text) => {
-                for name in text.split_whitespace() {
-                    claimed = true;
-                    add(name);
-                }
-            }
-            Value::Array(entries) => {
-                for entry in entries {
-                    claimed = true;
-                    entry.as_str().into_iter().flat_map(str::split_whitespace).for_each(&mut add);
-                }
-            }
-            _ => claimed = true,
+            Value::String(text) => add(text),
+            Value::Array(entries) => entries.iter().filter_map(Value::as_str).for_each(&mut add),
+            _ => {}
         }
     }
-    claimed.then_some(names)
+    (!claims.is_empty()).then_some(names)
 }
 
 #[cfg(test)]

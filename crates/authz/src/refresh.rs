@@ -10,6 +10,7 @@ use crate::{
     clock::UnixTime,
     cookies::MAX_VALUE,
     keys::{KeyRing, Purpose, SealError},
+    revocation::SignInId,
     session::Sid,
 };
 
@@ -41,6 +42,12 @@ struct Wire<'a> {
 }
 
 impl RefreshTicket {
+    /// The sign-in it belongs to, for those who ask whether that was ended.
+    #[must_use]
+    pub fn sign_in(&self) -> SignInId<'_> {
+        SignInId { sid: self.sid, subject: &self.subject, auth_time: self.auth_time }
+    }
+
     /// From when on it is of no use.
     #[must_use]
     pub fn end(&self) -> UnixTime {

@@ -14,6 +14,7 @@ use crate::{
     clock::UnixTime,
     cookies::MAX_VALUE,
     keys::{KeyRing, Purpose, SealError},
+    revocation::SignInId,
 };
 
 /// The random name of one sign-in; what logout revokes.
@@ -116,6 +117,12 @@ impl Session {
     ) -> Option<Self> {
         let expires = now.plus(life).min(latest);
         (expires > now).then_some(Self { sid, identity, issued: now, expires, latest, auth_time })
+    }
+
+    /// The sign-in it belongs to, for those who ask whether that was ended.
+    #[must_use]
+    pub fn sign_in(&self) -> SignInId<'_> {
+        SignInId { sid: self.sid, subject: &self.identity.subject, auth_time: self.auth_time }
     }
 
     /// How far it is into its life.

@@ -306,6 +306,11 @@ impl Verifier {
         }
     }
 
+    /// Whether the identity provider is asked about each access token.
+    pub(crate) fn asks(&self) -> bool {
+        self.introspection.is_some()
+    }
+
     /// Whether a token that is meant for this one alone is accepted.
     pub(crate) fn accepts_audience(&self, name: &str) -> bool {
         self.audiences.check(Some(&name.into()), false).is_ok()

@@ -144,6 +144,7 @@ codes! {
     REQUEST_TIMEOUT = "NCR0611", "RequestTimeout", Slow, "The client stopped sending the request's body.", "Send the body without long pauses.";
     TUNNEL_LIMIT = "NCR0612", "TunnelLimit", Unavailable, "As many WebSockets are open as the server allows.", "Close some, or try again later.";
     RATE_LIMITED = "NCR0613", "RateLimited", TooMany, "The caller has sent more requests than the server takes in a while.", "Wait as long as the Retry-After header says.";
+    WORKSPACE_BUSY = "NCR0614", "WorkspaceBusy", Unavailable, "As many requests to the workspace are under way as the server allows.", "Wait until some are answered, and try again.";
     // 07: the embedded development cluster
     DEV_CLUSTER_DATA = "NCR0701", "DevClusterData", Internal, "The embedded cluster's data directory can't be used: another process uses it, its file is damaged, or the disk refuses.", "Do what the message says, or name another directory with --data-dir.";
     DEV_CLUSTER_START = "NCR0702", "DevClusterStart", Internal, "The embedded cluster can't start.", "Do what the message says.";

@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as StdError,
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -11,6 +12,8 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::{
+    BoxFuture,
+    directory::Place,
     headers,
     upstream::{IdleLimit, Lease},
 };
@@ -30,12 +33,21 @@ enum Inner {
 }
 
 /// A workspace's answer under way.
-#[derive(Debug)]
 struct Stream {
     incoming: Incoming,
     /// The connection it comes over, until it is free for the next request.
     lease: Option<Lease>,
     idle: IdleLimit,
+    /// What ends it before it ends by itself.
+    end: Option<BoxFuture<'static, ()>>,
+    /// Its place among the requests of the workspace.
+    _place: Place,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("incoming", &self.incoming).finish_non_exhaustive()
+    }
 }
 
 impl Body {
@@ -47,10 +59,18 @@ impl Body {
 
     /// What a pod sends. `lease` is given back once the body has ended; a body that is dropped before takes its
     /// connection with it.
-    pub(crate) fn stream(incoming: Incoming, lease: Option<Lease>, idle: IdleLimit) -> Self {
-        let mut stream = Stream { incoming, lease, idle };
+    pub(crate) fn stream(incoming: Incoming, lease: Lease, idle: IdleLimit, place: Place) -> Self {
+        let mut stream = Stream { incoming, lease: Some(lease), idle, end: None, _place: place };
         stream.release_at_end();
         Self(Inner::Stream(stream))
+    }
+
+    /// The same, cut short when `end` comes.
+    pub(crate) fn until(mut self, end: impl Future<Output = ()> + Send + 'static) -> Self {
+        if let Inner::Stream(stream) = &mut self.0 {
+            stream.end = Some(Box::pin(end));
+        }
+        self
     }
 }
 
@@ -112,7 +132,14 @@ impl http_body::Body for Body {
                 self.0 = Inner::Empty;
                 Poll::Ready(Some(Ok(frame)))
             }
-            Inner::Stream(stream) => stream.poll_frame(cx),
+            Inner::Stream(stream) => {
+                if stream.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
+                    // The pod learns of it by its connection, which goes with the rest.
+                    self.0 = Inner::Empty;
+                    return Poll::Ready(None);
+                }
+                stream.poll_frame(cx)
+            }
         }
     }
 
@@ -128,6 +155,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Inner::Empty => SizeHint::with_exact(0),
             Inner::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Inner::Stream(stream) if stream.end.is_some() => SizeHint::default(),
             Inner::Stream(stream) => stream.incoming.size_hint(),
         }
     }

@@ -27,6 +27,11 @@ pub struct Config {
     pub max_tunnels: usize,
     /// Most tunnels open at a time for one user, where users are told apart. Default 256.
     pub max_tunnels_per_user: usize,
+    /// Most tunnels open at a time to one workspace. Default 1,024.
+    pub max_tunnels_per_workspace: usize,
+    /// Most requests under way at a time to one workspace, from their first byte to the last one of their answer.
+    /// Default 1,024.
+    pub max_requests_per_workspace: usize,
     /// How long a tunnel that is being closed may take to finish the frame in flight and to say goodbye. Default 5 s.
     pub close_timeout: Duration,
     /// Which pages may open WebSockets.
@@ -47,6 +52,8 @@ impl Default for Config {
             keep_alive_timeout: Duration::from_secs(60),
             max_tunnels: 16_384,
             max_tunnels_per_user: 256,
+            max_tunnels_per_workspace: 1024,
+            max_requests_per_workspace: 1024,
             close_timeout: Duration::from_secs(5),
             origins: OriginPolicy::default(),
             errors: Arc::new(ErrorPages),

@@ -4,7 +4,10 @@ use std::{
     cmp::Reverse,
     net::{IpAddr, Ipv4Addr},
     num::NonZeroU16,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -71,6 +74,18 @@ pub struct Target {
     main: Port,
     /// Longest path first.
     apis: Box<[Mount]>,
+    /// How many requests are under way.
+    busy: Arc<AtomicUsize>,
+}
+
+/// A request's place among those of its workspace, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// One port of a pod.
@@ -118,6 +133,7 @@ impl Target {
             subfolder: pod.subfolder,
             main: port(pod.port),
             apis: apis.into(),
+            busy: Arc::default(),
         }
     }
 
@@ -126,6 +142,14 @@ impl Target {
         let port = NonZeroU16::MIN;
         let ip = Ipv4Addr::UNSPECIFIED.into();
         Self::new(Pod { uid: String::new(), ip, port, apis, owner, subfolder: false })
+    }
+
+    /// A place for one more request; `None` when `most` are under way.
+    pub(crate) fn enter(&self, most: usize) -> Option<Place> {
+        let before = self.busy.fetch_add(1, Ordering::Relaxed);
+        // Dropped, it counts back.
+        let place = Place(Arc::clone(&self.busy));
+        (before < most).then_some(place)
     }
 
     /// The pod's uid.

@@ -61,6 +61,12 @@ pub enum Error {
     /// As many tunnels of one user are open as allowed.
     #[error("too many WebSockets of yours are open")]
     OwnTunnelLimit,
+    /// As many tunnels to one workspace are open as allowed.
+    #[error("too many WebSockets to this workspace are open")]
+    WorkspaceTunnelLimit,
+    /// As many requests to one workspace are under way as allowed.
+    #[error("too many requests to this workspace are under way")]
+    Busy,
     /// The pod's address is outside the allowed ranges.
     #[error("the workspace's address is not one the server connects to")]
     AddressRefused,
@@ -109,7 +115,8 @@ impl Error {
             Self::NotReady { .. } => codes::WORKSPACE_NOT_READY,
             Self::NotSynced => codes::NOT_SYNCED,
             Self::Draining => codes::DRAINING,
-            Self::TunnelLimit | Self::OwnTunnelLimit => codes::TUNNEL_LIMIT,
+            Self::TunnelLimit | Self::OwnTunnelLimit | Self::WorkspaceTunnelLimit => codes::TUNNEL_LIMIT,
+            Self::Busy => codes::WORKSPACE_BUSY,
             Self::AddressRefused => codes::ADDRESS_REFUSED,
             Self::Refused { .. } | Self::Broken(_) => codes::UPSTREAM_REFUSED,
             Self::Invalid(_) => codes::UPSTREAM_INVALID,
@@ -129,8 +136,10 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NotReady { retry_after, .. } => Some(*retry_after),
-            Self::NotSynced | Self::Draining => Some(Duration::from_secs(1)),
-            Self::TunnelLimit | Self::OwnTunnelLimit => Some(Duration::from_secs(10)),
+            Self::NotSynced | Self::Draining | Self::Busy => Some(Duration::from_secs(1)),
+            Self::TunnelLimit | Self::OwnTunnelLimit | Self::WorkspaceTunnelLimit => {
+                Some(Duration::from_secs(10))
+            }
             _ => None,
         }
     }

@@ -1,6 +1,12 @@
 //! Who visits, and what they may reach: what the embedding server decides for the proxy.
 
-use std::{fmt, pin::Pin, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    future::pending,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::{HeaderMap, HeaderValue, Response, header, request::Parts};
 use nocrd_model::{Api, Caller, Subject, WorkspaceId, caller::Trust};
@@ -50,13 +56,54 @@ pub struct Visitor {
     pub via_cookie: bool,
     /// The access token, where one is known.
     pub token: Option<SecretString>,
-    /// When the visitor's WebSockets are closed, whatever happens.
-    pub ends: Option<SystemTime>,
-    /// What closes them before.
+    /// How long what they open stays open.
+    pub stay: Stay,
+}
+
+/// How long what somebody opened stays open: a WebSocket, a stream of events. By default nothing ends it.
+#[derive(Debug, Clone, Default)]
+pub struct Stay {
+    /// When it ends, whatever happens.
+    pub until: Option<SystemTime>,
+    /// What ends it before.
     pub ended: Option<Ended>,
 }
 
-/// The end of a visitor's sign-in, for WebSockets to wait for: when they sign out, wherever they do it.
+/// Longest time that is waited for at a time; timers know no end of time.
+const LONG: Duration = Duration::from_secs(365 * 86_400);
+
+impl Stay {
+    /// Whether anything ends it.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.until.is_some() || self.ended.is_some()
+    }
+
+    /// Waits for its end.
+    pub async fn over(self) {
+        let time = async {
+            match self.until {
+                Some(until) => {
+                    let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+                    tokio::time::sleep(left.min(LONG)).await;
+                }
+                None => pending().await,
+            }
+        };
+        let ended = async {
+            match &self.ended {
+                Some(ended) => ended.wait().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = time => {}
+            () = ended => {}
+        }
+    }
+}
+
+/// The end of a visitor's sign-in, to be waited for: when they sign out, wherever they do it.
 #[derive(Clone)]
 pub struct Ended(Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>);
 
@@ -71,7 +118,7 @@ impl Ended {
     }
 
     /// Waits for it.
-    pub(crate) async fn wait(&self) {
+    async fn wait(&self) {
         (self.0)().await;
     }
 }
@@ -90,8 +137,7 @@ impl Visitor {
             cookies: Vec::new(),
             via_cookie: false,
             token: None,
-            ends: None,
-            ended: None,
+            stay: Stay::default(),
         }
     }
 

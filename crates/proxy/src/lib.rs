@@ -40,7 +40,7 @@ pub use config::Config;
 pub use directory::{Lookup, Pod, Target, WorkspaceDirectory};
 pub use drain::Drain;
 pub use error::Error;
-pub use guard::{BoxFuture, Ended, Guard, Visitor};
+pub use guard::{BoxFuture, Ended, Guard, Stay, Visitor};
 pub use peer::Peer;
 pub use proxy::Proxy;
 pub use respond::{ErrorPages, Failure, RenderError, Wants};

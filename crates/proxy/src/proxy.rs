@@ -8,12 +8,12 @@ use nocrd_model::WorkspaceId;
 
 use crate::{
     Body, Config, Drain, Error, Failure, Guard, Lookup, Peer, Target, Visitor, WorkspaceDirectory,
-    directory::Resolved,
+    directory::{Place, Resolved},
     guard::Cookies,
     headers::{self, Outside, Said},
     path::{self, Route},
     respond::Asker,
-    upstream::{Destination, IdleLimit, Outgoing, Upstream},
+    upstream::{Destination, IdleLimit, Lease, Outgoing, Upstream},
     websocket::{Handshake, Seats, Tunnel},
 };
 
@@ -33,11 +33,12 @@ struct Inner {
     config: Config,
     drain: Drain,
     upstream: Upstream,
-    seats: Seats,
+    tunnels: Seats,
 }
 
 /// What both kinds of requests need to know.
 struct Exchange<'a> {
+    id: &'a WorkspaceId,
     visitor: &'a Visitor,
     target: &'a Target,
     resolved: Resolved<'a>,
@@ -50,8 +51,8 @@ impl Proxy {
     #[must_use]
     pub fn new(directory: Arc<dyn WorkspaceDirectory>, config: Config, drain: Drain) -> Self {
         let upstream = Upstream::new(&config);
-        let seats = Seats::new(config.max_tunnels, config.max_tunnels_per_user);
-        Self { inner: Arc::new(Inner { directory, config, drain, upstream, seats }), guard: None }
+        let tunnels = Seats::new(&config);
+        Self { inner: Arc::new(Inner { directory, config, drain, upstream, tunnels }), guard: None }
     }
 
     /// The same proxy, which lets in whom `guard` knows, to where it says they may go.
@@ -158,10 +159,11 @@ impl Inner {
         };
         cookies.grant();
         found.check(&id, &self.config)?;
+        let place = target.enter(self.config.max_requests_per_workspace).ok_or(Error::Busy)?;
 
         // Clean, and forward or tunnel.
         let prefix = uri.path().get(..uri.path().len() - rest.len()).unwrap_or_default();
-        let exchange = Exchange { visitor: &visitor, target, resolved, prefix };
+        let exchange = Exchange { id: &id, visitor: &visitor, target, resolved, prefix };
         // Programs compare a WebSocket's `Origin` with its `Host`, so that must be the one the client used. For other
         // requests it is the pod's address, which development servers accept without being told our name.
         let authority = match &upgrade {
@@ -182,8 +184,8 @@ impl Inner {
         *outgoing.method_mut() = parts.method;
         *outgoing.headers_mut() = parts.headers;
         let answer = match upgrade {
-            None => self.forward(&exchange, outgoing).await,
-            Some((handshake, client)) => self.tunnel(&exchange, outgoing, &handshake, client).await,
+            None => self.forward(&exchange, place, outgoing).await,
+            Some((handshake, client)) => self.tunnel(&exchange, place, outgoing, &handshake, client).await,
         };
         answer.inspect_err(|error| {
             tracing::warn!(
@@ -227,6 +229,7 @@ impl Inner {
     async fn forward(
         &self,
         exchange: &Exchange<'_>,
+        place: Place,
         mut request: Request<Outgoing>,
     ) -> Result<Response<Body>, Error> {
         if matches!(request.body(), Outgoing::Upload(..))
@@ -238,23 +241,41 @@ impl Inner {
             request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let (answer, lease) = self.upstream.send(exchange.destination(), request).await?;
+        Ok(self.passed_on(exchange, place, answer, lease))
+    }
+
+    /// A pod's answer, as a client gets it.
+    fn passed_on(
+        &self,
+        exchange: &Exchange<'_>,
+        place: Place,
+        answer: Response<Incoming>,
+        lease: Lease,
+    ) -> Response<Body> {
         let (status, headers, body) = self.cleaned(exchange, answer);
-        Ok(respond(status, headers, Body::stream(body, Some(lease), self.idle_limit())))
+        let mut body = Body::stream(body, lease, self.idle_limit(), place);
+        let stay = &exchange.visitor.stay;
+        // Other answers end by themselves.
+        if stay.is_limited() && is_event_stream(&headers) {
+            body = body.until(stay.clone().over());
+        }
+        respond(status, headers, body)
     }
 
     async fn tunnel(
         &self,
         exchange: &Exchange<'_>,
+        place: Place,
         mut request: Request<Outgoing>,
         handshake: &Handshake,
         client: OnUpgrade,
     ) -> Result<Response<Body>, Error> {
-        let seat = self.seats.take(exchange.visitor.identity().map(|caller| &caller.subject))?;
+        let user = exchange.visitor.identity().map(|caller| &caller.subject);
+        let seat = self.tunnels.take(user, exchange.id)?;
         Handshake::write_request(request.headers_mut());
         let (mut answer, lease) = self.upstream.send_upgradeable(exchange.destination(), request).await?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let (status, headers, body) = self.cleaned(exchange, answer);
-            return Ok(respond(status, headers, Body::stream(body, Some(lease), self.idle_limit())));
+            return Ok(self.passed_on(exchange, place, answer, lease));
         }
         if !handshake.is_agreed(answer.status(), answer.headers()) {
             return Err(Error::Invalid("the pod's 101 does not agree to the WebSocket handshake".into()));
@@ -269,8 +290,7 @@ impl Inner {
             close_timeout: self.config.close_timeout,
             drain: self.drain.clone(),
             seat,
-            ends: exchange.visitor.ends,
-            ended: exchange.visitor.ended.clone(),
+            stay: exchange.visitor.stay.clone(),
         };
         self.drain.tunnels().spawn(tunnel.run());
         Ok(respond(status, headers, Body::empty()))
@@ -388,6 +408,13 @@ fn redirect_to_slash(uri: &Uri) -> Result<Response<Body>, Error> {
     headers.insert(header::LOCATION, header_value(&[uri.path(), "/", &query].concat())?);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(respond(StatusCode::PERMANENT_REDIRECT, headers, Body::empty()))
+}
+
+/// Whether it is a stream of events, which ends when one side has had enough (HTML Living Standard, 9.2).
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes().get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+    })
 }
 
 /// A part of the request's target as a header's value.

@@ -45,7 +45,7 @@ impl Authenticator {
 
     /// Besides the signature: not over, not revoked.
     pub(super) fn is_good(&self, session: &Session, now: UnixTime) -> bool {
-        session.age(now) != Age::Over && !self.revocations.is_revoked(&session.sid)
+        session.age(now) != Age::Over && !self.revocations.is_revoked(session.sign_in())
     }
 
     /// The refresh token of a request. If there is a session, only that of the same sign-in: the session has told who
@@ -80,6 +80,6 @@ impl Authenticator {
 
     /// Besides the seal: not over, not revoked.
     pub(super) fn is_usable(&self, ticket: &RefreshTicket, now: UnixTime) -> bool {
-        now < ticket.end() && !self.revocations.is_revoked(&ticket.sid)
+        now < ticket.end() && !self.revocations.is_revoked(ticket.sign_in())
     }
 }

@@ -61,7 +61,7 @@ impl Authenticator {
             }
         };
         // The user may have signed out meanwhile.
-        if self.revocations.is_revoked(&ticket.sid) {
+        if self.revocations.is_revoked(ticket.sign_in()) {
             return Err(RefreshFailed::Refused);
         }
         let sign_in = SignIn { sid: ticket.sid, auth_time: ticket.auth_time, end: ticket.latest };

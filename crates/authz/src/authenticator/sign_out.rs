@@ -12,6 +12,7 @@ use crate::{
     cookies::{self, LOGIN_PREFIX},
     refresh::RefreshTicket,
     return_to::Site,
+    revocation::Ending,
     session::{Session, Sid},
 };
 
@@ -32,10 +33,10 @@ impl Authenticator {
     /// recorded again, however often its cookies are sent.
     pub async fn logout(&self, headers: &HeaderMap, context: Context) -> SignedOut {
         let now = self.clock.now();
-        let mut ended: BTreeMap<Sid, UnixTime> = BTreeMap::new();
-        let mut end = |sid: Sid, until: UnixTime| {
-            let last = ended.entry(sid).or_insert(until);
-            *last = until.max(*last);
+        let mut ended: BTreeMap<Sid, Ending> = BTreeMap::new();
+        let mut end = |sid: Sid, subject: &Subject, until: UnixTime| {
+            let ending = ended.entry(sid).or_insert_with(|| Ending { sid, subject: subject.clone(), until });
+            ending.until = ending.until.max(until);
         };
         let mut subject = None;
         let longest = self.mint.lifetimes.sign_in;
@@ -43,7 +44,8 @@ impl Authenticator {
             if let Ok(session) = Session::verify(value, &self.mint.keys)
                 && self.is_good(&session, now)
             {
-                end(session.sid, session.auth_time.plus(longest).max(session.latest));
+                let until = session.auth_time.plus(longest).max(session.latest);
+                end(session.sid, &session.identity.subject, until);
                 subject = Some(session.identity.subject);
             }
         }
@@ -52,17 +54,18 @@ impl Authenticator {
             if let Ok(ticket) = RefreshTicket::open(value, &self.mint.keys)
                 && self.is_usable(&ticket, now)
             {
-                end(ticket.sid, ticket.latest);
+                end(ticket.sid, &ticket.subject, ticket.latest);
                 tokens.push(ticket.token);
                 subject = subject.or(Some(ticket.subject));
             }
         }
+        let endings: Vec<Ending> = ended.into_values().collect();
         let mut recorded = true;
-        for (sid, until) in ended {
-            if let Err(error) = self.revocations.revoke(sid, until).await {
-                tracing::error!(%error, "a sign-out is not known to other replicas");
-                recorded = false;
-            }
+        if !endings.is_empty()
+            && let Err(error) = self.revocations.revoke(&endings).await
+        {
+            tracing::error!(%error, "a sign-out is not known to other replicas");
+            recorded = false;
         }
         if let Some(provider) = &self.provider {
             for token in tokens {

@@ -12,7 +12,7 @@ use crate::{
     mint::Refreshable,
     policy::Action,
     refresh::RefreshTicket,
-    revocation::LocalRevocations,
+    revocation::{LocalRevocations, RevocationList},
     testing::{self, Idp, TestClock},
 };
 
@@ -38,7 +38,7 @@ impl Door {
     }
 
     fn with(idp: Idp, clock: TestClock) -> Self {
-        let revocations = Arc::new(LocalRevocations::new(clock.clock()));
+        let revocations = Arc::new(LocalRevocations::new(clock.clock(), Lifetimes::default().sign_in));
         let (store, keys) = (Arc::new(LocalGrants::default()), Arc::new(testing::keys()));
         let front = Authenticator::new(parts(&idp, &clock, &revocations, &store, &keys));
         Self { idp, clock, revocations, store, keys, front }
@@ -46,7 +46,7 @@ impl Door {
 
     /// Another replica.
     fn replica(&self) -> Authenticator {
-        let revocations = Arc::new(LocalRevocations::new(self.clock.clock()));
+        let revocations = Arc::new(LocalRevocations::new(self.clock.clock(), Lifetimes::default().sign_in));
         let keys = Arc::new(testing::keys());
         Authenticator::new(parts(&self.idp, &self.clock, &revocations, &self.store, &keys))
     }
@@ -168,10 +168,17 @@ async fn t14_sessions_of_different_people_are_nobodys() {
     let oversize = both(&"x".repeat(5000), &value(&alice));
     assert_eq!(subject(&door.front.authenticate(&oversize, GET).await), "alice");
 
+    // However many somebody puts before it, and signing out ends the valid one.
+    let junk = both(&vec!["2.AAAAAAAA.e30.AAAA"; 200].join("; nocr_sess="), &value(&alice));
+    assert_eq!(subject(&door.front.authenticate(&junk, GET).await), "alice");
+
     door.advance(600);
     let later = door.session("alice");
     let found = door.front.authenticate(&both(&value(&alice), &value(&later)), GET).await.unwrap();
     assert_eq!(found.session.unwrap().expires.as_secs(), START + 600 + TTL);
+    let out = door.front.logout(&junk, PAGE).await;
+    assert_eq!(out.subject.unwrap().as_str(), "alice");
+    assert!(door.front.authenticate(&junk, GET).await.is_err());
 }
 
 #[tokio::test]
@@ -553,7 +560,7 @@ async fn t16_a_sign_out_ends_copies_of_the_cookies_too() {
 
     // It holds as long as any of the cookies would.
     door.advance(MAX_AGE - 1);
-    door.revocations.extend([]);
+    door.revocations.extend(&RevocationList::default());
     assert!(door.get(&copy.without(cookies::SESSION)).await.is_err());
     assert_eq!(door.idp.grants(), 0);
 }
@@ -569,23 +576,23 @@ async fn what_has_ended_is_not_recorded_by_signing_out() {
         out.subject
     };
     assert!(signed_out(&jar).await.is_some());
-    let recorded = door.revocations.entries();
+    let recorded = door.revocations.endings();
     assert_eq!(recorded.len(), 1, "session and refresh token are of one sign-in");
     door.advance(TTL);
     assert_eq!(signed_out(&over).await, None);
     assert_eq!(signed_out(&jar).await, None);
-    assert_eq!(door.revocations.entries(), recorded);
+    assert_eq!(door.revocations.endings(), recorded);
     assert_eq!(door.idp.revoked(), 1, "nor is the identity provider told again");
 
     // A session that is over ends with the refresh token that would carry it on.
     let waiting = door.sign_in("bob");
     door.advance(2 * TTL);
     assert!(signed_out(&waiting).await.is_some());
-    assert_eq!(door.revocations.entries().len(), 2);
+    assert_eq!(door.revocations.endings().len(), 2);
 
     door.advance(MAX_AGE + TTL);
     assert_eq!(signed_out(&waiting.without(cookies::SESSION)).await, None);
-    assert!(door.revocations.entries().is_empty());
+    assert!(door.revocations.endings().is_empty());
 }
 
 #[tokio::test]
@@ -618,7 +625,7 @@ async fn t17_keys_rotate_without_a_sign_out() {
 async fn without_the_session_key_cookies_wait_and_tokens_do_not() {
     let door = Door::new().await;
     let jar = door.sign_in("alice");
-    let revocations = Arc::new(LocalRevocations::new(door.clock.clock()));
+    let revocations = Arc::new(LocalRevocations::new(door.clock.clock(), Lifetimes::default().sign_in));
     let unknown = Arc::new(KeyRing::default());
     let front = Authenticator::new(parts(&door.idp, &door.clock, &revocations, &door.store, &unknown));
     let error = front.authenticate(&jar.headers(), GET).await.unwrap_err();

@@ -39,6 +39,21 @@ impl Path {
         Self(JpQuery::new(names.iter().map(|name| Segment::name(name)).collect()))
     }
 
+    /// Whether what it finds are members of this name.
+    pub(super) fn ends_in(&self, name: &str) -> bool {
+        let is_name = |selector: &Selector| matches!(selector, Selector::Name(found) if found.trim_matches(['\'', '"']) == name);
+        match self.0.segments.last() {
+            Some(Segment::Selector(selector)) => is_name(selector),
+            Some(Segment::Selectors(selectors)) => selectors.iter().any(is_name),
+            Some(Segment::Descendant(inner)) => match inner.as_ref() {
+                Segment::Selector(selector) => is_name(selector),
+                Segment::Selectors(selectors) => selectors.iter().any(is_name),
+                Segment::Descendant(_) => false,
+            },
+            None => false,
+        }
+    }
+
     /// What the path finds.
     pub(super) fn find<'v>(&self, document: &'v Value) -> Vec<&'v Value> {
         let found = js_path_process(&self.0, document);

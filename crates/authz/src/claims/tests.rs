@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -39,18 +39,49 @@ fn the_usual_forms() {
 #[test]
 fn nothing_there_is_no_claim() {
     let paths = ClaimPaths::default();
-    for scope in [json!(null), json!(""), json!("  "), json!([])] {
-        let identity = read(&paths, &json!({ "sub": "a", "scope": scope, "roles": scope })).unwrap();
-        assert_eq!((identity.scopes, identity.roles), (None, BTreeSet::new()), "{scope}");
-    }
+    let identity = read(&paths, &json!({ "sub": "a", "scope": null, "roles": null })).unwrap();
+    assert_eq!((identity.scopes, identity.roles), (None, BTreeSet::new()));
     let identity = read(&paths, &json!({ "sub": "a" })).unwrap();
     assert_eq!((identity.scopes, identity.roles), (None, BTreeSet::new()));
 }
 
 #[test]
+fn an_address_that_is_not_verified_names_nobody() {
+    for path in ["$.email", "$['email']", "$..email"] {
+        let paths = ClaimPaths::new(path, "$.scope", "$.roles").unwrap();
+        let with = |verified: Value| {
+            read(&paths, &json!({ "email": "boss@corp.example", "email_verified": verified }))
+        };
+        for verified in [json!(true), json!("true"), json!(null)] {
+            assert_eq!(
+                with(verified.clone()).unwrap().subject.as_str(),
+                "boss@corp.example",
+                "{path} {verified}"
+            );
+        }
+        for verified in [json!(false), json!("false"), json!(""), json!(1), json!({})] {
+            assert!(with(verified.clone()).is_err(), "{path} {verified}");
+        }
+        assert!(read(&paths, &json!({ "email": "boss@corp.example" })).is_ok());
+    }
+    let paths = ClaimPaths::default();
+    assert!(read(&paths, &json!({ "sub": "a", "email": "b", "email_verified": false })).is_ok());
+}
+
+#[test]
 fn what_cannot_be_read_is_not_nothing() {
     let paths = ClaimPaths::default();
-    for scope in [json!(1), json!(true), json!({}), json!([1]), json!([{}]), json!("\u{1}")] {
+    for scope in [
+        json!(""),
+        json!("  "),
+        json!([]),
+        json!(1),
+        json!(true),
+        json!({}),
+        json!([1]),
+        json!([{}]),
+        json!("\u{1}"),
+    ] {
         let identity = read(&paths, &json!({ "sub": "a", "scope": scope })).unwrap();
         assert_eq!(identity.scopes, Some(BTreeSet::new()), "{scope}");
     }

@@ -36,7 +36,7 @@ const SCOPES: [(&str, Option<&str>); 8] = [
 ];
 
 #[test]
-fn every_combination_of_roles_and_scopes() {
+fn d32_every_combination_of_roles_and_scopes() {
     #[rustfmt::skip]
     let table: [(&str, [&str; 8]); 9] = [
         //                no claim  nothing read write   both    admin    other read+other

@@ -6,7 +6,7 @@ use nocrd_authz::{
     cookies,
     login::LoginError,
 };
-use nocrd_testkit::{Config, Endpoint, Fault, Jar, TokenForm, key};
+use nocrd_testkit::{Config, Endpoint, Fault, Jar, TokenForm, idp, key};
 use serde_json::json;
 
 use crate::world::{GET, PAGE, World, sign_in_as};
@@ -202,4 +202,20 @@ async fn opaque_tokens_are_asked_about() {
     assert_eq!(world.idp.counts().introspections, 1);
     world.ahead(1000);
     assert_eq!(world.get(&browser).await.unwrap().via, Via::Refresh);
+}
+
+#[tokio::test]
+async fn a_session_of_a_token_that_was_asked_about_is_not_carried_on_without_asking() {
+    let world = World::new(Config { access_tokens: TokenForm::Opaque, ..Config::default() }).await;
+    let token = world.idp.token(json!({ "sub": "alice", "exp": idp::now() + 8 * 3600 }));
+    let mut page = Jar::default();
+    let found = world.page(&page.with_bearer(&token)).await.unwrap();
+    page.take(found.cookies_for(true));
+    world.ahead(1000);
+    let waning = world.get(&page).await.unwrap();
+    assert!(waning.cookies.is_empty(), "{waning:?}");
+    world.ahead(1801);
+    assert!(world.get(&page).await.is_err());
+    // With the token it begins anew, as long as the provider says that it is good.
+    assert!(!world.page(&page.with_bearer(&token)).await.unwrap().cookies.is_empty());
 }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use http::HeaderMap;
 use nocrd_authz::{
     authenticator::{Authenticated, Authenticator, Context, Parts, SameOrigin, Unauthenticated},
     claims::ClaimPaths,
@@ -52,7 +53,7 @@ impl World {
         };
         // What replicas share: the session key, and what they tell each other.
         let grants = Arc::new(LocalGrants::default());
-        let revocations = Arc::new(LocalRevocations::new(clock.clone()));
+        let revocations = Arc::new(LocalRevocations::new(clock.clone(), Lifetimes::default().sign_in));
         let replica = || {
             let keys = SessionKeys::new(b"the secret that replicas share..", []).unwrap();
             Authenticator::new(Parts {
@@ -97,6 +98,11 @@ impl World {
 
     pub(crate) async fn get(&self, browser: &Jar) -> Result<Authenticated, Unauthenticated> {
         self.replicas[0].authenticate(&browser.headers(), GET).await
+    }
+
+    /// A page of the site asks.
+    pub(crate) async fn page(&self, headers: &HeaderMap) -> Result<Authenticated, Unauthenticated> {
+        self.replicas[0].authenticate(headers, PAGE).await
     }
 }
 

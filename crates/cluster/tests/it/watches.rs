@@ -96,6 +96,40 @@ async fn t48_after_an_expired_watch_everything_is_read_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn t48_thousands_of_changes_at_once_leave_the_last_state() {
+    let api = Api::default();
+    let cluster = synced(&api).await;
+    until("both watches", || api.watching() == 2).await;
+    let name = |n: usize| (format!("p{n}"), format!("w{n}"));
+    for round in 0..100 {
+        for n in 0..50 {
+            let (pod_name, workspace) = name(n);
+            api.put("pods", pod(&pod_name, &workspace, (round + n) % 2 == 0));
+            if n >= 25 {
+                api.remove("pods", "nogoo9", &pod_name);
+            }
+        }
+    }
+    api.put("pods", pod("last", "last", true));
+    shows(&cluster, "last", &["last"]).await;
+    assert_eq!(cluster.workspaces().len(), 26);
+    for n in 0..25 {
+        let routable = cluster.workspaces().routable(&id(&name(n).1)).is_some();
+        assert_eq!(routable, (99 + n) % 2 == 0, "{n}");
+    }
+    // And a watch that expires again and again is a listing each time, no more.
+    let listings = || api.count("/pods?") - api.count("/pods?&watch") - api.count("/pods?watch");
+    let before = listings();
+    for round in 1..=10 {
+        api.end_watches();
+        api.forget(Expiry::Event);
+        api.put("pods", pod("last", &format!("last-{round}"), true));
+        shows(&cluster, &format!("last-{round}"), &["last"]).await;
+    }
+    assert_eq!(listings() - before, 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_api_server_that_is_down_at_start_is_waited_for() {
     let api = Api::default();
     api.put("pods", pod("p1", "w1", true));

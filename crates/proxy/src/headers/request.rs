@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn t29_t30_t32_the_verified_user_is_told_and_nobody_else() {
+    fn t29_t30_t32_d31_the_verified_user_is_told_and_nobody_else() {
         let grants = nocrd_model::Grants {
             named_roles: ["ops", "a,admin", " b", "c\n", "dé", ""].map(str::to_owned).into(),
             roles: ["viewer".to_owned()].into(),

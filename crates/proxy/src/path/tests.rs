@@ -53,7 +53,7 @@ fn t34_the_id_is_taken_literally() {
 }
 
 #[test]
-fn t33_paths_that_can_be_read_in_two_ways_are_refused() {
+fn t33_d14_paths_that_can_be_read_in_two_ways_are_refused() {
     use Problem::{Backslash, BadEscape, Control, DotSegment, NotUtf8, TooDeep};
     for (rest, problem) in [
         ("/..", DotSegment),

@@ -1,73 +1,88 @@
-//! How many tunnels may be open: of everybody together, and of each user.
+//! How many tunnels may be open: of everybody together, of each user, and to each workspace.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use nocrd_model::Subject;
+use nocrd_model::{Subject, WorkspaceId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::Error;
-
-type Taken = Arc<Mutex<HashMap<Subject, usize>>>;
+use crate::{Config, Error};
 
 /// The places for tunnels.
 #[derive(Debug)]
 pub(crate) struct Seats {
     all: Arc<Semaphore>,
-    each: usize,
-    /// Users with open tunnels, and how many.
-    taken: Taken,
+    users: Counts<Subject>,
+    workspaces: Counts<WorkspaceId>,
 }
 
 /// One place, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
     _of_all: OwnedSemaphorePermit,
-    _own: Option<Own>,
-}
-
-/// A place among those of one user.
-#[derive(Debug)]
-struct Own {
-    user: Subject,
-    taken: Taken,
+    _of_user: Option<Counted<Subject>>,
+    _of_workspace: Counted<WorkspaceId>,
 }
 
 impl Seats {
-    /// `all` places, of which no user gets more than `each`.
-    pub(crate) fn new(all: usize, each: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS))), each, taken: Taken::default() }
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(config.max_tunnels.min(Semaphore::MAX_PERMITS))),
+            users: Counts::new(config.max_tunnels_per_user),
+            workspaces: Counts::new(config.max_tunnels_per_workspace),
+        }
     }
 
-    /// Takes a place; `None` is somebody who can't be told from others, so that only the total counts.
+    /// Takes a place; a `user` of `None` is somebody who can't be told from others.
     ///
     /// # Errors
-    /// [`Error::TunnelLimit`] or [`Error::OwnTunnelLimit`] when there is none.
-    pub(crate) fn take(&self, user: Option<&Subject>) -> Result<Seat, Error> {
-        let own = user.map(|user| Own::take(user, self.each, &self.taken)).transpose()?;
+    /// [`Error::TunnelLimit`], [`Error::OwnTunnelLimit`] or [`Error::WorkspaceTunnelLimit`] when there is none.
+    pub(crate) fn take(&self, user: Option<&Subject>, workspace: &WorkspaceId) -> Result<Seat, Error> {
+        let of_user = user.map(|user| self.users.take(user).ok_or(Error::OwnTunnelLimit)).transpose()?;
+        let of_workspace = self.workspaces.take(workspace).ok_or(Error::WorkspaceTunnelLimit)?;
         let of_all = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Error::TunnelLimit)?;
-        Ok(Seat { _of_all: of_all, _own: own })
+        Ok(Seat { _of_all: of_all, _of_user: of_user, _of_workspace: of_workspace })
     }
 }
 
-impl Own {
-    fn take(user: &Subject, each: usize, taken: &Taken) -> Result<Self, Error> {
-        let mut counts = taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = counts.get(user).copied().unwrap_or(0);
-        if open >= each {
-            return Err(Error::OwnTunnelLimit);
+/// How many there are of each; what has none is not remembered.
+#[derive(Debug)]
+struct Counts<K> {
+    most: usize,
+    open: Arc<Mutex<HashMap<K, usize>>>,
+}
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+struct Counted<K: Hash + Eq> {
+    key: Option<K>,
+    open: Arc<Mutex<HashMap<K, usize>>>,
+}
+
+impl<K: Hash + Eq + Clone> Counts<K> {
+    fn new(most: usize) -> Self {
+        Self { most, open: Arc::default() }
+    }
+
+    fn take(&self, key: &K) -> Option<Counted<K>> {
+        let mut counts = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = counts.get(key).copied().unwrap_or(0);
+        if open >= self.most {
+            return None;
         }
-        counts.insert(user.clone(), open + 1);
-        Ok(Self { user: user.clone(), taken: Arc::clone(taken) })
+        counts.insert(key.clone(), open + 1);
+        Some(Counted { key: Some(key.clone()), open: Arc::clone(&self.open) })
     }
 }
 
-impl Drop for Own {
+impl<K: Hash + Eq> Drop for Counted<K> {
     fn drop(&mut self) {
-        let mut counts = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut open) = counts.entry(self.user.clone()) {
+        let Some(key) = self.key.take() else { return };
+        let mut counts = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut open) = counts.entry(key) {
             if *open.get() > 1 {
                 *open.get_mut() -= 1;
             } else {
@@ -82,20 +97,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn t42_each_user_and_all_together_are_limited() {
+    fn t42_each_user_each_workspace_and_all_together_are_limited() {
         let (alice, bob) = (Subject::from("alice"), Subject::from("bob"));
-        let seats = Seats::new(4, 2);
-        let first = seats.take(Some(&alice)).unwrap();
-        let second = seats.take(Some(&alice)).unwrap();
-        assert!(matches!(seats.take(Some(&alice)), Err(Error::OwnTunnelLimit)));
-        let third = seats.take(Some(&bob)).unwrap();
+        let [one, two] = ["one", "two"].map(|id| id.parse::<WorkspaceId>().unwrap());
+        let config = Config {
+            max_tunnels: 4,
+            max_tunnels_per_user: 2,
+            max_tunnels_per_workspace: 3,
+            ..Config::default()
+        };
+        let seats = Seats::new(&config);
+        let first = seats.take(Some(&alice), &one).unwrap();
+        let second = seats.take(Some(&alice), &one).unwrap();
+        assert!(matches!(seats.take(Some(&alice), &two), Err(Error::OwnTunnelLimit)));
+        let third = seats.take(Some(&bob), &one).unwrap();
+        assert!(matches!(seats.take(Some(&bob), &one), Err(Error::WorkspaceTunnelLimit)));
         drop(first);
-        let fourth = seats.take(Some(&alice)).unwrap();
-        let fifth = seats.take(None).unwrap();
-        assert!(matches!(seats.take(None), Err(Error::TunnelLimit)));
-        assert!(matches!(seats.take(Some(&bob)), Err(Error::TunnelLimit)));
+        let fourth = seats.take(Some(&alice), &two).unwrap();
+        let fifth = seats.take(None, &two).unwrap();
+        assert!(matches!(seats.take(None, &two), Err(Error::TunnelLimit)));
+        assert!(matches!(seats.take(Some(&bob), &two), Err(Error::TunnelLimit)));
         drop((second, third, fourth, fifth));
-        assert!(seats.taken.lock().unwrap().is_empty(), "nobody is remembered who has none");
+        assert!(seats.users.open.lock().unwrap().is_empty(), "nobody is remembered who has none");
+        assert!(seats.workspaces.open.lock().unwrap().is_empty());
         assert_eq!(seats.all.available_permits(), 4);
     }
 }

@@ -1,11 +1,11 @@
 //! An open WebSocket: two pumps and the reasons to end it.
 
 use std::{
-    future::{pending, poll_fn},
+    future::poll_fn,
     hash::{BuildHasher as _, RandomState},
     pin::{Pin, pin},
     task::Poll,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use hyper::upgrade::OnUpgrade;
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{Seat, frames::Farewell, pump::Pump};
-use crate::{Drain, Ended};
+use crate::{Drain, Stay};
 
 /// How long one side may stay open after the other has ended, without a byte.
 const HALF_CLOSED: Duration = Duration::from_secs(30);
@@ -40,22 +40,20 @@ pub(crate) struct Tunnel {
     pub(crate) drain: Drain,
     /// Its place among the tunnels that may be open.
     pub(crate) seat: Seat,
-    /// When the user's session ends, and the tunnel with it.
-    pub(crate) ends: Option<SystemTime>,
-    /// When it is ended before, the same.
-    pub(crate) ended: Option<Ended>,
+    /// How long its user may keep it open.
+    pub(crate) stay: Stay,
 }
 
 impl Tunnel {
     /// Moves bytes until both sides have ended, one fails, nothing moves for too long, the user's session ends, or the
     /// server drains.
     pub(crate) async fn run(self) {
-        let Self { client, pod, idle_timeout, close_timeout, drain, seat, ends, ended } = self;
+        let Self { client, pod, idle_timeout, close_timeout, drain, seat, stay } = self;
         let handover = timeout(HANDOVER, async { tokio::try_join!(client, pod) }).await;
         match handover {
             Ok(Ok((client, pod))) => {
                 let (client, pod) = (TokioIo::new(client), TokioIo::new(pod));
-                let reasons = reasons(&drain, ends, ended.as_ref());
+                let reasons = reasons(&drain, stay);
                 let end = relay(client, pod, idle_timeout, close_timeout, reasons).await;
                 tracing::debug!(?end, "tunnel closed");
             }
@@ -76,26 +74,10 @@ enum End {
 }
 
 /// Waits for a reason of ours to close a tunnel.
-async fn reasons(drain: &Drain, ends: Option<SystemTime>, ended: Option<&Ended>) -> Farewell {
-    let session_over = async {
-        match ends {
-            Some(ends) => {
-                let left = ends.duration_since(SystemTime::now()).unwrap_or_default();
-                sleep_until(Instant::now() + left.min(NEVER)).await;
-            }
-            None => pending().await,
-        }
-    };
-    let signed_out = async {
-        match ended {
-            Some(ended) => ended.wait().await,
-            None => pending().await,
-        }
-    };
+async fn reasons(drain: &Drain, stay: Stay) -> Farewell {
     tokio::select! {
         () = drain.started() => Farewell::GoingAway,
-        () = session_over => Farewell::PolicyViolation,
-        () = signed_out => Farewell::PolicyViolation,
+        () = stay.over() => Farewell::PolicyViolation,
     }
 }
 

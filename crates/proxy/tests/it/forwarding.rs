@@ -55,7 +55,7 @@ async fn t33_the_path_that_is_matched_is_forwarded_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn t33_paths_with_two_readings_reach_no_pod() {
+async fn t33_d14_paths_with_two_readings_reach_no_pod() {
     let pod = Program::echo().await;
     let gateway = Gateway::to(pod.addr).await;
     for path in [

@@ -8,15 +8,15 @@ use std::{
 
 use http::{HeaderMap, Response, StatusCode, header, request::Parts};
 use nocrd_model::{Api, Caller, Grants, Role, Subject, Visibility};
-use nocrd_proxy_core::{Body, BoxFuture, Config, Ended, Guard, Lookup, Peer, Pod, Target, Visitor};
+use nocrd_proxy_core::{Body, BoxFuture, Config, Ended, Guard, Lookup, Peer, Pod, Stay, Target, Visitor};
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
 
 use crate::{
     support::{
         Gateway, api,
-        client::{Answer, get, send, send_raw},
+        client::{Answer, Wire, get, send, send_raw},
         config,
-        pod::{Program, text, told},
+        pod::{Program, hold, text, told},
         pod_at, until,
     },
     websocket::{echo, handshake, next, open},
@@ -25,8 +25,7 @@ use crate::{
 /// Believes everybody: `Authorization: Bearer <name>`, or the cookie `nocr_sess=<name>`.
 #[derive(Default)]
 struct Names {
-    ends: Option<SystemTime>,
-    ended: Option<Ended>,
+    stay: Stay,
     /// They may look, and change nothing.
     reads_only: bool,
 }
@@ -63,8 +62,7 @@ impl Guard for Names {
                 cookies: vec![format!("nocr_sess={name}2; HttpOnly").parse().unwrap()],
                 via_cookie,
                 token: None,
-                ends: self.ends,
-                ended: self.ended.clone(),
+                stay: self.stay.clone(),
             })
         })
     }
@@ -225,7 +223,7 @@ async fn t21_t23_cookies_change_nothing_for_other_sites() {
         let answer = send(gateway.addr, "POST /route/h/x", &[credentials, from], "{}").await;
         assert_eq!(answer.status, post, "{credentials} {from}");
         let request = handshake("/route/w/", &format!("{credentials}\r\n{from}\r\n"));
-        let mut wire = crate::support::client::Wire::connect(gateway.addr).await;
+        let mut wire = Wire::connect(gateway.addr).await;
         wire.write(&request).await;
         let head = wire.read_head().await;
         assert_eq!(Answer::parse(head.as_bytes()).status, upgrade, "{credentials} {from}");
@@ -235,7 +233,7 @@ async fn t21_t23_cookies_change_nothing_for_other_sites() {
 }
 
 #[tokio::test]
-async fn t25_pages_of_others_are_shut_in() {
+async fn t25_d38_pages_of_others_are_shut_in() {
     let pod = Program::http(|_| async {
         let mut answer = text("<script>");
         answer.headers_mut().insert("content-security-policy", "sandbox allow-same-origin".parse().unwrap());
@@ -262,7 +260,7 @@ async fn the_answer_that_opens_a_websocket_carries_cookies() {
     let (pod, mut asked) = echo().await;
     let gateway = gateway(config()).await;
     gateway.directory.add("w", bobs(pod.addr));
-    let mut wire = crate::support::client::Wire::connect(gateway.addr).await;
+    let mut wire = Wire::connect(gateway.addr).await;
     wire.write(handshake("/route/w/", "Authorization: Bearer bob\r\n")).await;
     let answer = Answer::parse(wire.read_head().await.as_bytes());
     assert_eq!((answer.status, answer.header("set-cookie")), (101, Some("nocr_sess=bob2; HttpOnly")));
@@ -302,18 +300,76 @@ async fn is_cut_off(names: Names, act: impl FnOnce()) {
     until(|| gateway.drain.open_tunnels() == 0).await;
 }
 
-#[tokio::test]
-async fn t19_a_tunnel_ends_with_the_session() {
-    let ends = Some(SystemTime::now() + Duration::from_millis(300));
-    is_cut_off(Names { ends, ..Names::default() }, || ()).await;
+/// A stay that ends after a moment, and one that ends when it is told to.
+fn stays() -> [(Stay, Box<dyn FnOnce()>); 2] {
+    let soon = Stay { until: Some(SystemTime::now() + Duration::from_millis(300)), ended: None };
+    let out = tokio_util::sync::CancellationToken::new();
+    let signed_out = out.clone();
+    let ended = Ended::new(move || signed_out.clone().cancelled_owned());
+    [(soon, Box::new(|| ())), (Stay { until: None, ended: Some(ended) }, Box::new(move || out.cancel()))]
 }
 
 #[tokio::test]
-async fn t19_a_tunnel_ends_when_its_user_signs_out() {
-    let out = tokio_util::sync::CancellationToken::new();
-    let signed_out = out.clone();
-    let ended = Some(Ended::new(move || signed_out.clone().cancelled_owned()));
-    is_cut_off(Names { ended, ..Names::default() }, || out.cancel()).await;
+async fn t16_t19_a_tunnel_ends_with_the_session_and_when_its_user_signs_out() {
+    for (stay, act) in stays() {
+        is_cut_off(Names { stay, ..Names::default() }, act).await;
+    }
+}
+
+#[tokio::test]
+async fn t16_t19_so_does_a_stream_of_events_and_no_other_answer() {
+    for (kind, ends) in [("text/event-stream; charset=utf-8", true), ("text/plain", false)] {
+        for (stay, act) in stays() {
+            let pod = Program::raw(move |mut wire, _| async move {
+                wire.read_head().await;
+                wire.write(format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\ndata: 1\n\n")).await;
+                hold(wire.0).await;
+            })
+            .await;
+            let gateway =
+                Gateway::guarded(config(), Some(Arc::new(Names { stay, ..Names::default() }))).await;
+            gateway.directory.add("w", bobs(pod.addr));
+            let mut wire = Wire::connect(gateway.addr).await;
+            wire.write("GET /route/w/ HTTP/1.1\r\nHost: gw\r\nAuthorization: Bearer bob\r\n\r\n").await;
+            wire.read_head().await;
+            assert_eq!(wire.read_until(b"\n\n\r\n").await, b"9\r\ndata: 1\n\n\r\n");
+            act();
+            let end = tokio::time::timeout(Duration::from_secs(1), wire.read(5)).await;
+            assert_eq!(end.ok().as_deref(), ends.then_some(&b"0\r\n\r\n"[..]), "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn t42_requests_under_way_to_one_workspace_are_limited() {
+    let pod = Program::raw(|mut wire, _| async move {
+        wire.read_head().await;
+        wire.write("HTTP/1.1 200 OK\r\n\r\nx").await;
+        hold(wire.0).await;
+    })
+    .await;
+    let gateway = gateway(Config { max_requests_per_workspace: 2, ..config() }).await;
+    for id in ["w", "v"] {
+        gateway.directory.add(id, bobs(pod.addr));
+    }
+    let begin = async |id: &str| {
+        let mut wire = Wire::connect(gateway.addr).await;
+        wire.write(format!("GET /route/{id}/ HTTP/1.1\r\nHost: gw\r\nAuthorization: Bearer bob\r\n\r\n"))
+            .await;
+        let head = wire.read_head().await;
+        (Answer::parse(head.as_bytes()).status, wire)
+    };
+    let (first, second) = (begin("w").await, begin("w").await);
+    assert_eq!((first.0, second.0, begin("w").await.0), (200, 200, 503));
+    assert_eq!(begin("v").await.0, 200, "the other one has its own");
+    drop(first);
+    // As soon as the proxy knows that the client is gone.
+    let again = async {
+        while begin("w").await.0 != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), again).await.unwrap();
 }
 
 #[tokio::test]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use ::http::{HeaderValue, Method, Response, request::Parts, uri::PathAndQuery};
-use nocrd_authz::authenticator::Via;
+use nocrd_authz::{authenticator::Via, policy::Action};
 use nocrd_model::{Api, Visibility, WorkspaceId, error as codes};
-use nocrd_proxy_core::{Body, BoxFuture, Ended, Guard, Peer, Target, Visitor};
+use nocrd_proxy_core::{Body, BoxFuture, Guard, Peer, Target, Visitor};
 
-use super::{Door, Refusal, refusal::see_other, sender::wants_page, stay::Stay};
+use super::{Door, Refusal, refusal::see_other, sender::wants_page};
 use crate::{
     audit::{self, About, Act, Outcome, Who},
     http::guard::authority,
@@ -53,16 +53,21 @@ impl Guard for Gate {
                 peer,
                 upgrade,
             };
-            match self.door.who(request, parts.uri.query(), "").await {
+            let found = self.door.who(request, parts.uri.query(), "").await;
+            let permitted = found.and_then(|authenticated| {
+                // Before anything is looked up, so that it tells nothing of what there is.
+                let write = upgrade || !parts.method.is_safe();
+                let action = if write { Action::WorkspaceWrite } else { Action::Read };
+                self.door.permit(request, &authenticated, action, "")?;
+                Ok(authenticated)
+            });
+            match permitted {
                 Ok(authenticated) => {
                     if let Some(visit) = Visit::of(&parts.extensions) {
                         visit.note(&authenticated.caller);
                     }
-                    // Only a WebSocket stays.
-                    let stay = if upgrade { self.door.stay(&authenticated) } else { Stay::default() };
                     Ok(Visitor {
-                        ends: stay.until,
-                        ended: stay.sign_in.map(|sign_in| Ended::new(move || sign_in.clone().ended())),
+                        stay: self.door.stay(&authenticated),
                         via_cookie: authenticated.via != Via::Bearer,
                         cookies: authenticated.cookies_for(true).to_vec(),
                         caller: authenticated.caller,

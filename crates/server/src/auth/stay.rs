@@ -2,7 +2,6 @@
 //! outlive the look.
 
 use std::{
-    future::pending,
     pin::Pin,
     task::{Context, Poll},
     time::{Duration, SystemTime},
@@ -14,38 +13,16 @@ use axum::{
     response::Response,
 };
 use http_body::{Frame, SizeHint};
-use nocrd_authz::{authenticator::Authenticated, session::Sid};
+use nocrd_authz::authenticator::Authenticated;
+use nocrd_proxy_core::{Ended, Stay};
 
 use super::Door;
-use crate::keys::Endings;
-
-/// What ends a stay; by default nothing does.
-#[derive(Default)]
-pub(super) struct Stay {
-    /// When it ends whatever happens; `None` where nothing tells.
-    pub(super) until: Option<SystemTime>,
-    /// The sign-in that it ends with, here or on another replica.
-    pub(super) sign_in: Option<SignIn>,
-}
-
-/// A sign-in, whose end can be waited for.
-#[derive(Clone)]
-pub(super) struct SignIn {
-    sid: Sid,
-    endings: Endings,
-}
-
-impl SignIn {
-    /// Waits until it is ended, for ever if it never is.
-    pub(super) async fn ended(self) {
-        self.endings.of(self.sid).await;
-    }
-}
 
 impl Door {
-    /// How long what they open now stays open: until the session can't be extended any more as it is now, though the
-    /// browser's may be carried on by then, which an open connection does not learn of; or, for who came with a token and
-    /// has no session, as long after the token's end as a session would last. Whoever is still let in connects again.
+    /// How long what they open now stays open: until the sign-in is ended, here or on another replica; at latest until the
+    /// session can't be extended any more as it is now, though the browser's may be carried on by then, which an open
+    /// connection does not learn of; or, for who came with a token and has no session, as long after the token's end as a
+    /// session would last. Whoever is still let in connects again.
     pub(super) fn stay(&self, authenticated: &Authenticated) -> Stay {
         let last = match &authenticated.session {
             Some(session) => Some((session.latest, Duration::ZERO)),
@@ -56,35 +33,11 @@ impl Door {
             let end = Duration::from_secs(u64::try_from(end.as_secs()).unwrap_or_default());
             SystemTime::UNIX_EPOCH.checked_add(end)?.checked_add(more)
         });
-        let session = authenticated.session.as_ref();
-        let sign_in = session.map(|session| SignIn { sid: session.sid, endings: self.endings.clone() });
-        Stay { until, sign_in }
-    }
-}
-
-impl Stay {
-    /// Waits for its end.
-    async fn over(self) {
-        let Self { until, sign_in } = self;
-        let time = async {
-            match until {
-                Some(until) => {
-                    let left = until.duration_since(SystemTime::now()).unwrap_or_default();
-                    tokio::time::sleep(left).await;
-                }
-                None => pending().await,
-            }
-        };
-        let ended = async {
-            match sign_in {
-                Some(sign_in) => sign_in.ended().await,
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            () = time => {}
-            () = ended => {}
-        }
+        let ended = authenticated.session.clone().map(|session| {
+            let endings = self.endings.clone();
+            Ended::new(move || endings.clone().of(session.clone()))
+        });
+        Stay { until, ended }
     }
 }
 

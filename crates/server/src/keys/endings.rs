@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nocrd_authz::{revocation::Revocations, session::Sid};
+use nocrd_authz::{revocation::Revocations, session::Session};
 use tokio::sync::watch;
 
 /// What the list of ended sign-ins says, now and later.
@@ -24,13 +24,13 @@ impl Endings {
         *self.changes.borrow()
     }
 
-    /// Waits until the sign-in is ended, for ever if it never is. Each change wakes all who wait; what they then do is a
-    /// look into a map.
-    pub(crate) async fn of(self, sid: Sid) {
+    /// Waits until the sign-in of a session is ended, for ever if it never is. Each change wakes all who wait; what they
+    /// then do is a look into a map.
+    pub(crate) async fn of(self, session: Session) {
         let Self { list, mut changes } = self;
         loop {
             changes.mark_unchanged();
-            if list.is_revoked(&sid) {
+            if list.is_revoked(session.sign_in()) {
                 return;
             }
             if changes.changed().await.is_err() {

@@ -70,7 +70,8 @@ pub(crate) async fn start(
         }
     }
     let (grants, cleaning) = SharedGrants::new(cluster.clone());
-    let (revocations, following) = SharedRevocations::new(cluster.clone(), Clock::system());
+    let (revocations, following) =
+        SharedRevocations::new(cluster.clone(), Clock::system(), settings.session_max_age);
     tasks.push(spawn(cleaning));
     tasks.push(spawn(following));
     let changes = revocations.changes();

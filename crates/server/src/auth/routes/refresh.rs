@@ -39,8 +39,15 @@ pub(crate) async fn set_refresh(
     body: Result<Json<Body>, JsonRejection>,
 ) -> Response {
     let refuse = |code, message: &str| Refusal::new(code, message).response(&sender.headers);
-    let Ok(Json(body)) = body else {
-        return refuse(codes::INVALID_ARGUMENT, "the body must be a JSON object with a text `refresh_token`");
+    let body = match body {
+        Ok(Json(body)) => body,
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return refuse(codes::BODY_TOO_LARGE, "the body has more than 64 KiB");
+        }
+        Err(_) => {
+            let message = "the body must be a JSON object with a text `refresh_token`";
+            return refuse(codes::INVALID_ARGUMENT, message);
+        }
     };
     if body.refresh_token.is_empty() {
         return refuse(codes::INVALID_ARGUMENT, "Missing refresh_token in request body");

@@ -48,7 +48,8 @@ pub(crate) async fn logout(State(door): State<Option<Arc<Door>>>, sender: Sender
         Course::Nothing => done(),
         Course::Ask => ask(),
         Course::Refuse => {
-            let message = "this request did not come from a page of this site, and so signs nobody out";
+            let message = "this request does not prove that it comes from a page of this site, and so signs nobody out: \
+                           send it with this site as its Origin";
             Refusal::new(codes::HOST_NOT_ALLOWED, message).response(&sender.headers)
         }
     }
@@ -68,10 +69,10 @@ fn course(sender: &Sender, proven: bool) -> Course {
     match from {
         // Typed by the user.
         Some(b"none") => Course::SignOut,
-        // Over plain http browsers don't tell where a request comes from. An image can't ask for JSON.
-        None if is_program && (!cookies::has_credentials(&sender.headers) || wants_json(&sender.headers)) => {
-            Course::SignOut
-        }
+        None if is_program && !cookies::has_credentials(&sender.headers) => Course::SignOut,
+        // Over plain http browsers don't tell where a request comes from, not even that of a script elsewhere that asks for
+        // JSON.
+        None if is_program && wants_json(&sender.headers) => Course::Refuse,
         None if !sender.headers.contains_key(header::ORIGIN) => Course::Ask,
         Some(_) if mode == Some(b"navigate") => Course::Ask,
         _ => Course::Refuse,
@@ -91,7 +92,12 @@ async fn sign_out(door: &Door, sender: &Sender) -> Response {
         let home = site.home();
         return redirect(end.as_ref().map_or(home.as_str(), |url| url.as_str()), &signed_out.cookies);
     }
-    let mut answer = done();
+    let mut answer = if signed_out.recorded {
+        done()
+    } else {
+        let message = "Logged out here; other replicas of the server do not know of it yet";
+        respond::fresh(StatusCode::OK, json!({ "message": message, "everywhere": false }))
+    };
     set_cookies(answer.headers_mut(), &signed_out.cookies);
     answer
 }
@@ -142,13 +148,8 @@ mod tests {
             (Method::GET, true, &[PAGE, COOKIE], Course::SignOut),
             (Method::GET, false, &[PAGE, COOKIE, ("sec-fetch-site", "none")], Course::SignOut),
             (Method::GET, false, &[], Course::SignOut),
-            (
-                Method::GET,
-                false,
-                &[("accept", "text/plain, application/json;q=0.9"), COOKIE],
-                Course::SignOut,
-            ),
             // A browser over plain http, which tells nothing: an image, or a script.
+            (Method::GET, false, &[("accept", "text/plain, application/json;q=0.9"), COOKIE], Course::Refuse),
             (Method::GET, false, &[COOKIE], Course::Ask),
             (Method::GET, false, &[("accept", "*/*"), COOKIE], Course::Ask),
             (Method::GET, false, &[("accept", "image/avif,image/*,*/*;q=0.8"), COOKIE], Course::Ask),
