@@ -169,6 +169,12 @@ impl Visitor {
         self.cookies.lock().unwrap().remove(&(self.origin.clone(), name.to_owned()));
     }
 
+    /// Puts a cookie of the site back.
+    pub(crate) fn keep(&self, name: &str, value: &str) {
+        let key = (self.origin.clone(), name.to_owned());
+        self.cookies.lock().unwrap().insert(key, value.to_owned());
+    }
+
     /// The cookies that go to an origin.
     fn header(&self, origin: &str) -> String {
         let cookies = self.cookies.lock().unwrap();

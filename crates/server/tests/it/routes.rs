@@ -131,26 +131,32 @@ async fn t24_cors_headers_are_sent_only_when_that_is_set() {
         let request = server.client.request(reqwest::Method::OPTIONS, format!("{}{path}", server.base));
         let request = request.header("origin", origin).header("access-control-request-method", "POST");
         let answer = request.send().await.unwrap();
-        let allowed = answer
-            .headers()
-            .get("access-control-allow-origin")
-            .map(|value| value.to_str().unwrap().to_owned());
-        (answer.status().as_u16(), allowed)
+        let told = ["origin", "methods", "headers"].map(|what| format!("allow-{what}"));
+        let told = told.iter().map(String::as_str).chain(["max-age", "expose-headers"]);
+        let told = told.map(|what| answer.headers().get(format!("access-control-{what}")));
+        let told: Vec<_> = told.map(|value| value.map(|value| value.to_str().unwrap().to_owned())).collect();
+        (answer.status().as_u16(), told)
     };
+    let nothing = vec![None; 5];
     let server = Running::start(&cluster, &[]).await;
-    assert_eq!(preflight(&server, "/healthz", "https://app.example").await, (405, None));
+    assert_eq!(preflight(&server, "/healthz", "https://app.example").await, (405, nothing.clone()));
     server.stop().await;
 
-    let env = [("CORS_ORIGIN", "https://app.example"), ("CORS_CREDENTIALS", "true"), ("CORS_MAX_AGE", "60")];
+    let env = [
+        ("CORS_ORIGIN", "https://app.example"),
+        ("CORS_CREDENTIALS", "true"),
+        ("CORS_MAX_AGE", "60"),
+        ("CORS_ALLOWED_METHODS", "GET,POST"),
+        ("CORS_ALLOWED_HEADERS", "Authorization, X-Own"),
+    ];
     let server = Running::start(&cluster, &env).await;
     for path in ["/mcp", "/healthz"] {
-        assert_eq!(
-            preflight(&server, path, "https://app.example").await,
-            (204, Some("https://app.example".to_owned()))
-        );
-        assert_eq!(preflight(&server, path, "https://evil.example").await, (204, None));
+        let allowed = ["https://app.example", "GET, POST", "Authorization, X-Own", "60"];
+        let allowed = allowed.map(|value| Some(value.to_owned())).into_iter().chain([None]).collect();
+        assert_eq!(preflight(&server, path, "https://app.example").await, (204, allowed));
+        assert_eq!(preflight(&server, path, "https://evil.example").await, (204, nothing.clone()));
     }
-    assert_eq!(preflight(&server, "/route/w1/", "https://app.example").await.1, None);
+    assert_eq!(preflight(&server, "/route/w1/", "https://app.example").await.1, nothing);
     let answer = server.post_mcp(&initialize()).header("origin", "https://app.example").send().await.unwrap();
     let header = |name: &str| answer.headers()[name].to_str().unwrap();
     assert_eq!(answer.status(), 200);
@@ -164,9 +170,11 @@ async fn t24_cors_headers_are_sent_only_when_that_is_set() {
     assert_eq!((answer.status().as_u16(), answer.headers().get("access-control-allow-origin")), (403, None));
     server.stop().await;
 
-    let server = Running::start(&cluster, &[("CORS_ORIGIN", "*"), ("CORS_CREDENTIALS", "true")]).await;
+    let env = [("CORS_ORIGIN", "*"), ("CORS_CREDENTIALS", "true"), ("CORS_EXPOSED_HEADERS", "x-own")];
+    let server = Running::start(&cluster, &env).await;
     let answer = server.post_mcp(&initialize()).header("origin", "https://any.example").send().await.unwrap();
     assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+    assert_eq!(answer.headers()["access-control-expose-headers"], "x-own");
     assert!(!answer.headers().contains_key("access-control-allow-credentials"));
     server.stop().await;
 }

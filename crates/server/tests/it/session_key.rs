@@ -2,10 +2,13 @@
 
 use std::net::TcpListener;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use nocrd_devcluster::{kind::Kind, store::Preconditions};
 use nocrd_model::keys::SESSION_KEY_SECRET;
-use nocrd_server::Components;
+use nocrd_server::{Components, endpoints};
 use nocrd_testkit::{Idp, idp};
 use serde_json::Value;
 
@@ -17,6 +20,13 @@ async fn start(cluster: &Cluster, idp: &Idp, env: &[(&str, &str)]) -> Running {
     let fixed = [("AUTH_ENABLED", "true"), ("AUTH_ISSUER", &issuer), ("OAUTH_CLIENT_ID", idp::CLIENT_ID)];
     let local = [("HOST", "127.0.0.1")];
     Running::begin(cluster, &[&fixed[..], &local, env].concat(), Components::ALL).await
+}
+
+/// Ports that are free now. The server can't be asked which ones it has taken.
+fn free_ports() -> [String; 2] {
+    [(); 2]
+        .map(|()| TcpListener::bind("127.0.0.1:0").unwrap())
+        .map(|socket| socket.local_addr().unwrap().port().to_string())
 }
 
 async fn session_key(server: &Running) -> Value {
@@ -71,24 +81,47 @@ async fn a_server_without_a_key_is_not_ready() {
 #[tokio::test]
 async fn d02_t20_no_path_of_the_public_listener_gives_the_key() {
     let (cluster, idp) = (Cluster::start().await, Idp::start().await);
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let [free, metrics] = free_ports();
     let token_file = tempfile::NamedTempFile::new().unwrap();
     let path = token_file.path().display().to_string();
-    let server = start(&cluster, &idp, &[("PEER_PORT", &free), ("PEER_TOKEN_FILE", &path)]).await;
+    let env = [("PEER_PORT", &free[..]), ("PEER_TOKEN_FILE", &path), ("METRICS_PORT", &metrics)];
+    let server = start(&cluster, &idp, &env).await;
     server.ready().await;
     let secret = cluster.dev.store().get(Kind::Secret, "nogoo9", SESSION_KEY_SECRET).unwrap();
     let key = String::from_utf8(STANDARD.decode(secret["data"]["key"].as_str().unwrap()).unwrap()).unwrap();
-    for path in ["/internal/session-key", "/session-key", "/mcp/session-key", "/auth/session-key"] {
-        for method in [reqwest::Method::GET, reqwest::Method::POST] {
-            let url = format!("{}{path}", server.base);
-            // The second is what earlier versions took for a proof.
-            let request = server.client.request(method.clone(), url).header("x-nogoo9-internal", "nogoo9");
-            let answer = request.send().await.unwrap();
-            let status = answer.status().as_u16();
-            let text = answer.text().await.unwrap();
-            assert!(matches!(status, 401 | 403 | 404 | 405), "{method} {path}: {status}");
-            assert!(!text.contains(&key), "{method} {path}");
+    let admin = idp.token(serde_json::json!({
+        "sub": "root", "roles": ["admin"], "scope": "nogoo9:read nogoo9:write nogoo9:admin",
+    }));
+    let hidden = [key.clone(), STANDARD.encode(&key), URL_SAFE_NO_PAD.encode(&key)];
+    let tells_nothing = async |base: &str, method: &str, path: &str| {
+        let request = server.client.request(method.parse().unwrap(), format!("{base}{path}"));
+        // The last is what earlier versions took for a proof.
+        let request = request
+            .bearer_auth(&admin)
+            .header("sec-fetch-site", "same-origin")
+            .header("x-nogoo9-internal", "nogoo9");
+        let answer = request.send().await.unwrap();
+        let (status, mut told) = (answer.status().as_u16(), format!("{:?}", answer.headers()));
+        // A stream that is open has no end.
+        if answer.headers().get("content-type").is_none_or(|kind| kind != "text/event-stream") {
+            told.push_str(&answer.text().await.unwrap());
         }
+        assert!(hidden.iter().all(|key| !told.contains(key)), "{method} {path}: {told}");
+        status
+    };
+    for endpoint in endpoints::TABLE {
+        for method in endpoint.methods() {
+            tells_nothing(&server.base, method, endpoint.path()).await;
+        }
+    }
+    for path in ["/internal/session-key", "/session-key", "/mcp/session-key", "/auth/session-key"] {
+        for method in ["GET", "POST"] {
+            assert_eq!(tells_nothing(&server.base, method, path).await, 404, "{method} {path}");
+        }
+    }
+    let measured = format!("http://127.0.0.1:{metrics}");
+    for path in ["/metrics", "/readyz", "/session-key"] {
+        tells_nothing(&measured, "GET", path).await;
     }
     // The peers' listener is another one, and serves nothing without a proof.
     let peers = format!("http://127.0.0.1:{free}");

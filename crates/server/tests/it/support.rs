@@ -46,9 +46,13 @@ impl Cluster {
 
     /// Lets the kubeconfig lead through `relay`.
     pub(crate) fn reach_through(&self, relay: &Relay) {
+        self.reach_at(&format!("https://{}", relay.address));
+    }
+
+    /// Lets the kubeconfig lead to another address.
+    pub(crate) fn reach_at(&self, url: &str) {
         let text = std::fs::read_to_string(self.kubeconfig()).unwrap();
-        let text = text.replace(&self.dev.url(), &format!("https://{}", relay.address));
-        std::fs::write(self.kubeconfig(), text).unwrap();
+        std::fs::write(self.kubeconfig(), text.replace(&self.dev.url(), url)).unwrap();
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

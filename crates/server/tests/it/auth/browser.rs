@@ -145,6 +145,6 @@ async fn a_websocket_takes_the_write_scope() {
         send(request).await.0
     };
     assert_eq!(send(world.ask(Method::GET, "/route/w1/", Some(&reader))).await.0, 200);
-    assert_eq!((open(&reader).await, open(&token).await), (404, 200));
+    assert_eq!((open(&reader).await, open(&token).await), (403, 200));
     world.server.stop().await;
 }

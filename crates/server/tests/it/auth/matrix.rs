@@ -157,23 +157,40 @@ fn private(who: Who) -> Answer {
     match who {
         Who::OwnerFromElsewhere => Is(403),
         who if who.is_nobody() => Is(401),
+        // They learn what they lack, whatever there is.
+        who if who.is_powerless() => Is(403),
         who if who.is_owner() => Is(200),
         _ => Is(404),
     }
+}
+
+/// The same for what changes something.
+fn private_write(who: Who) -> Answer {
+    if who == Who::Viewer { Is(403) } else { private(who) }
 }
 
 fn internal(who: Who) -> Answer {
     match who {
         Who::OwnerFromElsewhere => Is(403),
         who if who.is_nobody() => Is(401),
-        who if who.is_powerless() => Is(404),
+        who if who.is_powerless() => Is(403),
         _ => Is(200),
     }
+}
+
+/// The same for what changes something.
+fn internal_write(who: Who) -> Answer {
+    if who == Who::Viewer { Is(403) } else { internal(who) }
 }
 
 /// An API that administrators may use.
 fn admins(who: Who) -> Answer {
     if who == Who::Admin { Is(200) } else { private(who) }
+}
+
+/// The same for what changes something.
+fn admins_write(who: Who) -> Answer {
+    if who == Who::Admin { Is(200) } else { private_write(who) }
 }
 
 const METADATA: &str = "/.well-known/oauth-protected-resource";
@@ -208,15 +225,24 @@ const ROWS: &[Row] = &[
     Row { method: "GET", path: "/.well-known/oauth-protected-resource/mcp", expected: public },
     // The proxy's.
     Row { method: "GET", path: "/route/w1/", expected: private },
-    Row { method: "POST", path: "/route/w1/", expected: private },
-    Row { method: "DELETE", path: "/route/w1/x", expected: private },
-    Row { method: "UPGRADE", path: "/route/w1/", expected: private },
+    Row { method: "POST", path: "/route/w1/", expected: private_write },
+    Row { method: "DELETE", path: "/route/w1/x", expected: private_write },
+    Row { method: "UPGRADE", path: "/route/w1/", expected: private_write },
     Row { method: "GET", path: "/route/w1/shared/", expected: internal },
+    Row { method: "PUT", path: "/route/w1/shared/", expected: internal_write },
+    Row { method: "UPGRADE", path: "/route/w1/shared/", expected: internal_write },
     Row { method: "GET", path: "/route/w1/admins/", expected: admins },
+    Row { method: "POST", path: "/route/w1/admins/", expected: admins_write },
+    Row { method: "UPGRADE", path: "/route/w1/admins/", expected: admins_write },
     Row {
         method: "GET",
         path: "/route/nobodys/",
         expected: |who| if who.is_owner() { Is(404) } else { private(who) },
+    },
+    Row {
+        method: "POST",
+        path: "/route/nobodys/",
+        expected: |who| if who.is_owner() { Is(404) } else { private_write(who) },
     },
 ];
 
@@ -264,7 +290,7 @@ async fn every_endpoint_with_every_caller() {
             let expected = (row.expected)(who);
             let fits = match expected {
                 Is(code) => status == code,
-                Served => !matches!(status, 401 | 403),
+                Served => status < 500 && !matches!(status, 401 | 403),
             };
             if !fits {
                 wrong.push(format!(
@@ -278,6 +304,57 @@ async fn every_endpoint_with_every_caller() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    world.server.stop().await;
+}
+
+#[tokio::test]
+async fn no_endpoint_takes_other_methods_than_the_table_says() {
+    let world = World::start(&[]).await;
+    let token = world.token("admin", &["admin"], "nogoo9:read nogoo9:write nogoo9:admin");
+    for endpoint in endpoints::TABLE {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "OPTIONS"] {
+            let as_get = if method == "HEAD" { "GET" } else { method };
+            // Browsers ask for leave to read the metadata from anywhere.
+            let preflight = method == "OPTIONS" && endpoint.path().starts_with(METADATA);
+            if endpoint.methods().contains(&as_get) || preflight {
+                continue;
+            }
+            let request = world.ask(method.parse().unwrap(), endpoint.path(), Some(&token));
+            let (status, headers, _) = send(request).await;
+            assert_eq!(status, 405, "{method} {}", endpoint.path());
+            let allowed = headers["allow"].to_str().unwrap();
+            for method in endpoint.methods() {
+                assert!(allowed.contains(method), "{allowed}: {}", endpoint.path());
+            }
+        }
+    }
+    world.server.stop().await;
+}
+
+#[tokio::test]
+async fn no_tool_is_called_by_those_whom_nobody_knows() {
+    let world = World::start(&[("STATELESS", "true")]).await;
+    let admin = world.token("admin", &["admin"], "nogoo9:read nogoo9:write nogoo9:admin");
+    let message = |method: &str, params: serde_json::Value| {
+        let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        world.server.post_mcp(&message).header("mcp-protocol-version", "2025-11-25")
+    };
+    let (status, _, listed) = send(message("tools/list", json!({})).bearer_auth(&admin)).await;
+    assert_eq!(status, 200);
+    let tools: Vec<_> = listed.pointer("/result/tools").unwrap().as_array().unwrap().clone();
+    assert!(tools.len() >= 9, "{listed}");
+    for tool in &tools {
+        for who in EVERYBODY {
+            let expected = match reader(who) {
+                Served => continue,
+                Is(status) => status,
+            };
+            let params = json!({ "name": tool["name"], "arguments": { "id": "w1", "templateRef": "x" } });
+            let (status, _, body) = send(who.identify(&world, message("tools/call", params)).await).await;
+            assert_eq!(status, expected, "{} {who:?}: {body}", tool["name"]);
+            assert!(body.get("result").is_none(), "{body}");
+        }
+    }
     world.server.stop().await;
 }
 

@@ -3,6 +3,8 @@
 mod browser;
 mod matrix;
 mod metadata;
+mod passthrough;
+mod rights;
 mod session;
 mod set_ups;
 mod sign_in;
@@ -25,7 +27,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start(env: &[(&str, &str)]) -> Self {
-        let (cluster, idp) = (Cluster::start().await, Idp::start().await);
+        Self::over(Cluster::start().await, env).await
+    }
+
+    /// The same over a cluster that is there.
+    pub(crate) async fn over(cluster: Cluster, env: &[(&str, &str)]) -> Self {
+        let idp = Idp::start().await;
         let issuer = idp.issuer().to_owned();
         let fixed = [("AUTH_ENABLED", "true"), ("AUTH_ISSUER", &issuer), ("OAUTH_CLIENT_ID", idp::CLIENT_ID)];
         let local = [("HOST", "127.0.0.1"), ("PROXY_SESSION_SECRET", "a secret of the tests, long enough")];

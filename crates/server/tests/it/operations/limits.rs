@@ -121,3 +121,28 @@ async fn t44_bad_tokens_keep_nobody_out_whose_token_was_good_nor_all_clients_of_
     assert_eq!(send(through).await.0, 200);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn t44_sign_in_endpoints_are_limited_by_who_asks_where_that_is_known() {
+    let world = World::start(&[("RATE_LIMIT_MAX", "2"), HOUR]).await;
+    let ask = async |who: &str| {
+        let token = world.token(who, &["user"], "nogoo9:read");
+        send(world.ask(Method::GET, "/auth/session", Some(&token))).await.0
+    };
+    assert_eq!((ask("alice").await, ask("alice").await, ask("alice").await), (200, 200, 429));
+    assert_eq!(ask("bob").await, 200, "from the same address");
+    world.server.stop().await;
+}
+
+#[tokio::test]
+async fn t45_bodies_of_other_endpoints_are_limited_too() {
+    let world = World::start(&[]).await;
+    let cookie = world.session(&world.token("alice", &["user"], "nogoo9:read")).await;
+    let ask = async |size: usize| {
+        let request = world.ask(Method::POST, "/auth/set-refresh", None).header("cookie", &cookie);
+        let request = request.header("sec-fetch-site", "same-origin");
+        send(request.json(&json!({ "refresh_token": "rt", "more": "x".repeat(size) }))).await.0
+    };
+    assert_eq!((ask(60 * 1024).await, ask(65 * 1024).await), (200, 413));
+    world.server.stop().await;
+}

@@ -74,3 +74,58 @@ async fn metrics_have_a_port_of_their_own_and_name_nobody() {
     let ready = world.server.client.get(format!("http://127.0.0.1:{port}/readyz")).send().await.unwrap();
     assert_eq!(ready.status(), 200);
 }
+
+#[tokio::test]
+async fn metrics_follow_what_happens_and_are_off_unless_asked_for() {
+    let port = free_port();
+    let world = World::start(&[("METRICS_PORT", &port.to_string())]).await;
+    let has = async |line: &str| {
+        let reading = async {
+            loop {
+                let text = scrape(port, &world.server.client).await;
+                if text.lines().any(|found| found.starts_with(line)) {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, reading).await.is_ok(), "{line}");
+    };
+    let token = world.token("alice", &["user"], "nogoo9:read nogoo9:write");
+    world.cluster.add_pod_of("w1", crate::drain::echo().await, "alice", &[]);
+    world.cluster.make_ready("w1");
+    let answers = |status, body: &str| status != 503 && !body.contains("NCR0301");
+    world.server.until_as(&token, "/route/w1/", answers).await;
+
+    let mut request = tokio_tungstenite::tungstenite::client::IntoClientRequest::into_client_request(
+        format!("{}/route/w1/", world.server.base.replacen("http", "ws", 1)),
+    )
+    .unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    let socket = tokio_tungstenite::connect_async(request).await.unwrap().0;
+    has("nocrd_tunnels_open 1").await;
+    drop(socket);
+    has("nocrd_tunnels_open 0").await;
+
+    let begun = world.server.post_mcp(&initialize()).bearer_auth(&token).send().await.unwrap();
+    let session = begun.headers()["mcp-session-id"].clone();
+    has("nocrd_mcp_sessions 1").await;
+    let spec = serde_json::json!({ "containers": [{ "name": "agent", "image": "busybox" }] });
+    let call = serde_json::json!({
+        "jsonrpc": "2.0", "id": 2, "method": "tools/call",
+        "params": { "name": "spawn_workspace", "arguments": { "id": "w2", "spec": spec } },
+    });
+    let spawn = world.server.post_mcp(&call).bearer_auth(&token).header("mcp-session-id", &session);
+    let (status, _, body) = send(spawn.header("mcp-protocol-version", "2025-11-25")).await;
+    assert_eq!(status, 200, "{body}");
+    has("nocrd_spawn_duration_seconds_count").await;
+    let end = world.ask(Method::DELETE, "/mcp", Some(&token)).header("mcp-session-id", &session);
+    assert_eq!(send(end).await.0, 200);
+    has("nocrd_mcp_sessions 0").await;
+    world.server.stop().await;
+
+    let world = World::start(&[]).await;
+    let nothing = world.server.client.get(format!("http://127.0.0.1:{port}/metrics")).send().await;
+    assert!(nothing.is_err(), "{nothing:?}");
+    world.server.stop().await;
+}

@@ -64,3 +64,70 @@ async fn d19_t54_the_log_knows_who_and_whence_and_nothing_secret() {
         assert!(!text.contains(secret), "{secret} is in the log");
     }
 }
+
+#[tokio::test]
+async fn d19_t54_nor_does_it_know_what_a_websocket_brings() {
+    use futures::{SinkExt as _, StreamExt as _};
+    use tokio_tungstenite::{
+        connect_async,
+        tungstenite::{Message, client::IntoClientRequest as _},
+    };
+
+    let logs = Logs::listen();
+    let world = World::start(&[]).await;
+    world.cluster.add_pod_of("w1", crate::drain::echo().await, "alice", &[]);
+    world.cluster.make_ready("w1");
+    let token = world.token("alice", &["user"], "nogoo9:read nogoo9:write");
+    let answers = |status, body: &str| status != 503 && !body.contains("NCR0301");
+    world.server.until_as(&token, "/route/w1/", answers).await;
+    let session = world.session(&token).await;
+    let url = format!("{}/route/w1/?token=hunter2", world.server.base.replacen("http", "ws", 1));
+    for (name, value) in [("authorization", format!("Bearer {token}")), ("cookie", session.clone())] {
+        let mut request = url.clone().into_client_request().unwrap();
+        request.headers_mut().insert("origin", world.server.base.parse().unwrap());
+        request.headers_mut().insert(name, value.parse().unwrap());
+        let mut socket = connect_async(request).await.unwrap().0;
+        socket.send(Message::text("hunter3")).await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("hunter3"));
+        socket.close(None).await.unwrap();
+    }
+    world.server.stop().await;
+    let text = logs.text();
+    assert!(text.contains("path=\"/route/w1/\"") && text.contains("status=101"), "{text}");
+    for secret in ["hunter2", "hunter3", token.as_str(), session.split_once('=').unwrap().1, "alice"] {
+        assert!(!text.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[tokio::test]
+async fn d10_upgrades_that_nobody_serves_and_sockets_that_are_reset_hurt_nobody() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let cluster = Cluster::start().await;
+    let server = Running::start(&cluster, &[]).await;
+    cluster.add_pod("w1", crate::drain::echo().await);
+    cluster.make_ready("w1");
+    server.until("/route/w1/", |status, body| status != 503 && !body.contains("NCR0301")).await;
+    let address = server.base.strip_prefix("http://").unwrap().to_owned();
+    for path in ["/", "/mcp", "/nope", "/healthz", "/route/none/", "/route/w1/"] {
+        for kind in ["websocket", "h2c", "\u{1}"] {
+            for reads in [true, false] {
+                let mut socket = tokio::net::TcpStream::connect(&address).await.unwrap();
+                let request = format!(
+                    "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: {kind}\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                );
+                socket.write_all(request.as_bytes()).await.unwrap();
+                if reads {
+                    let mut head = [0; 12];
+                    socket.read_exact(&mut head).await.unwrap();
+                    assert!(head.starts_with(b"HTTP/1.1 "), "{path} {kind}");
+                }
+                // A reset, and no orderly end.
+                socket.set_zero_linger().unwrap();
+            }
+        }
+    }
+    assert_eq!(server.get("/healthz").send().await.unwrap().status(), 200);
+    server.stop().await;
+}
