@@ -1,6 +1,7 @@
 //! The tools that read.
 
 use nocrd_mcp_surface::Options;
+use nocrd_model::{Caller, Role};
 use serde_json::{Value, json};
 
 use crate::{
@@ -308,4 +309,22 @@ async fn without_an_api_server_errors_say_so() {
         "built-in templates need no cluster: {}",
         reply.text
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn t61_a_cursor_of_somebody_else_s_list_shows_nothing_of_it() {
+    let api = Api::default();
+    for n in 0..6 {
+        api.put("pods", pod(&format!("a-{n}"), "alice"));
+        api.put("pods", pod(&format!("b-{n}"), "bob"));
+    }
+    let world = World::with(api, Options::default()).await.synced().await;
+    let of = |name: &str| world.client_of(Caller::verified(name.into(), Role::User));
+    let (alice, bob) = (of("alice").await, of("bob").await);
+    let page = alice.call("list_workspaces", json!({"limit": 2})).await;
+    let cursor = page.structured["nextCursor"].clone();
+    assert!(cursor.is_string(), "{page:?}");
+    let read = bob.call("list_workspaces", json!({"cursor": cursor})).await;
+    assert_eq!(read.structured["workspaces"].as_array().unwrap().len(), 6, "{read:?}");
+    assert!(!read.text.contains("a-") && !read.structured["workspaces"].to_string().contains("alice"));
 }

@@ -1,6 +1,7 @@
 //! Replicas over the embedded cluster's API, in this process.
 
 mod key;
+mod settings;
 mod sharing;
 
 use std::{

@@ -148,3 +148,44 @@ async fn a_websocket_takes_the_write_scope() {
     assert_eq!((open(&reader).await, open(&token).await), (403, 200));
     world.server.stop().await;
 }
+
+#[tokio::test]
+async fn d38_t25_a_page_of_somebody_else_s_workspace_can_use_nobody_s_session() {
+    let world = World::start(&[]).await;
+    let port = upstream().await;
+    let fields =
+        [("port", port.to_string()), ("path", "/open".to_owned()), ("visibility", "internal".to_owned())];
+    let api = fields.map(|(field, value)| (format!("nogoo9/api.open.{field}"), value));
+    world.cluster.add_pod_of("w1", port, "bob", &api);
+    world.cluster.make_ready("w1");
+    let token = |name: &str| world.token(name, &["user"], "nogoo9:read nogoo9:write");
+    world.server.until_as(&token("bob"), "/route/w1/", |status, _| status == 200).await;
+    let cookie = world.session(&token("alice")).await;
+    let page = world.ask(Method::GET, "/route/w1/open", None).header("cookie", &cookie);
+    let (status, headers, _) = send(page).await;
+    let policies: Vec<_> = headers.get_all("content-security-policy").iter().collect();
+    let sandbox =
+        policies.iter().map(|policy| policy.to_str().unwrap()).find(|policy| policy.contains("sandbox"));
+    assert_eq!(status, 200);
+    assert!(sandbox.is_some_and(|policy| !policy.contains("allow-same-origin")), "{policies:?}");
+
+    // Scripts of a sandboxed page send this origin, and browsers her cookie.
+    let as_page = |request: reqwest::RequestBuilder| {
+        request.header("cookie", &cookie).header("origin", "null").header("sec-fetch-site", "cross-site")
+    };
+    let upgrade =
+        UPGRADE.iter().fold(world.ask(Method::GET, "/route/w1/open", None), |request, (name, value)| {
+            request.header(*name, *value)
+        });
+    for request in [
+        world.server.post_mcp(&initialize()),
+        world.ask(Method::POST, "/route/w1/open", None),
+        world.ask(Method::POST, "/logout", None),
+        world.ask(Method::POST, "/auth/set-refresh", None).json(&serde_json::json!({ "refresh_token": "x" })),
+        upgrade,
+    ] {
+        assert_eq!(send(as_page(request)).await.0, 403);
+    }
+    assert_eq!(send(world.ask(Method::GET, "/auth/session", None).header("cookie", &cookie)).await.0, 200);
+    world.server.stop().await;
+}
