@@ -56,6 +56,10 @@ pub enum Kind {
     DnsLabel,
     /// DNS subdomain (RFC 1123): what most Kubernetes object names are.
     DnsSubdomain,
+    /// Name of a Kubernetes object, with or without its namespace.
+    ObjectName,
+    /// Prefix of the keys of labels and annotations, without the slash that ends it.
+    KeyPrefix,
     /// JSONPath (RFC 9535).
     JsonPath,
     /// Address range (CIDR).
@@ -110,6 +114,8 @@ impl Kind {
                 "1 to 63 lower-case letters, digits or `-`, beginning and ending with a letter or digit".to_owned()
             }
             Self::DnsSubdomain => "a Kubernetes object name: lower-case letters, digits, `-` and `.`".to_owned(),
+            Self::ObjectName => "`name` or `namespace/name` of a Kubernetes object".to_owned(),
+            Self::KeyPrefix => "what stands before the `/` of a key, such as `example.com`".to_owned(),
             Self::JsonPath => "a JSONPath of at most 256 characters, beginning with `$`".to_owned(),
             Self::Cidr => "an address range such as `10.42.0.0/16`".to_owned(),
             Self::Secret { min_bytes: 0 } => "a secret".to_owned(),
@@ -136,7 +142,8 @@ impl Kind {
             Self::Url | Self::UrlOrPath => "URL",
             Self::Origin => "ORIGIN",
             Self::Token => "WORD",
-            Self::DnsLabel | Self::DnsSubdomain => "NAME",
+            Self::DnsLabel | Self::DnsSubdomain | Self::ObjectName => "NAME",
+            Self::KeyPrefix => "PREFIX",
             Self::JsonPath => "JSONPATH",
             Self::Cidr => "CIDR",
             Self::Secret { .. } => "SECRET",
@@ -177,6 +184,11 @@ impl Kind {
             Self::Token => ok(!text.is_empty() && !text.contains([' ', ','])),
             Self::DnsLabel => ok(id::is_dns_label(text)),
             Self::DnsSubdomain => ok(id::is_dns_subdomain(text)),
+            Self::ObjectName => ok(is_object_name(text)),
+            Self::KeyPrefix => {
+                let prefix = text.strip_suffix('/').unwrap_or(text);
+                refuse_if(!id::is_dns_subdomain(prefix), "", prefix)
+            }
             Self::JsonPath => ok(text.starts_with('$') && text.chars().count() <= 256),
             Self::Cidr => {
                 text.parse::<ipnet::IpNet>().map(|net| net.trunc().to_string()).map_err(|_| String::new())
@@ -226,6 +238,11 @@ fn check_choice(words: &[&str], text: &str) -> Result<String, String> {
     // `warn` is what most other loggers call it.
     let word = if lower == "warn" { "warning" } else { lower.as_str() };
     refuse_if(!words.contains(&word), "", word)
+}
+
+fn is_object_name(text: &str) -> bool {
+    let (namespace, name) = text.split_once('/').map_or((None, text), |(of, name)| (Some(of), name));
+    namespace.is_none_or(id::is_dns_label) && id::is_dns_subdomain(name)
 }
 
 fn is_host_name(text: &str) -> bool {

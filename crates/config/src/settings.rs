@@ -333,20 +333,32 @@ group Kubernetes {
         flag: Flag::long("pod-security"), env: &["POD_SECURITY"], default: Preset::Text("baseline"),
         kind: Kind::Choice(PodSecurity::WORDS), since: "0.18",
     }
-    /// Service accounts a pod may name, besides its namespace's default one and those the server creates.
+    /// Service accounts that templates and administrators may name, besides a namespace's default one and those the server
+    /// creates.
     allowed_service_accounts: BTreeSet<String> {
         flag: Flag::long("allowed-service-accounts"), env: &["ALLOWED_SERVICE_ACCOUNTS"],
         kind: Kind::List(&Kind::DnsSubdomain), since: "0.18",
     }
-    /// Secrets that signed-in users may refer to in what they bring to a pod, besides those of the template they use.
+    /// Secrets that signed-in users may refer to in what they bring to a pod, besides those of the template they use. A
+    /// name alone means the default namespace.
     allowed_secrets: BTreeSet<String> {
         flag: Flag::long("allowed-secrets"), env: &["ALLOWED_SECRETS"],
-        kind: Kind::List(&Kind::DnsSubdomain), since: "0.18",
+        kind: Kind::List(&Kind::ObjectName), since: "0.18",
     }
-    /// Persistent volume claims that signed-in users may refer to in what they bring to a pod, likewise.
+    /// ConfigMaps that signed-in users may refer to, likewise; those of templates and of the server stay out of reach.
+    allowed_configmaps: BTreeSet<String> {
+        flag: Flag::long("allowed-configmaps"), env: &["ALLOWED_CONFIGMAPS"],
+        kind: Kind::List(&Kind::ObjectName), since: "0.18",
+    }
+    /// Persistent volume claims that signed-in users may refer to, likewise.
     allowed_claims: BTreeSet<String> {
         flag: Flag::long("allowed-claims"), env: &["ALLOWED_CLAIMS"],
-        kind: Kind::List(&Kind::DnsSubdomain), since: "0.18",
+        kind: Kind::List(&Kind::ObjectName), since: "0.18",
+    }
+    /// Prefixes of the labels and annotations that signed-in users may set on their workspaces.
+    allowed_metadata_prefixes: BTreeSet<String> {
+        flag: Flag::long("allowed-metadata-prefixes"), env: &["ALLOWED_METADATA_PREFIXES"],
+        kind: Kind::List(&Kind::KeyPrefix), since: "0.18",
     }
     /// Address ranges of the cluster's pods: the proxy connects to no other address. Without it, any address but loopback,
     /// link-local, multicast and metadata addresses.

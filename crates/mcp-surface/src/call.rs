@@ -50,6 +50,11 @@ impl Call {
         policy.check(&self.caller, action).map_err(|lacking| Error::Denied { tool, lacking })
     }
 
+    /// Whether the caller may run pods of their own making, and so may know what is wrong with a template.
+    pub(crate) fn may_write(&self) -> bool {
+        self.options().policy.check(&self.caller, Action::Write).is_ok()
+    }
+
     pub(crate) fn spawner(&self) -> &Spawner {
         self.surface.spawner()
     }

@@ -99,7 +99,7 @@ keys! {
     DESCRIPTION = "nogoo9/description", Annotation, Copied, "text", "", "", "What the template is for, in a sentence.";
     TEMPLATE_DESCRIPTION = "nogoo9/template-description", Annotation, Copied, "text", "", "", "Older spelling of `nogoo9/description`, read when that is absent.";
     TAG = "nogoo9/tag", Annotation, Copied, "text", "", "", "Groups templates in lists.";
-    REQUIRED_CONTEXT = "nogoo9/required-context", Annotation, Directive, "comma-separated names", "", "0.2", "Variables that `context` must give, or nothing is spawned.";
+    REQUIRED_CONTEXT = "nogoo9/required-context", Annotation, Directive, "comma-separated names", "", "0.2", "Variables that `context` must give, or nothing is spawned. Every caller may set them, whatever their names.";
     IAM_ROLE_ARN = "nogoo9/iam-role-arn", Annotation, Directive, "AWS role ARN", "", "0.2", "Gives the workspace a ServiceAccount of its own that carries this role (EKS, IAM roles for service accounts).";
     INIT_IMAGE = "nogoo9/init-image", Annotation, Directive, "image", "", "0.2", "Image of an init container `spawner-init`; needs `nogoo9/init-command`.";
     INIT_COMMAND = "nogoo9/init-command", Annotation, Directive, "shell command", "", "0.2", "What that init container runs with `/bin/sh -c`. It sees the context variables.";
@@ -165,17 +165,6 @@ pub fn is_gateway_label(key: &str, value: &str) -> bool {
     key == "app" && matches!(value, "nogoo9-mcp" | "no-crd")
 }
 
-/// Tells whether a label's key has a prefix that is not Kubernetes' own. Services and NetworkPolicies mostly select by
-/// keys without one.
-#[must_use]
-pub fn has_foreign_prefix(key: &str) -> bool {
-    let Some((prefix, _)) = key.split_once('/') else { return false };
-    let prefix = prefix.to_ascii_lowercase();
-    let within =
-        |domain: &str| prefix.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    !prefix.is_empty() && !within("kubernetes.io") && !within("k8s.io")
-}
-
 /// Tells whether a label of this key, standing on a template, reaches the workspace's pod: all but the reserved ones
 /// and those with which deployment tools mark the ConfigMap itself.
 #[must_use]
@@ -215,22 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn c03_prefixes_of_labels() {
-        for key in ["example.com/team", "team/x", "mykubernetes.io/x", "notk8s.io/x"] {
-            assert!(has_foreign_prefix(key), "{key}");
-        }
-        for key in [
-            "app",
-            "",
-            "/app",
-            "kubernetes.io/x",
-            "k8s.io/x",
-            "app.kubernetes.io/name",
-            "a.b.k8s.io/x",
-            "App.Kubernetes.IO/name",
-        ] {
-            assert!(!has_foreign_prefix(key), "{key}");
-        }
+    fn c03_labels_of_the_gateway() {
         assert!(is_gateway_label("app", "no-crd") && is_gateway_label("app", "nogoo9-mcp"));
         assert!(!is_gateway_label("app", "mine") && !is_gateway_label("name", "no-crd"));
     }

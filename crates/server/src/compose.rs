@@ -88,7 +88,9 @@ pub(crate) fn spawner(settings: &Settings, cluster: Cluster) -> Spawner {
         },
         allowed_service_accounts: settings.allowed_service_accounts.clone(),
         allowed_secrets: settings.allowed_secrets.clone(),
+        allowed_config_maps: settings.allowed_configmaps.clone(),
         allowed_claims: settings.allowed_claims.clone(),
+        allowed_metadata_prefixes: settings.allowed_metadata_prefixes.clone(),
         ..nocrd_spawner::Config::default()
     };
     Spawner::new(cluster, templates, config)

@@ -9,12 +9,18 @@ pub struct Config {
     pub max_workspaces_per_user: Option<NonZeroU32>,
     /// The pod policy, for templates and inline specs alike.
     pub pod_security: PodSecurity,
-    /// ServiceAccounts a pod may name, besides the namespace's default one and those generated for an IAM role.
+    /// ServiceAccounts that templates and administrators may name, besides the namespace's default one and those
+    /// generated for an IAM role.
     pub allowed_service_accounts: BTreeSet<String>,
-    /// Secrets that ordinary callers may refer to in what they bring, besides those that their template refers to.
+    /// Secrets that ordinary callers may refer to in what they bring, besides those that their template refers to: each
+    /// `namespace/name`, or a bare name in the cluster's default namespace.
     pub allowed_secrets: BTreeSet<String>,
+    /// ConfigMaps, likewise. The server's own and those of templates are out of reach even so.
+    pub allowed_config_maps: BTreeSet<String>,
     /// PersistentVolumeClaims, likewise.
     pub allowed_claims: BTreeSet<String>,
+    /// Prefixes, such as `example.com`, of the labels and annotations that ordinary callers may set.
+    pub allowed_metadata_prefixes: BTreeSet<String>,
     /// Largest pod spec, in bytes of compact JSON.
     pub max_spec_bytes: usize,
     /// How long a spawn waits for the watch to deliver its own pod before it asks the API server instead.
@@ -33,7 +39,9 @@ impl Default for Config {
             pod_security: PodSecurity::Baseline,
             allowed_service_accounts: BTreeSet::new(),
             allowed_secrets: BTreeSet::new(),
+            allowed_config_maps: BTreeSet::new(),
             allowed_claims: BTreeSet::new(),
+            allowed_metadata_prefixes: BTreeSet::new(),
             max_spec_bytes: 256 * 1024,
             index_wait: Duration::from_secs(5),
             sweep_period: Duration::from_secs(60),

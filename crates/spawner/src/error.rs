@@ -48,14 +48,10 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// The template is not for this caller.
-    #[error("template {reference:?} is not for you: {lacking}")]
-    Restricted {
-        /// The template, or `inline` for a spec that restricts itself.
-        reference: String,
-        /// What the caller lacks.
-        lacking: Lacking,
-    },
+    /// A spec restricts itself to others than the caller. (A template that is not for the caller is not there for
+    /// them.)
+    #[error("the spec is not for you: {0}")]
+    Restricted(#[source] Lacking),
     /// A workspace for somebody else.
     #[error("only an administrator may spawn a workspace for somebody else")]
     ForSomebodyElse,
@@ -67,14 +63,21 @@ pub enum Error {
         /// The key.
         key: String,
     },
-    /// A label by which Services and NetworkPolicies may select pods.
-    #[error(
-        "label {key:?} is not yours to set: use a key with a prefix that is not Kubernetes' own, such as \
-         `example.com/team`, since Services and NetworkPolicies select pods by the others"
-    )]
-    SelectingLabel {
+    /// A key by which others may select pods, or hand out what a pod should not have.
+    #[error("{what} {key:?} is not yours to set: {}", hint(.key))]
+    UnlistedKey {
+        /// `label` or `annotation`.
+        what: &'static str,
         /// The key.
         key: String,
+    },
+    /// A variable by which the caller could do more than the template means them to.
+    #[error("variable {name:?} is not yours to set: {reason}")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// Why, and what would make it the caller's to set.
+        reason: String,
     },
     /// The label by which the gateway's Service selects its pods.
     #[error("label {key}={value} is the gateway's own: give it another value")]
@@ -153,9 +156,9 @@ impl Error {
             Self::ServiceAccount { .. } => codes::SERVICE_ACCOUNT_NOT_ALLOWED,
             Self::SpecTooLarge { .. } => codes::SPEC_TOO_LARGE,
             Self::Annotation { .. } => codes::INVALID_ANNOTATION,
-            Self::Restricted { lacking, .. } => lacking.code(),
-            Self::ForSomebodyElse => codes::FORBIDDEN,
-            Self::ReservedKey { .. } | Self::SelectingLabel { .. } | Self::GatewayLabel { .. } => {
+            Self::Restricted(lacking) => lacking.code(),
+            Self::ForSomebodyElse | Self::Variable { .. } => codes::FORBIDDEN,
+            Self::ReservedKey { .. } | Self::UnlistedKey { .. } | Self::GatewayLabel { .. } => {
                 codes::RESERVED_KEY
             }
             Self::MissingContext { .. } => codes::MISSING_CONTEXT,
@@ -174,5 +177,19 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.code().kind
+    }
+}
+
+/// What would make a label or annotation an ordinary caller's to set.
+fn hint(key: &str) -> String {
+    match key.split_once('/') {
+        Some((prefix, _)) => {
+            format!(
+                "its prefix {prefix:?} is none of those that the operator lists in ALLOWED_METADATA_PREFIXES"
+            )
+        }
+        None => "it has no prefix, and users set only keys with one that the operator lists in \
+                 ALLOWED_METADATA_PREFIXES"
+            .to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use nocrd_model::{Api, Caller, Namespace, Subject, WorkspaceId, api, keys};
 
-use crate::Error;
+use crate::{Config, Error};
 
 /// String-to-string metadata.
 pub(crate) type Pairs = BTreeMap<String, String>;
@@ -70,14 +70,24 @@ fn grants(key: &str) -> bool {
 }
 
 /// Refuses a caller's labels that only the server or a template's author sets, and an ordinary caller's by which others
-/// would take the workspace for a part of a deployment.
-pub(crate) fn check_labels(labels: &Pairs, caller: &Caller) -> Result<(), Error> {
+/// would take the workspace for one of theirs.
+pub(crate) fn check_labels(labels: &Pairs, caller: &Caller, config: &Config) -> Result<(), Error> {
     let refused = |key: &str| key.starts_with(keys::PREFIX) || keys::is_deployment_label(key) || grants(key);
     if let Some(key) = labels.keys().find(|key| refused(key)) {
         return Err(Error::ReservedKey { what: "label", key: key.clone() });
     }
-    match labels.keys().find(|key| !keys::has_foreign_prefix(key)) {
-        Some(key) if caller.is_ordinary() => Err(Error::SelectingLabel { key: key.clone() }),
+    check_listed("label", labels, caller, config)
+}
+
+/// Refuses an ordinary caller's keys that the operator does not list: nobody knows all by which Services select pods and
+/// controllers change them. Our own are told apart elsewhere.
+fn check_listed(what: &'static str, pairs: &Pairs, caller: &Caller, config: &Config) -> Result<(), Error> {
+    let is_listed = |key: &str| {
+        let prefix = key.split_once('/').map(|(prefix, _)| prefix);
+        prefix.is_some_and(|prefix| config.allowed_metadata_prefixes.contains(prefix))
+    };
+    match pairs.keys().find(|key| !key.starts_with(keys::PREFIX) && !is_listed(key)) {
+        Some(key) if caller.is_ordinary() => Err(Error::UnlistedKey { what, key: key.clone() }),
         _ => Ok(()),
     }
 }
@@ -91,10 +101,14 @@ pub(crate) fn check_not_gateway(labels: &Pairs) -> Result<(), Error> {
 }
 
 /// Refuses a caller's annotations by which controllers of the cluster would hand out credentials or networks.
-pub(crate) fn check_foreign_annotations(annotations: &Pairs) -> Result<(), Error> {
+pub(crate) fn check_foreign_annotations(
+    annotations: &Pairs,
+    caller: &Caller,
+    config: &Config,
+) -> Result<(), Error> {
     match annotations.keys().find(|key| grants(key)) {
         Some(key) => Err(Error::ReservedKey { what: "annotation", key: key.clone() }),
-        None => Ok(()),
+        None => check_listed("annotation", annotations, caller, config),
     }
 }
 

@@ -45,6 +45,11 @@ pub(crate) fn is_protected_secret(name: &str) -> bool {
         || (name.starts_with("ws-") && name.ends_with(CONTEXT_SUFFIX))
 }
 
+/// Likewise for a ConfigMap.
+pub(crate) fn is_protected_config_map(name: &str) -> bool {
+    name == keys::REVOCATIONS_CONFIG_MAP
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

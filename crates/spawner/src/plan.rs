@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::PodSpec;
 use nocrd_model::{Namespace, Restriction, Subject, WorkspaceId, keys, placeholder::Placeholders};
-use nocrd_templates::{Template, overrides, spec as pod_spec};
+use nocrd_templates::{Catalogue, Error as TemplateError, Template, overrides, spec as pod_spec};
 use serde_json::{Map, Value, json};
 
 mod callers;
 mod references;
+mod variables;
 
 use self::callers::Brought;
 use crate::{
-    Config, Error, SpawnRequest,
+    Config, Error, Source, SpawnRequest,
     directives::{self, Directives},
     metadata::{self, Pairs, Stamp},
     names, policy,
@@ -37,10 +38,23 @@ pub struct Inputs<'a> {
     pub source: Resolved<'a>,
     /// Its namespace, checked.
     pub namespace: &'a Namespace,
+    /// The cluster's default namespace, in which local templates and the names that the operator lists are at home.
+    pub home: &'a Namespace,
+    /// All templates there are.
+    pub catalogue: &'a Catalogue,
     /// The limits.
     pub config: &'a Config,
     /// Whether context values may go into a Secret; otherwise they stand in the pod, with a warning.
     pub secrets: bool,
+}
+
+impl<'a> Inputs<'a> {
+    fn template(&self) -> Option<&'a Template> {
+        match self.source {
+            Resolved::Template(template, _) => Some(template),
+            Resolved::Inline(_) => None,
+        }
+    }
 }
 
 /// The objects of a workspace, in the order they are created.
@@ -71,7 +85,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     if let Some(problem) = request.context.problem() {
         return Err(Error::InvalidArgument(problem));
     }
-    let caller = CallerMetadata::of(request)?;
+    let caller = CallerMetadata::of(request, inputs.config)?;
     let placeholders = Placeholders { user: &request.owner, workspace_id: &request.id };
     let source = source_parts(inputs, &caller, &placeholders)?;
 
@@ -81,7 +95,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
 
     let mut tree = source.spec;
     placeholders.replace_in(&mut tree);
-    let by_template = matches!(inputs.source, Resolved::Template(..)).then(|| tree.clone());
+    let by_template = inputs.template().map(|_| tree.clone());
     if !caller.overrides.is_empty() {
         overrides::apply_top_level(&mut tree, &caller.overrides)?;
     }
@@ -95,13 +109,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     let mut annotations = source.annotations;
     annotations.extend(from_spec(spec_annotations, inputs, "annotation")?);
     annotations.extend(source.caller_annotations);
+    variables::check(request, inputs.template())?;
     callers::check(&Brought {
-        request,
+        inputs,
         overrides: &caller.overrides,
         template: by_template.as_ref(),
         spec: &spec,
         typed: &typed,
-        config: inputs.config,
     })?;
     // Before the plan adds anything of its own: the references to the context's Secret would be refused, and the added
     // containers are as strict as the first one.
@@ -162,15 +176,20 @@ pub(crate) fn check_owner(request: &SpawnRequest) -> Result<(), Error> {
 /// Refuses a workspace for somebody else, and a template that is not for the caller. What restricts a template is
 /// read as its author wrote it: placeholders mean nothing there.
 fn check_rights(inputs: &Inputs<'_>) -> Result<(), Error> {
-    let SpawnRequest { caller, annotations, .. } = inputs.request;
+    let SpawnRequest { caller, annotations, source, .. } = inputs.request;
     check_owner(inputs.request)?;
-    let (reference, restriction) = match &inputs.source {
-        Resolved::Template(template, reference) => (reference.as_str(), template.restriction()),
-        Resolved::Inline(_) => ("inline", Restriction::of(annotations)),
-    };
-    restriction
-        .check(caller)
-        .map_err(|lacking| Error::Restricted { reference: reference.to_owned(), lacking })
+    match &inputs.source {
+        Resolved::Inline(_) => Restriction::of(annotations).check(caller).map_err(Error::Restricted),
+        Resolved::Template(template, _) if template.restriction().check(caller).is_ok() => Ok(()),
+        // In the words for one that nobody has.
+        Resolved::Template(_, recorded) => {
+            let reference = match source {
+                Source::Template(asked) => asked.to_string(),
+                Source::Inline(_) => recorded.clone(),
+            };
+            Err(TemplateError::NotFound { reference }.into())
+        }
+    }
 }
 
 /// The labels and annotations that a caller gives, whichever argument they stand in, and the other overrides.
@@ -181,7 +200,7 @@ struct CallerMetadata {
 }
 
 impl CallerMetadata {
-    fn of(request: &SpawnRequest) -> Result<Self, Error> {
+    fn of(request: &SpawnRequest, config: &Config) -> Result<Self, Error> {
         let (mut labels, mut annotations) = (request.labels.clone(), request.annotations.clone());
         let mut overrides = request.top_level_overrides.clone();
         for (member, pairs) in [("labels", &mut labels), ("annotations", &mut annotations)] {
@@ -192,8 +211,8 @@ impl CallerMetadata {
                 pairs.extend(given);
             }
         }
-        metadata::check_labels(&labels, &request.caller)?;
-        metadata::check_foreign_annotations(&annotations)?;
+        metadata::check_labels(&labels, &request.caller, config)?;
+        metadata::check_foreign_annotations(&annotations, &request.caller, config)?;
         Ok(Self { labels, annotations, overrides })
     }
 }
@@ -255,11 +274,11 @@ fn from_spec(pairs: Pairs, inputs: &Inputs<'_>, what: &'static str) -> Result<Pa
         }
         (Resolved::Template(..), _) => Ok(metadata::copied(&pairs, true).collect()),
         (Resolved::Inline(_), "label") => {
-            metadata::check_labels(&pairs, &inputs.request.caller).map(|()| pairs)
+            metadata::check_labels(&pairs, &inputs.request.caller, inputs.config).map(|()| pairs)
         }
         (Resolved::Inline(_), _) => {
             metadata::check_inline_annotations(&pairs)?;
-            metadata::check_foreign_annotations(&pairs)?;
+            metadata::check_foreign_annotations(&pairs, &inputs.request.caller, inputs.config)?;
             Ok(metadata::copied(&pairs, true).collect())
         }
     }

@@ -1,7 +1,7 @@
 //! What a pod may ask for: the Pod Security Standards (Kubernetes 1.34), for templates and inline specs alike.
 //!
 //! A pure check over the typed spec. Beyond the standard, no level lets a pod refer to the Secrets that hold other
-//! workspaces' context or the server's session key.
+//! workspaces' context or the server's session key, nor to the ConfigMap of ended sign-ins.
 
 mod baseline;
 pub(crate) mod references;
@@ -61,7 +61,7 @@ impl FromStr for PodSecurity {
 #[must_use]
 pub fn violations(spec: &PodSpec, annotations: &BTreeMap<String, String>, level: PodSecurity) -> Vec<String> {
     let mut found = Findings::default();
-    protected_secrets(spec, &mut found);
+    protected_objects(spec, &mut found);
     if level >= PodSecurity::Baseline {
         baseline::check(spec, annotations, &mut found);
     }
@@ -88,7 +88,7 @@ impl Findings {
 }
 
 /// Every container of the pod with its path in the spec.
-fn containers(spec: &PodSpec) -> impl Iterator<Item = (String, &Container)> {
+pub(crate) fn containers(spec: &PodSpec) -> impl Iterator<Item = (String, &Container)> {
     let init = spec.init_containers.iter().flatten().enumerate();
     let main = spec.containers.iter().enumerate();
     init.map(|(i, c)| (format!("initContainers[{i}]"), c))
@@ -102,13 +102,14 @@ fn contexts(spec: &PodSpec) -> impl Iterator<Item = (String, &SecurityContext)> 
     })
 }
 
-fn protected_secrets(spec: &PodSpec, found: &mut Findings) {
+fn protected_objects(spec: &PodSpec, found: &mut Findings) {
     for Reference { path, kind, name, .. } in references::of(spec) {
-        found.refuse_if(
-            kind == Kind::Secret && names::is_protected_secret(name),
-            path,
-            format_args!("Secret {name:?} belongs to the server"),
-        );
+        let protected = match kind {
+            Kind::Secret => names::is_protected_secret(name),
+            Kind::ConfigMap => names::is_protected_config_map(name),
+            Kind::Claim | Kind::ResourceClaim => false,
+        };
+        found.refuse_if(protected, path, format_args!("{kind} {name:?} belongs to the server"));
     }
 }
 

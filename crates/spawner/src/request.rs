@@ -51,6 +51,11 @@ pub struct SpawnRequest {
     /// Whose it will be; the caller's when absent. Only administrators make workspaces for somebody else.
     #[builder(default = caller.subject.clone())]
     pub owner: Subject,
+    /// Whether the caller has the right to run what they like, which specs and images of their own ask for; whoever
+    /// makes the request has to know. Without it they set only the variables that the template declares. By default
+    /// ordinary callers don't have it.
+    #[builder(default = !caller.is_ordinary())]
+    pub may_write: bool,
     /// Display name.
     #[builder(into)]
     pub name: Option<String>,

@@ -194,31 +194,33 @@ impl Spawner {
 
     /// Looks the source up and plans the objects.
     fn plan(&self, request: &SpawnRequest, namespace: &Namespace, secrets: bool) -> Result<Plan, Error> {
-        let config = &self.0.config;
+        let catalogue = self.catalogue();
+        let default = self.cluster().default_namespace();
+        let plan = |source| {
+            let (config, catalogue) = (&self.0.config, &catalogue);
+            plan::plan(&Inputs { request, source, namespace, home: default, catalogue, config, secrets })
+        };
         match &request.source {
-            Source::Inline(spec) => {
-                plan::plan(&Inputs { request, source: Resolved::Inline(spec), namespace, config, secrets })
-            }
+            Source::Inline(spec) => plan(Resolved::Inline(spec)),
             Source::Template(reference) => {
-                let default = self.cluster().default_namespace();
                 if let Some(other) = &reference.namespace {
                     self.cluster().resolve_namespace(Some(other.as_str()))?;
                 }
-                let catalogue = self.catalogue();
                 // A bare name is looked up where the workspace will be, then in the default namespace.
-                let template = match catalogue.resolve(reference, namespace) {
-                    Ok(found) if namespace == default || !found.origin.is_local() => found,
-                    Err(error) if namespace == default || !error.is_not_found() => return Err(error.into()),
-                    _ => catalogue.resolve(reference, default)?,
+                let found = match catalogue.resolve(reference, namespace) {
+                    Ok(found) if namespace == default || !found.origin.is_local() => Ok(found),
+                    Err(error) if namespace == default || !error.is_not_found() => Err(error),
+                    _ => catalogue.resolve(reference, default),
                 };
+                let template =
+                    found.map_err(|error| if request.may_write { error } else { error.without_broken() })?;
                 let recorded = metadata::recorded_reference(
                     &reference.to_string(),
                     &template.reference().to_string(),
                     template.origin.namespace(),
                     default,
                 );
-                let source = Resolved::Template(&template, recorded);
-                plan::plan(&Inputs { request, source, namespace, config, secrets })
+                plan(Resolved::Template(&template, recorded))
             }
         }
     }

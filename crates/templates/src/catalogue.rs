@@ -101,6 +101,12 @@ impl Catalogue {
         listing
     }
 
+    /// Tells whether a ConfigMap holds a template, be it one that can't be read.
+    #[must_use]
+    pub fn holds_template(&self, namespace: &Namespace, config_map: &str) -> bool {
+        self.0.config_maps.get(namespace).is_some_and(|names| names.contains_key(config_map))
+    }
+
     /// The namespaces that have templates in ConfigMaps.
     #[must_use]
     pub fn namespaces(&self) -> BTreeSet<&Namespace> {
@@ -187,6 +193,15 @@ mod tests {
         assert_eq!((listing.templates.len(), listing.problems), (1, vec![problem]));
         let found = catalogue.resolve(&"a".parse().unwrap(), &namespace("ns")).unwrap();
         assert_eq!(found.origin, Origin::Directory);
+    }
+
+    #[test]
+    fn config_maps_of_templates_are_known_readable_or_not() {
+        let catalogue = catalogue();
+        for (name, expected) in [("a", true), ("c", true), ("d", false), ("f", false), ("other", false)] {
+            assert_eq!(catalogue.holds_template(&namespace("ns"), name), expected, "{name}");
+            assert!(!catalogue.holds_template(&namespace("elsewhere"), name), "{name}");
+        }
     }
 
     #[test]

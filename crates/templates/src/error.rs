@@ -72,6 +72,15 @@ impl Error {
         matches!(self, Self::NotFound { .. })
     }
 
+    /// The same for somebody who may not know which templates are broken: such a one is not there.
+    #[must_use]
+    pub fn without_broken(self) -> Self {
+        match self {
+            Self::Malformed { reference, .. } => Self::NotFound { reference },
+            other => other,
+        }
+    }
+
     pub(crate) fn spec(path: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::InvalidSpec { path: path.into(), reason: reason.into() }
     }

@@ -1,4 +1,5 @@
-//! Rules about single files: keys are spelt out in one place, one crate reads the environment, ignored tests say why.
+//! Rules about single files: keys are spelt out in one place, one crate reads the environment, one file creates pods,
+//! ignored tests say why.
 
 use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 
@@ -14,6 +15,11 @@ use crate::{
 const KEYS: &str = "crates/model/src/keys.rs";
 /// Who may read the environment: the crate of settings, and whoever starts programs may look up where they are.
 const ENVIRONMENT_READERS: &[&str] = &["crates/config", "crates/devcluster/src/kubelet/paths.rs"];
+
+/// The one file that creates pods: what it is given was planned, and so checked.
+const POD_CREATOR: &str = "crates/spawner/src/apply.rs";
+/// Who speaks to the Kubernetes API, behind methods with names, and who is one.
+const API_CLIENTS: &[&str] = &["crates/cluster", "crates/devcluster"];
 
 pub(super) fn check(file: &File) -> Result<Vec<String>> {
     let tokens: TokenStream = file.text.parse().map_err(|error| format!("{}: {error}", file.path))?;
@@ -33,6 +39,12 @@ pub(super) fn check(file: &File) -> Result<Vec<String>> {
         // An example is a program of its own.
         if !file.is_example() && !ENVIRONMENT_READERS.iter().any(|reader| file.is_in(reader)) {
             environment(&mut findings, &code);
+        }
+        if file.path != POD_CREATOR {
+            pods(&mut findings, &code);
+        }
+        if !API_CLIENTS.iter().any(|client| file.is_in(client)) {
+            raw_api(&mut findings, &code);
         }
     }
     Ok(findings.found)
@@ -121,6 +133,32 @@ fn environment(findings: &mut Findings<'_>, code: &[TokenTree]) {
     }
 }
 
+/// Whoever names the method, be it without calling it, could create a pod that nobody checked. Its definition is no use of
+/// it.
+fn pods(findings: &mut Findings<'_>, code: &[TokenTree]) {
+    for window in code.windows(2) {
+        let [before, TokenTree::Ident(name)] = window else { continue };
+        let defines = matches!(before, TokenTree::Ident(word) if word == "fn");
+        if name == "create_pod" && !defines {
+            let message = format!("a pod is created: only {POD_CREATOR} does that, after all checks");
+            findings.add(name.span(), &message);
+        }
+    }
+}
+
+/// With a client of the Kubernetes API anything can be created.
+fn raw_api(findings: &mut Findings<'_>, code: &[TokenTree]) {
+    let is = |token: Option<&TokenTree>, word: &str| token.is_some_and(|token| token.to_string() == word);
+    for (at, token) in code.iter().enumerate() {
+        let before = |back: usize| at.checked_sub(back).and_then(|at| code.get(at));
+        let lent = is(Some(token), "client") && is(before(1), ".") && is(before(2), "cluster");
+        if is(Some(token), "kube") || lent {
+            findings
+                .add(token.span(), "the Kubernetes API is called directly: use the methods of nocrd-cluster");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +199,38 @@ mod tests {
         "#;
         assert_eq!(findings("bins/x/src/main.rs", text).len(), 3);
         for exempt in ["crates/config/src/lookup.rs", "crates/x/examples/y.rs"] {
+            assert!(findings(exempt, text).is_empty(), "{exempt}");
+        }
+    }
+
+    #[test]
+    fn pods_are_created_after_all_checks() {
+        let text = "
+            fn create_pod() {}
+            fn f(c: Cluster) { c.create_pod(n, p); Cluster::create_pod(&c, n, p); map(Cluster::create_pod) }
+            /// See `create_pod`.
+            fn g() { c.create_pods(); \"create_pod\" }
+            #[cfg(test)] mod tests { fn h() { c.create_pod(n, p); } }
+        ";
+        for path in
+            ["crates/mcp-surface/src/tools/spawn.rs", "crates/spawner/src/spawner.rs", "bins/x/src/main.rs"]
+        {
+            let found = findings(path, text);
+            assert_eq!(found.len(), 3, "{found:?}");
+            assert!(found.iter().all(|finding| finding.starts_with(&format!("{path}:3: a pod is created"))));
+        }
+        for exempt in [POD_CREATOR, "crates/cluster/tests/it/calls.rs", "crates/spawner/src/plan/tests.rs"] {
+            assert!(findings(exempt, text).is_empty(), "{exempt}");
+        }
+    }
+
+    #[test]
+    fn nobody_goes_past_the_methods_of_the_cluster() {
+        let text = "fn f() { let pods: kube::Api<Pod> = kube::Api::all(x.cluster().client().clone()); peer.client(); }";
+        assert_eq!(findings("crates/server/src/x.rs", text).len(), 3);
+        for exempt in
+            ["crates/cluster/src/x.rs", "crates/devcluster/src/x.rs", "crates/spawner/tests/it/x.rs"]
+        {
             assert!(findings(exempt, text).is_empty(), "{exempt}");
         }
     }

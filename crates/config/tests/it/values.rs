@@ -158,8 +158,10 @@ fn lists() {
         &[],
         &[
             ("ALLOWED_SERVICE_ACCOUNTS", " builder ,, reader,"),
-            ("ALLOWED_SECRETS", "registry, tls.example"),
+            ("ALLOWED_SECRETS", "registry, team-a/tls.example"),
+            ("ALLOWED_CONFIGMAPS", "team-a/ca"),
             ("ALLOWED_CLAIMS", "homes"),
+            ("ALLOWED_METADATA_PREFIXES", "example.com/, team"),
             ("POD_CIDRS", "10.42.0.7/16, fd00::/8"),
             ("TRUSTED_PROXIES", "192.168.0.1/32"),
             ("ALLOWED_HOSTS", "pods.example.com, 10.0.0.1:8443,[::1]:3000,::1, localhost"),
@@ -169,7 +171,9 @@ fn lists() {
         ],
     );
     assert_eq!(s.allowed_service_accounts, BTreeSet::from(["builder".to_owned(), "reader".to_owned()]));
-    assert_eq!(s.allowed_secrets, BTreeSet::from(["registry".to_owned(), "tls.example".to_owned()]));
+    assert_eq!(s.allowed_secrets, BTreeSet::from(["registry".to_owned(), "team-a/tls.example".to_owned()]));
+    assert_eq!(s.allowed_configmaps, BTreeSet::from(["team-a/ca".to_owned()]));
+    assert_eq!(s.allowed_metadata_prefixes, BTreeSet::from(["example.com".to_owned(), "team".to_owned()]));
     assert_eq!(s.allowed_claims, BTreeSet::from(["homes".to_owned()]));
     assert_eq!(s.pod_cidrs.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.42.0.0/16", "fd00::/8"]);
     assert_eq!(s.allowed_hosts.len(), 5);
@@ -184,8 +188,12 @@ fn lists() {
         ("TRUSTED_PROXIES", "proxy.example"),
         ("ALLOWED_NAMESPACES", "nogoo9,Team"),
         ("ALLOWED_SERVICE_ACCOUNTS", "a b"),
-        ("ALLOWED_SECRETS", "a/b"),
+        ("ALLOWED_SECRETS", "a/b/c"),
+        ("ALLOWED_SECRETS", "/b"),
+        ("ALLOWED_CONFIGMAPS", "A/b"),
         ("ALLOWED_CLAIMS", "*"),
+        ("ALLOWED_METADATA_PREFIXES", "example.com/team"),
+        ("ALLOWED_METADATA_PREFIXES", "*"),
         ("ALLOWED_HOSTS", "https://x"),
         ("ALLOWED_HOSTS", "x:0"),
         ("ALLOWED_HOSTS", "[::1"),

@@ -98,14 +98,26 @@ struct OverrideParams {
 }
 
 impl OverrideParams {
-    /// Tells whether it changes what the container runs or sees.
+    /// Tells whether it changes what the container runs or sees. Which variables a caller may set is the template's to
+    /// say, and so the spawner's to check.
     fn is_raw(&self) -> bool {
-        let Self { name: _, image, command, args, env: _, env_from, resources: _, volume_mounts } = self;
+        let Self { name: _, image, command, args, env, env_from, resources: _, volume_mounts } = self;
         image.is_some()
             || command.is_some()
             || args.is_some()
+            || env.iter().flatten().any(reads_elsewhere)
             || env_from.is_some()
             || volume_mounts.is_some()
+    }
+}
+
+/// Tells whether a variable takes its value from something else than the pod itself.
+fn reads_elsewhere(variable: &Map<String, Value>) -> bool {
+    let of_the_pod = |source: &String| matches!(source.as_str(), "fieldRef" | "resourceFieldRef");
+    match variable.get("valueFrom") {
+        None | Some(Value::Null) => false,
+        Some(Value::Object(sources)) => !sources.keys().all(of_the_pod),
+        Some(_) => true,
     }
 }
 
@@ -177,6 +189,7 @@ fn request(call: &Call, params: SpawnParams) -> Result<SpawnRequest, Error> {
         .source(source)
         .maybe_namespace(params.namespace)
         .caller(call.caller().clone())
+        .may_write(call.may_write())
         .maybe_owner(params.user_sub.filter(|subject| !subject.is_empty()).map(Subject::new))
         .maybe_name(params.name)
         .context(params.context.into_iter().collect::<Context>())

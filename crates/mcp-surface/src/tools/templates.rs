@@ -76,7 +76,9 @@ impl Tool for ListTemplates {
         let templates = page::fit(entries, |entry| entry.name.len() + entry.description.len() + 4);
         let last = templates.last().filter(|_| start + templates.len() < total);
         let next_cursor = last.map(|template| cursor::encode(LIST, &template.name));
-        let problems = listing.problems.iter().take(MAX_PROBLEMS).map(ProblemView::new).collect();
+        // They are for those who could put them right, and may be of templates that are not for everybody.
+        let problems = listing.problems.iter().filter(|_| call.may_write());
+        let problems = problems.take(MAX_PROBLEMS).map(ProblemView::new).collect();
         let list = TemplateList { templates, total, next_cursor, problems };
         Ok(Reply::new(render(&call, &list), list))
     }
@@ -132,7 +134,10 @@ impl Tool for GetTemplate {
         let reference: TemplateRef = params.name.parse().map_err(Error::Template)?;
         let asked = reference.namespace.as_ref().map(|namespace| namespace.as_str().to_owned());
         let namespace = call.namespace(asked.as_deref().or(params.namespace.as_deref()))?;
-        let template = call.spawner().catalogue().resolve(&reference, &namespace).map_err(Error::Template)?;
+        let found = call.spawner().catalogue().resolve(&reference, &namespace);
+        let known =
+            |error: nocrd_templates::Error| if call.may_write() { error } else { error.without_broken() };
+        let template = found.map_err(|error| Error::Template(known(error)))?;
         if !is_shown(&template, &call) {
             let reference = reference.to_string();
             return Err(Error::Template(nocrd_templates::Error::NotFound { reference }).into());

@@ -61,9 +61,11 @@ enum Gets {
     /// Neither is it with this token.
     Scope,
     NotFound,
+    /// What they ask for is for no ordinary caller.
+    Refused,
 }
 
-use Gets::{Denied, Done, NotFound, Scope, Unknown};
+use Gets::{Denied, Done, NotFound, Refused, Scope, Unknown};
 
 struct Row {
     tool: &'static str,
@@ -160,6 +162,7 @@ async fn ask(server: &Server, tool: &str, mut arguments: Value) -> Gets {
         (Some(401), Some("NCR0404")) => Unknown,
         (Some(403), Some("NCR0403")) => Denied,
         (Some(404), Some("NCR0301")) => NotFound,
+        (Some(403), Some("NCR0205")) => Refused,
         _ => panic!("{reply}"),
     }
 }
@@ -181,6 +184,11 @@ async fn t50_d01_every_tool_asked_by_everybody() {
 async fn h01_raw_pods_asked_for_by_everybody() {
     const RAW: [Gets; 9] = [Unknown, Denied, Denied, Done, Denied, Scope, Scope, Done, Done];
     const TEMPLATES: [Gets; 9] = [Unknown, Denied, Done, Done, Done, Scope, Scope, Done, Done];
+    /// Objects of the namespace besides, which only administrators bring.
+    const FOREIGN: [Gets; 9] = [Unknown, Denied, Denied, Refused, Denied, Scope, Scope, Done, Refused];
+    fn from(kind: &str, source: Value) -> Value {
+        json!({"name": "A", "valueFrom": {kind: source}})
+    }
     fn of_template(member: &str, overrides: Value) -> Value {
         json!({"id": "new", "templateRef": "default-agent-workspace", member: overrides})
     }
@@ -202,11 +210,29 @@ async fn h01_raw_pods_asked_for_by_everybody() {
         (top(json!({"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["x"]}]})), RAW),
         (
             container(
-                json!({"env": [{"name": "A", "value": "b"}], "resources": {"limits": {"memory": "64Mi"}}}),
+                json!({"env": [from("fileKeyRef", json!({"volumeName": "v", "path": "p", "key": "k"}))]}),
             ),
+            RAW,
+        ),
+        (container(json!({"env": [from("secretKeyRef", json!({"name": "s", "key": "k"}))]})), FOREIGN),
+        (container(json!({"env": [from("configMapKeyRef", json!({"name": "c", "key": "k"}))]})), FOREIGN),
+        (
+            container(json!({
+                "env": [
+                    {"name": "ECHO_TEXT", "value": "b"},
+                    {"name": "PORT", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                    {"name": "PORT", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+                    {"name": "PORT", "value": "5678", "valueFrom": null},
+                ],
+                "resources": {"limits": {"memory": "64Mi"}},
+            })),
             TEMPLATES,
         ),
-        (top(json!({"terminationGracePeriodSeconds": 5, "labels": {"example.com/team": "a"}})), TEMPLATES),
+        (container(json!({"env": [{"name": "BASH_ENV", "value": "/x"}]})), RAW),
+        (of_template("context", json!({"BASH_ENV": "/x"})), RAW),
+        (of_template("context", json!({"OTHER": "b"})), RAW),
+        (of_template("context", json!({"ECHO_TEXT": "b"})), TEMPLATES),
+        (top(json!({"terminationGracePeriodSeconds": 5})), TEMPLATES),
     ] {
         for (who, gets) in EVERYBODY.into_iter().zip(gets) {
             let outcome = ask(&server(who).await, "spawn_workspace", arguments.clone()).await;

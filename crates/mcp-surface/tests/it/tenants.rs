@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     api::{Api, pod},
-    world::World,
+    world::{World, until},
 };
 
 #[tokio::test(start_paused = true)]
@@ -86,6 +86,19 @@ async fn h01_templates_for_others_look_as_if_not_there() {
         let absent = bob.call("get_template", json!({"name": name.replace("gpu", "abc")})).await;
         assert_eq!(hidden.text.replace("gpu", "abc"), absent.text);
         assert_eq!(hidden.error_id(), absent.error_id());
+        for more in [json!({}), json!({"context": {"A": "b"}}), json!({"namespace": "other"})] {
+            let spawn = |reference: &str| {
+                let mut arguments = more.clone();
+                arguments["id"] = json!("w1");
+                arguments["templateRef"] = json!(reference);
+                arguments
+            };
+            let hidden = bob.call("spawn_workspace", spawn(name)).await;
+            let absent = bob.call("spawn_workspace", spawn(&name.replace("gpu", "abc"))).await;
+            assert!(hidden.failed, "{hidden:?}");
+            assert_eq!(hidden.text.replace("gpu", "abc"), absent.text);
+            assert_eq!(hidden.structured.to_string().replace("gpu", "abc"), absent.structured.to_string());
+        }
     }
     let admin = Caller::verified("root".into(), Role::Admin);
     for caller in [holder(&["user", "ml"]), admin, Caller::local()] {
@@ -93,6 +106,86 @@ async fn h01_templates_for_others_look_as_if_not_there() {
         let list = client.call("list_templates", json!({})).await;
         assert!(list.text.contains("gpu"), "{list:?}");
         assert!(!client.call("get_template", json!({"name": "gpu"})).await.failed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_s_secrets_are_not_looked_for_elsewhere() {
+    let api = Api::default();
+    for (name, more) in [("plain", ""), ("keeper", ", envFrom: [{secretRef: {name: db}}]")] {
+        let mut template = restricted(name, "");
+        template["metadata"]["namespace"] = json!("team-a");
+        template["data"]["spec"] = json!(format!("containers: [{{name: agent, image: i{more}}}]"));
+        api.put("configmaps", template);
+    }
+    let world = World::with(api, Options::default()).await.synced().await;
+    let bob = world.client_of(Caller::verified("bob".into(), Role::User)).await;
+    let spawn = |id: &str, name: &str| json!({"id": id, "templateRef": format!("team-a/{name}")});
+    let reply = bob.call("spawn_workspace", spawn("w1", "keeper")).await;
+    assert_eq!(reply.error_id(), "NCR0205", "{reply:?}");
+    assert!(reply.text.contains("Secret \"db\" of team-a"), "{reply:?}");
+    assert!(!bob.call("spawn_workspace", spawn("w1", "plain")).await.failed);
+    let admin = world.client_of(Caller::verified("root".into(), Role::Admin)).await;
+    assert!(!admin.call("spawn_workspace", spawn("w2", "keeper")).await.failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn broken_templates_are_shown_to_those_who_may_write() {
+    let api = Api::default();
+    let mut broken = restricted("gpu", "ml");
+    broken["data"]["spec"] = json!("containers: [{name: agent, imag: secret-image}]");
+    api.put("configmaps", broken);
+    let world = World::with(api, Options::default()).await.synced().await;
+    let calls = |name: &str| {
+        [
+            ("get_template", json!({"name": name})),
+            ("spawn_workspace", json!({"id": "w1", "templateRef": name})),
+        ]
+    };
+    let viewer = world.client_of(Caller::verified("bob".into(), Role::Viewer)).await;
+    let list = viewer.call("list_templates", json!({})).await;
+    assert!(!format!("{list:?}").contains("gpu"), "{list:?}");
+    for ((tool, broken), (_, absent)) in calls("gpu").into_iter().zip(calls("abc")) {
+        let (broken, absent) = (viewer.call(tool, broken).await, viewer.call(tool, absent).await);
+        assert_eq!(broken.text.replace("gpu", "abc"), absent.text, "{tool}");
+        assert_eq!(broken.structured.to_string().replace("gpu", "abc"), absent.structured.to_string());
+    }
+    for caller in [
+        Caller::verified("bob".into(), Role::User),
+        Caller::verified("root".into(), Role::Admin),
+        Caller::local(),
+    ] {
+        let client = world.client_of(caller).await;
+        let list = client.call("list_templates", json!({})).await;
+        assert_eq!(list.structured["problems"][0]["name"], "gpu", "{list:?}");
+        for (tool, arguments) in calls("gpu") {
+            let reply = client.call(tool, arguments).await;
+            assert!(reply.error_id() == "NCR0202" && reply.text.contains("imag"), "{tool}: {reply:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn labels_and_annotations_are_the_operator_s_to_allow() {
+    let world = World::new().await.synced().await;
+    for (role, allowed) in [(Role::Viewer, false), (Role::User, false), (Role::Admin, true)] {
+        let client = world.client_of(Caller::verified("bob".into(), role)).await;
+        for member in ["labels", "annotations"] {
+            let direct = json!({member: {"example.com/team": "a"}});
+            for mut arguments in [direct.clone(), json!({"topLevelOverrides": direct})] {
+                arguments["id"] = json!("w1");
+                arguments["templateRef"] = json!("default-agent-workspace");
+                let reply = client.call("spawn_workspace", arguments).await;
+                if allowed {
+                    assert!(!reply.failed, "{reply:?}");
+                    assert!(!client.call("stop_workspace", json!({"id": "w1"})).await.failed);
+                    until("the pod gone", || world.cluster.workspaces().all().is_empty()).await;
+                } else {
+                    assert_eq!(reply.error_id(), "NCR0207", "{reply:?}");
+                    assert!(reply.text.contains("ALLOWED_METADATA_PREFIXES"), "{reply:?}");
+                }
+            }
+        }
     }
 }
 

@@ -1,13 +1,15 @@
-//! What only a template's author decides: a caller's own spec, or overrides beside a template, can't.
+//! What only a template's author or the operator decides: a caller's own spec, or overrides beside a template, can't.
 
 use k8s_openapi::api::core::v1::PodSpec;
+use nocrd_templates::{Template, spec as pod_spec};
 use serde_json::{Map, Value};
 
-use super::references;
-use crate::{Config, Error, PodSecurity, SpawnRequest};
+use super::{Inputs, Resolved, references};
+use crate::{Error, PodSecurity, policy};
 
-/// Pod-level fields that keep a curated template's pods apart from others, or rank them among others.
-const TEMPLATES_OWN: [&str; 10] = [
+/// Pod-level fields that keep a curated template's pods apart from others, rank them among others, or name the account
+/// whose token the template may mount.
+const TEMPLATES_OWN: [&str; 13] = [
     "hostUsers",
     "nodeName",
     "os",
@@ -18,11 +20,29 @@ const TEMPLATES_OWN: [&str; 10] = [
     "runtimeClassName",
     "schedulerName",
     "securityContext",
+    "serviceAccount",
+    "serviceAccountName",
+    "shareProcessNamespace",
+];
+
+/// Pod-level fields by which a pod gets where others don't, or before them. An ordinary caller's spec has none. Those that
+/// choose among the nodes open to every pod (`nodeSelector`, node affinity) are not among them.
+const OPERATORS_OWN: [&str; 10] = [
+    "hostUsers",
+    "nodeName",
+    "overhead",
+    "preemptionPolicy",
+    "priority",
+    "priorityClassName",
+    "runtimeClassName",
+    "schedulerName",
+    "tolerations",
+    "topologySpreadConstraints",
 ];
 
 /// What a caller brought, and what it was put together with.
 pub(super) struct Brought<'a> {
-    pub(super) request: &'a SpawnRequest,
+    pub(super) inputs: &'a Inputs<'a>,
     /// The top-level overrides but for labels and annotations.
     pub(super) overrides: &'a Map<String, Value>,
     /// The template's part of the spec, if there is a template.
@@ -31,18 +51,25 @@ pub(super) struct Brought<'a> {
     pub(super) spec: &'a Map<String, Value>,
     /// The same, typed.
     pub(super) typed: &'a PodSpec,
-    pub(super) config: &'a Config,
 }
 
 /// Checks what a caller brought.
 pub(super) fn check(brought: &Brought<'_>) -> Result<(), Error> {
-    let level = brought.config.pod_security;
+    let level = brought.inputs.config.pod_security;
+    let is_ordinary = brought.inputs.request.caller.is_ordinary();
     let mut violations = Vec::new();
-    if level != PodSecurity::Privileged {
+    // No level is about what is not the caller's.
+    if is_ordinary || level != PodSecurity::Privileged {
         check_isolation(brought, &mut violations);
     }
-    if brought.request.caller.is_ordinary() {
-        references::check(brought, &mut violations)?;
+    if is_ordinary {
+        check_placement(brought, &mut violations);
+        check_account(brought, &mut violations);
+        let template = brought.template.cloned().map(pod_spec::read).transpose()?.map(|read| read.typed);
+        if let (Resolved::Template(of, _), Some(spec)) = (&brought.inputs.source, &template) {
+            check_namespace(brought.inputs, of, spec, &mut violations);
+        }
+        references::check(brought, template.as_ref(), &mut violations)?;
     }
     if violations.is_empty() {
         return Ok(());
@@ -62,19 +89,81 @@ fn check_isolation(brought: &Brought<'_>, violations: &mut Vec<String>) {
     if mounts(spec) && !by_template.is_some_and(mounts) {
         violations.push("automountServiceAccountToken: only a template can turn it on".to_owned());
     }
-    let allowed: Vec<&Value> = by_template.map(token_volumes).unwrap_or_default();
-    if token_volumes(spec).iter().any(|volume| !allowed.contains(volume)) {
-        violations.push("volumes: only a template can project service account tokens".to_owned());
+    let allowed: Vec<&Value> = by_template.map(identity_volumes).unwrap_or_default();
+    if identity_volumes(spec).iter().any(|volume| !allowed.contains(volume)) {
+        violations.push(
+            "volumes: only a template can project tokens and certificates of its service account".to_owned(),
+        );
     }
 }
 
-/// The volumes that hold tokens of the pod's ServiceAccount.
-fn token_volumes(spec: &Map<String, Value>) -> Vec<&Value> {
-    let holds_token = |volume: &&Value| {
+/// The volumes that hold tokens or certificates of the pod's ServiceAccount.
+fn identity_volumes(spec: &Map<String, Value>) -> Vec<&Value> {
+    let is_there = |source: &Value, member: &str| source.get(member).is_some_and(|value| !value.is_null());
+    let holds =
+        |source: &Value| is_there(source, "serviceAccountToken") || is_there(source, "podCertificate");
+    let is_one = |volume: &&Value| {
         let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
-        sources.is_some_and(|all| {
-            all.iter().any(|source| source.get("serviceAccountToken").is_some_and(|t| !t.is_null()))
-        })
+        sources.is_some_and(|all| all.iter().any(holds))
     };
-    spec.get("volumes").and_then(Value::as_array).into_iter().flatten().filter(holds_token).collect()
+    spec.get("volumes").and_then(Value::as_array).into_iter().flatten().filter(is_one).collect()
+}
+
+/// Where a pod runs: on the template's nodes, and neither beside nor in the way of pods that the caller chooses.
+fn check_placement(brought: &Brought<'_>, violations: &mut Vec<String>) {
+    let (theirs, path) = match brought.template {
+        Some(_) => (brought.overrides, "topLevelOverrides."),
+        None => (brought.spec, ""),
+    };
+    let is_set = |field: &str| theirs.get(field).is_some_and(|value| !value.is_null());
+    // Beside a template some of them are refused already.
+    let reported = |field: &str| brought.template.is_some() && TEMPLATES_OWN.contains(&field);
+    for field in OPERATORS_OWN.into_iter().filter(|field| is_set(field) && !reported(field)) {
+        violations.push(format!("{path}{field}: only a template can set it"));
+    }
+    for member in ["podAffinity", "podAntiAffinity"] {
+        if theirs.get("affinity").and_then(|all| all.get(member)).is_some_and(|value| !value.is_null()) {
+            violations.push(format!("{path}affinity.{member}: only a template can set it"));
+        }
+    }
+    let by_template = |field: &str| brought.template?.get(field).filter(|value| !value.is_null());
+    if theirs.contains_key("affinity") && by_template("affinity").is_some() {
+        violations.push(format!("{path}affinity: it is the template's to set"));
+    }
+    if let Some(Value::Object(wanted)) = by_template("nodeSelector") {
+        let given = brought.spec.get("nodeSelector").unwrap_or(&Value::Null);
+        if wanted.iter().any(|(label, value)| given.get(label) != Some(value)) {
+            violations
+                .push(format!("{path}nodeSelector: it may add to the template's and change nothing of it"));
+        }
+    }
+}
+
+/// Beside a template, [`TEMPLATES_OWN`] keeps the template's account.
+fn check_account(brought: &Brought<'_>, violations: &mut Vec<String>) {
+    if brought.template.is_none() && account(brought.typed).is_some() {
+        violations.push("serviceAccountName: only a template can name an account".to_owned());
+    }
+}
+
+/// The ServiceAccount that a pod names, unless it is the one it has anyway.
+fn account(spec: &PodSpec) -> Option<&str> {
+    let names = [&spec.service_account_name, &spec.service_account];
+    names.into_iter().flatten().map(String::as_str).find(|name| !matches!(*name, "" | "default"))
+}
+
+/// The names in a template mean objects of its own namespace; where the caller chooses another, they would mean objects
+/// that nobody chose.
+fn check_namespace(inputs: &Inputs<'_>, template: &Template, spec: &PodSpec, violations: &mut Vec<String>) {
+    let own = template.origin.namespace().unwrap_or(inputs.home);
+    if inputs.namespace == own {
+        return;
+    }
+    let reference = policy::references::of(spec).into_iter().next();
+    let named = reference
+        .map(|found| format!("{} {:?}", found.kind, found.name))
+        .or_else(|| account(spec).map(|name| format!("ServiceAccount {name:?}")));
+    if let Some(named) = named {
+        violations.push(format!("namespace: the template refers to the {named} of {own}: spawn it there"));
+    }
 }

@@ -1,51 +1,88 @@
-//! Which Secrets and PersistentVolumeClaims a caller may bring into a pod: those that the operator lists, and those of
-//! the template as its author uses them.
+//! Which objects of the namespace a caller may bring into a pod: those that the operator lists, and those of the template
+//! as its author uses them.
 
-use k8s_openapi::api::core::v1::{PodSpec, Volume};
+use k8s_openapi::api::core::v1::{Container, PodSpec, Volume, VolumeMount};
 use nocrd_templates::spec as pod_spec;
 use serde_json::{Map, Value, json};
 
-use super::Brought;
+use super::{Inputs, callers::Brought};
 use crate::{
-    Config, Error, names,
-    policy::references::{self, Kind, Reference, Usage},
+    Error, names,
+    policy::{
+        self,
+        references::{self, Kind, Reference, Usage},
+    },
 };
 
+/// Kinds of volumes that ordinary callers may bring: those with nothing of anybody's, and those whose references are
+/// checked. The others reach storage, drivers or nodes without naming anything that could be listed.
+const VOLUMES: [&str; 7] =
+    ["configMap", "downwardAPI", "emptyDir", "image", "persistentVolumeClaim", "projected", "secret"];
+
 /// Adds a violation for each reference that an ordinary caller brought and may not bring.
-pub(super) fn check(brought: &Brought<'_>, violations: &mut Vec<String>) -> Result<(), Error> {
-    let Some(template) = brought.template else {
+pub(super) fn check(
+    brought: &Brought<'_>,
+    template: Option<&PodSpec>,
+    violations: &mut Vec<String>,
+) -> Result<(), Error> {
+    let inputs = brought.inputs;
+    let Some(template) = template else {
         // Everything is the caller's.
-        check_spec(brought.typed, &PodSpec::default(), brought.config, str::to_owned, violations);
+        check_pod(inputs, "", brought.typed, &PodSpec::default(), violations);
+        for (path, container) in policy::containers(brought.typed) {
+            check_references(inputs, &references::of_container(&path, container), &[], violations);
+        }
         return Ok(());
     };
-    let template = pod_spec::read(template.clone())?.typed;
     let overrides = overrides_as_spec(brought)?;
-    check_spec(&overrides, &template, brought.config, path_in_overrides, violations);
-    check_mounts(&overrides, &template, brought, violations);
+    check_pod(inputs, "topLevelOverrides.", &overrides, template, violations);
+    for (i, (change, wanted)) in
+        overrides.containers.iter().zip(&inputs.request.container_overrides).enumerate()
+    {
+        // What another container has is not this one's: it may be there to keep it from this one.
+        let own = template.containers.iter().find(|own| own.name == wanted.name);
+        let path = format!("containerOverrides[{i}]");
+        let known = own.map(|own| references::of_container("", own)).unwrap_or_default();
+        check_references(inputs, &references::of_container(&path, change), &known, violations);
+        check_mounts(brought, &path, change, own.map(mounts).unwrap_or_default(), violations);
+    }
     Ok(())
 }
 
-fn check_spec(
+/// Checks what is the pod's rather than a container's.
+fn check_pod(
+    inputs: &Inputs<'_>,
+    path: &str,
     spec: &PodSpec,
     template: &PodSpec,
-    config: &Config,
-    path_of: fn(&str) -> String,
     violations: &mut Vec<String>,
 ) {
-    let own = references::of(template);
-    for reference in references::of(spec) {
-        if !is_listed(reference.kind, reference.name, config) && !own.iter().any(|own| gives(own, &reference))
-        {
-            violations.push(refusal(&path_of(&reference.path), &reference));
+    let own = template.volumes.as_deref().unwrap_or_default();
+    let mut spoken_for = Vec::new();
+    for (i, volume) in spec.volumes.iter().flatten().enumerate().filter(|(_, volume)| !own.contains(volume)) {
+        if let Some(kind) = kept_kind(volume) {
+            violations
+                .push(format!("{path}volumes[{i}].{kind}: only a template can have a volume of this kind"));
+            spoken_for.push(Usage::Volume(volume));
         }
     }
-    let own_volumes = template.volumes.as_deref().unwrap_or_default();
-    for (i, volume) in spec.volumes.iter().flatten().enumerate() {
-        if let Some(member) = provisioned(volume)
-            && !own_volumes.contains(volume)
-        {
-            let path = path_of(&format!("volumes[{i}].{member}"));
-            violations.push(format!("{path}: only a template can have a volume of this kind"));
+    let mut asked = references::of_pod(spec);
+    asked.retain(|reference| !spoken_for.contains(&reference.usage));
+    for reference in &mut asked {
+        reference.path.insert_str(0, path);
+    }
+    check_references(inputs, &asked, &references::of_pod(template), violations);
+}
+
+fn check_references(
+    inputs: &Inputs<'_>,
+    asked: &[Reference<'_>],
+    own: &[Reference<'_>],
+    violations: &mut Vec<String>,
+) {
+    for reference in asked {
+        if !is_listed(inputs, reference) && !own.iter().any(|own| gives(own, reference)) {
+            violations.push(refusal(reference));
         }
     }
 }
@@ -57,63 +94,80 @@ fn gives(own: &Reference<'_>, asked: &Reference<'_>) -> bool {
     (own.kind, own.name) == (asked.kind, asked.name) && (own.usage == asked.usage || all_variables)
 }
 
-fn is_listed(kind: Kind, name: &str, config: &Config) -> bool {
-    match kind {
-        Kind::Secret => config.allowed_secrets.contains(name) && !names::is_protected_secret(name),
-        Kind::Claim => config.allowed_claims.contains(name),
-    }
+/// Tells whether the operator lets users refer to an object. Lists don't reach what is the server's own, nor templates,
+/// which may be hidden from some.
+fn is_listed(inputs: &Inputs<'_>, Reference { kind, name, .. }: &Reference<'_>) -> bool {
+    let Inputs { namespace, home, config, catalogue, .. } = inputs;
+    let (list, is_kept) = match kind {
+        Kind::Secret => (&config.allowed_secrets, names::is_protected_secret(name)),
+        Kind::ConfigMap => (
+            &config.allowed_config_maps,
+            names::is_protected_config_map(name) || catalogue.holds_template(namespace, name),
+        ),
+        Kind::Claim => (&config.allowed_claims, false),
+        Kind::ResourceClaim => return false,
+    };
+    let is_there =
+        list.contains(&format!("{namespace}/{name}")) || (namespace == home && list.contains(*name));
+    is_there && !is_kept
 }
 
-fn refusal(path: &str, Reference { kind, name, .. }: &Reference<'_>) -> String {
+fn refusal(Reference { path, kind, name, .. }: &Reference<'_>) -> String {
     let setting = match kind {
-        Kind::Secret => "ALLOWED_SECRETS",
-        Kind::Claim => "ALLOWED_CLAIMS",
+        Kind::Secret => "to add it to ALLOWED_SECRETS, or ",
+        Kind::ConfigMap => "to add it to ALLOWED_CONFIGMAPS, or ",
+        Kind::Claim => "to add it to ALLOWED_CLAIMS, or ",
+        Kind::ResourceClaim => "",
     };
     format!(
-        "{path}: {kind} {name:?} is not yours to refer to: ask the operator to add it to {setting}, or for a template that uses it"
+        "{path}: {kind} {name:?} is not yours to refer to: ask the operator {setting}for a template that uses it"
     )
 }
 
-/// The member by which a volume is made for the pod by a driver or a storage class.
-fn provisioned(volume: &Volume) -> Option<&'static str> {
-    let members = [("csi", volume.csi.is_some()), ("ephemeral", volume.ephemeral.is_some())];
-    members.into_iter().find_map(|(member, is_there)| is_there.then_some(member))
+/// The kind of a volume that only a template can have.
+fn kept_kind(volume: &Volume) -> Option<String> {
+    let Ok(Value::Object(members)) = serde_json::to_value(volume) else { return None };
+    members
+        .into_iter()
+        .map(|(member, _)| member)
+        .find(|member| member != "name" && !VOLUMES.contains(&member.as_str()))
 }
 
-/// A volume of the template's may be mounted as the template mounts it: without its `subPath` a container would see
+/// A volume of the template's may be mounted as the template mounts it there: without its `subPath` a container would see
 /// everybody's part of a shared claim.
 fn check_mounts(
-    overrides: &PodSpec,
-    template: &PodSpec,
     brought: &Brought<'_>,
+    path: &str,
+    change: &Container,
+    own: &[VolumeMount],
     violations: &mut Vec<String>,
 ) {
     let is_guarded = |name: &str| {
         brought.typed.volumes.iter().flatten().filter(|volume| volume.name == name).any(|volume| {
-            let mut references = references::of_volume(volume).into_iter();
-            let listed = |(_, kind, name): (_, Kind, &str)| is_listed(kind, name, brought.config);
-            provisioned(volume).is_some() || references.any(|reference| !listed(reference))
+            let references = references::of_volume("", volume);
+            kept_kind(volume).is_some()
+                || references.iter().any(|reference| !is_listed(brought.inputs, reference))
         })
     };
-    let all = template.init_containers.iter().flatten().chain(&template.containers);
-    let own: Vec<_> = all.flat_map(|container| container.volume_mounts.iter().flatten()).collect();
-    for (i, container) in overrides.containers.iter().enumerate() {
-        for (k, mount) in container.volume_mounts.iter().flatten().enumerate() {
-            if is_guarded(&mount.name) && !own.contains(&mount) {
-                violations.push(format!(
-                    "containerOverrides[{i}].volumeMounts[{k}]: volume {:?} is mounted only as the template does it",
-                    mount.name
-                ));
-            }
+    for (k, mount) in mounts(change).iter().enumerate() {
+        if is_guarded(&mount.name) && !own.contains(mount) {
+            violations.push(format!(
+                "{path}.volumeMounts[{k}]: volume {:?} is mounted only as the template does it",
+                mount.name
+            ));
         }
     }
+}
+
+fn mounts(container: &Container) -> &[VolumeMount] {
+    container.volume_mounts.as_deref().unwrap_or_default()
 }
 
 /// The overrides alone, as a pod spec to look at.
 fn overrides_as_spec(brought: &Brought<'_>) -> Result<PodSpec, Error> {
     let mut spec = brought.overrides.clone();
     let mut containers = Vec::new();
-    for (i, container) in brought.request.container_overrides.iter().enumerate() {
+    for (i, container) in brought.inputs.request.container_overrides.iter().enumerate() {
         let unreadable =
             |error: serde_json::Error| Error::InvalidArgument(format!("containerOverrides[{i}]: {error}"));
         let mut changes: Map<String, Value> =
@@ -128,11 +182,4 @@ fn overrides_as_spec(brought: &Brought<'_>) -> Result<PodSpec, Error> {
     }
     spec.insert("containers".into(), containers.into());
     Ok(pod_spec::read(Value::Object(spec))?.typed)
-}
-
-fn path_in_overrides(path: &str) -> String {
-    match path.strip_prefix("containers[") {
-        Some(rest) => format!("containerOverrides[{rest}"),
-        None => format!("topLevelOverrides.{path}"),
-    }
 }

@@ -1,7 +1,10 @@
 use nocrd_model::{Caller, Grants, Role};
 use nocrd_templates::Origin;
 
+mod metadata;
+mod references;
 mod strangers;
+mod variables;
 
 use super::*;
 use crate::{Context, Source};
@@ -34,25 +37,38 @@ fn as_caller(caller: Caller) -> Case {
     Case { request: SpawnRequest { owner: caller.subject.clone(), caller, ..request() }, ..Case::default() }
 }
 
+fn namespace(name: &str) -> Namespace {
+    Namespace::parse(name).unwrap()
+}
+
 struct Case {
     request: SpawnRequest,
     config: Config,
     secrets: bool,
+    namespace: Namespace,
+    catalogue: Catalogue,
 }
 
 impl Default for Case {
     fn default() -> Self {
-        Self { request: request(), config: Config::default(), secrets: true }
+        Self {
+            request: request(),
+            config: Config::default(),
+            secrets: true,
+            namespace: namespace("nogoo9"),
+            catalogue: Catalogue::default(),
+        }
     }
 }
 
 impl Case {
     fn plan(&self, source: Resolved<'_>) -> Result<Plan, Error> {
-        let namespace = Namespace::parse("nogoo9").unwrap();
         plan(&Inputs {
             request: &self.request,
             source,
-            namespace: &namespace,
+            namespace: &self.namespace,
+            home: &namespace("nogoo9"),
+            catalogue: &self.catalogue,
             config: &self.config,
             secrets: self.secrets,
         })
@@ -81,7 +97,8 @@ fn a_restricted_template_is_for_those_it_names() {
     ] {
         let may = |case: &Case| match case.template_plan(annotations, spec()) {
             Ok(_) => true,
-            Err(Error::Restricted { .. }) => false,
+            // As if it were not there.
+            Err(Error::Template(TemplateError::NotFound { reference })) if reference == "ns/t" => false,
             Err(error) => panic!("{error}"),
         };
         assert_eq!(may(&bob(&["ops"], Some(&["build"]))), ops, "{annotations:?}");
@@ -276,6 +293,9 @@ fn t53_overrides_do_not_slip_past_the_policy() {
     case.request.top_level_overrides = json!({"hostPID": true}).as_object().unwrap().clone();
     assert!(matches!(case.template_plan(&[], spec()), Err(Error::Policy { .. })));
     case.request.top_level_overrides = json!({"serviceAccountName": "admin"}).as_object().unwrap().clone();
+    assert!(matches!(case.template_plan(&[], spec()), Err(Error::Policy { .. })));
+    // Where no policy holds, the list of accounts still does.
+    case.config.pod_security = PodSecurity::Privileged;
     assert!(matches!(case.template_plan(&[], spec()), Err(Error::ServiceAccount { .. })));
 }
 
@@ -365,7 +385,16 @@ fn overrides_carry_no_metadata_past_the_checks() {
 
 #[test]
 fn overrides_leave_a_templates_isolation_alone() {
-    for field in ["runtimeClassName", "priorityClassName", "nodeName", "securityContext", "schedulerName"] {
+    for field in [
+        "runtimeClassName",
+        "priorityClassName",
+        "nodeName",
+        "securityContext",
+        "schedulerName",
+        "serviceAccountName",
+        "serviceAccount",
+        "shareProcessNamespace",
+    ] {
         let mut case = Case::default();
         case.request.top_level_overrides = json!({field: null}).as_object().unwrap().clone();
         assert!(matches!(case.template_plan(&[], spec()), Err(Error::Policy { .. })), "{field}");

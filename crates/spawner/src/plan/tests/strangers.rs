@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn roles() -> [(Caller, bool); 5] {
+pub(super) fn roles() -> [(Caller, bool); 5] {
     let verified = |role| Caller::verified("bob".into(), role);
     [
         (verified(Role::None), false),
@@ -13,39 +13,39 @@ fn roles() -> [(Caller, bool); 5] {
     ]
 }
 
-fn user() -> Case {
+pub(super) fn user() -> Case {
     as_caller(Caller::verified("bob".into(), Role::User))
 }
 
-fn open() -> Config {
+pub(super) fn open() -> Config {
     Config { pod_security: PodSecurity::Privileged, ..Config::default() }
 }
 
 /// The only violation of a plan.
-fn violation(outcome: Result<Plan, Error>) -> String {
+pub(super) fn violation(outcome: Result<Plan, Error>) -> String {
     match outcome {
         Err(Error::Policy { mut violations, .. }) if violations.len() == 1 => violations.remove(0),
         other => panic!("{other:?}"),
     }
 }
 
-fn with_volume(source: Value) -> Value {
+pub(super) fn with_volume(source: Value) -> Value {
     let mut volume = json!({"name": "v"});
     volume.as_object_mut().unwrap().extend(source.as_object().unwrap().clone());
     json!({"containers": [{"name": "m", "image": "i"}], "volumes": [volume]})
 }
 
-fn with_container(change: Value) -> Value {
+pub(super) fn with_container(change: Value) -> Value {
     let mut container = json!({"name": "m", "image": "i"});
     container.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
     json!({"containers": [container]})
 }
 
-fn variable(secret: &str, key: &str) -> Value {
+pub(super) fn variable(secret: &str, key: &str) -> Value {
     json!({"name": "A", "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}})
 }
 
-fn overridden(mut case: Case, containers: Value, top: Value) -> Case {
+pub(super) fn overridden(mut case: Case, containers: Value, top: Value) -> Case {
     case.request.container_overrides = serde_json::from_value(containers).unwrap();
     case.request.top_level_overrides = top.as_object().unwrap().clone();
     case
@@ -65,67 +65,113 @@ fn secrets() -> Vec<(Value, &'static str)> {
         (pull, "imagePullSecrets[0]"),
         (with_volume(json!({"secret": {"secretName": "db"}})), "volumes[0].secret"),
         (with_volume(json!({"projected": {"sources": [{"secret": reference}]}})), "volumes[0].projected"),
-        (
-            with_volume(json!({"flexVolume": {"driver": "d", "secretRef": reference}})),
-            "volumes[0].flexVolume",
-        ),
-        (with_volume(json!({"cephfs": {"monitors": [], "secretRef": reference}})), "volumes[0].cephfs"),
-        (
-            with_volume(json!({"rbd": {"monitors": [], "image": "i", "secretRef": reference}})),
-            "volumes[0].rbd",
-        ),
-        (
-            with_volume(
-                json!({"iscsi": {"targetPortal": "p", "iqn": "q", "lun": 0, "secretRef": reference}}),
-            ),
-            "volumes[0].iscsi",
-        ),
-        (with_volume(json!({"cinder": {"volumeID": "v", "secretRef": reference}})), "volumes[0].cinder"),
-        (with_volume(json!({"storageos": {"secretRef": reference}})), "volumes[0].storageos"),
-        (
-            with_volume(json!({"scaleIO": {"gateway": "g", "system": "s", "secretRef": reference}})),
-            "volumes[0].scaleIO",
-        ),
-        (with_volume(json!({"azureFile": {"secretName": "db", "shareName": "s"}})), "volumes[0].azureFile"),
+    ]
+}
+
+/// Likewise the ConfigMap `db`.
+fn config_maps() -> Vec<(Value, &'static str)> {
+    let reference = json!({"name": "db"});
+    let variable = json!({"name": "A", "valueFrom": {"configMapKeyRef": {"name": "db", "key": "k"}}});
+    let mut init = spec();
+    init["initContainers"] = json!([{"name": "n", "image": "i", "envFrom": [{"configMapRef": reference}]}]);
+    vec![
+        (with_container(json!({"env": [variable]})), "containers[0].env[A]"),
+        (with_container(json!({"envFrom": [{"configMapRef": reference}]})), "containers[0].envFrom[0]"),
+        (init, "initContainers[0].envFrom[0]"),
+        (with_volume(json!({"configMap": reference})), "volumes[0].configMap"),
+        (with_volume(json!({"projected": {"sources": [{"configMap": reference}]}})), "volumes[0].projected"),
+    ]
+}
+
+/// Kinds of volumes that reach more than what could be listed.
+fn storage() -> Vec<(&'static str, Value)> {
+    let secret = json!({"name": "db"});
+    let claim =
+        json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    vec![
+        ("awsElasticBlockStore", json!({"volumeID": "v"})),
+        ("azureDisk", json!({"diskName": "d", "diskURI": "u"})),
+        ("azureFile", json!({"secretName": "db", "shareName": "s"})),
+        ("cephfs", json!({"monitors": [], "secretRef": secret})),
+        ("cinder", json!({"volumeID": "v", "secretRef": secret})),
+        ("csi", json!({"driver": "d", "nodePublishSecretRef": secret})),
+        ("ephemeral", json!({"volumeClaimTemplate": claim})),
+        ("fc", json!({"lun": 0})),
+        ("flexVolume", json!({"driver": "d", "secretRef": secret})),
+        ("flocker", json!({"datasetName": "d"})),
+        ("gcePersistentDisk", json!({"pdName": "d"})),
+        ("gitRepo", json!({"repository": "r"})),
+        ("glusterfs", json!({"endpoints": "e", "path": "p"})),
+        ("hostPath", json!({"path": "/"})),
+        ("iscsi", json!({"targetPortal": "p", "iqn": "q", "lun": 0, "secretRef": secret})),
+        ("nfs", json!({"server": "s", "path": "/"})),
+        ("photonPersistentDisk", json!({"pdID": "d"})),
+        ("portworxVolume", json!({"volumeID": "v"})),
+        ("quobyte", json!({"registry": "r", "volume": "v"})),
+        ("rbd", json!({"monitors": [], "image": "i", "secretRef": secret})),
+        ("scaleIO", json!({"gateway": "g", "system": "s", "secretRef": secret})),
+        ("storageos", json!({"secretRef": secret})),
+        ("vsphereVolume", json!({"volumePath": "p"})),
     ]
 }
 
 #[test]
 fn c01_inline_specs_refer_to_no_secret_of_the_namespace() {
     for (spec, field) in secrets() {
-        for (caller, allowed) in roles() {
-            // No level of the policy is about whose a Secret is.
-            let case = Case { config: open(), ..as_caller(caller) };
-            let outcome = case.plan(Resolved::Inline(&spec));
-            if allowed {
-                assert!(outcome.is_ok(), "{field}: {outcome:?}");
-                continue;
-            }
-            let violation = violation(outcome);
-            assert!(violation.starts_with(&format!("{field}: Secret \"db\" ")), "{violation}");
-            assert!(violation.contains("ALLOWED_SECRETS"), "{violation}");
+        check_listed(&spec, field, "Secret \"db\" ", "ALLOWED_SECRETS", |config| &mut config.allowed_secrets);
+    }
+}
+
+#[test]
+fn nor_to_a_config_map() {
+    for (spec, field) in config_maps() {
+        check_listed(&spec, field, "ConfigMap \"db\" ", "ALLOWED_CONFIGMAPS", |config| {
+            &mut config.allowed_config_maps
+        });
+    }
+}
+
+/// An inline spec refers to the object `db`, which is for those alone whom the operator lets.
+fn check_listed(
+    spec: &Value,
+    field: &str,
+    object: &str,
+    setting: &str,
+    list: fn(&mut Config) -> &mut std::collections::BTreeSet<String>,
+) {
+    for (caller, allowed) in roles() {
+        // No level of the policy is about whose an object is.
+        let case = Case { config: open(), ..as_caller(caller) };
+        let outcome = case.plan(Resolved::Inline(spec));
+        if allowed {
+            assert!(outcome.is_ok(), "{field}: {outcome:?}");
+            continue;
         }
+        let violation = violation(outcome);
+        assert!(violation.starts_with(&format!("{field}: {object}")), "{violation}");
+        assert!(violation.contains(setting), "{violation}");
+    }
+    let mut case = Case { config: open(), ..user() };
+    case.config.allowed_claims.insert("db".into());
+    assert!(case.plan(Resolved::Inline(spec)).is_err(), "{field}");
+    // A bare name means the default namespace, another one is said.
+    for (listed, there, elsewhere) in
+        [("db", true, false), ("nogoo9/db", true, false), ("team-a/db", false, true)]
+    {
         let mut case = Case { config: open(), ..user() };
-        case.config.allowed_claims.insert("db".into());
-        assert!(case.plan(Resolved::Inline(&spec)).is_err(), "{field}");
-        case.config.allowed_secrets.insert("db".into());
-        assert!(case.plan(Resolved::Inline(&spec)).is_ok(), "{field}");
+        list(&mut case.config).insert(listed.into());
+        assert_eq!(case.plan(Resolved::Inline(spec)).is_ok(), there, "{field} {listed}");
+        case.namespace = namespace("team-a");
+        assert_eq!(case.plan(Resolved::Inline(spec)).is_ok(), elsewhere, "{field} {listed}");
     }
 }
 
 #[test]
 fn c01_nor_to_claims_or_volumes_made_for_the_pod() {
     let claim = with_volume(json!({"persistentVolumeClaim": {"claimName": "homes"}}));
-    let csi = with_volume(json!({"csi": {"driver": "d", "nodePublishSecretRef": {"name": "db"}}}));
-    let template =
-        json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
-    let ephemeral = with_volume(json!({"ephemeral": {"volumeClaimTemplate": template}}));
     for (caller, allowed) in roles() {
-        let case = as_caller(caller);
-        for spec in [&claim, &csi, &ephemeral] {
-            let outcome = case.plan(Resolved::Inline(spec));
-            assert_eq!(outcome.is_ok(), allowed, "{spec} {outcome:?}");
-        }
+        let outcome = as_caller(caller).plan(Resolved::Inline(&claim));
+        assert_eq!(outcome.is_ok(), allowed, "{outcome:?}");
     }
     let mut case = user();
     let said = violation(case.plan(Resolved::Inline(&claim)));
@@ -134,9 +180,35 @@ fn c01_nor_to_claims_or_volumes_made_for_the_pod() {
     case.config.allowed_claims.insert("homes".into());
     case.config.allowed_secrets.insert("db".into());
     assert!(case.plan(Resolved::Inline(&claim)).is_ok());
-    // No list makes up for what the driver does.
-    assert!(violation(case.plan(Resolved::Inline(&csi))).starts_with("volumes[0].csi: only a template"));
-    assert!(violation(case.plan(Resolved::Inline(&ephemeral))).starts_with("volumes[0].ephemeral: "));
+    for (kind, source) in storage() {
+        let spec = with_volume(json!({kind: source}));
+        for (caller, allowed) in roles() {
+            // No list makes up for what a driver does, and no level is about whose a disk is.
+            let mut case = Case { config: open(), ..as_caller(caller) };
+            case.config.allowed_secrets.insert("db".into());
+            let outcome = case.plan(Resolved::Inline(&spec));
+            if allowed {
+                assert!(outcome.is_ok(), "{kind}: {outcome:?}");
+                continue;
+            }
+            let said = violation(outcome);
+            assert!(said.starts_with(&format!("volumes[0].{kind}: only a template")), "{said}");
+            let case =
+                Case { config: open(), ..overridden(case, json!([]), json!({"volumes": spec["volumes"]})) };
+            let said = violation(case.template_plan(&[], super::spec()));
+            assert!(said.starts_with(&format!("topLevelOverrides.volumes[0].{kind}: ")), "{said}");
+        }
+    }
+    for harmless in [
+        json!({}),
+        json!({"emptyDir": {}}),
+        json!({"downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]}}),
+        json!({"image": {"reference": "i"}}),
+        json!({"projected": {"sources": [{"downwardAPI": {"items": []}}]}}),
+    ] {
+        let outcome = user().plan(Resolved::Inline(&with_volume(harmless.clone())));
+        assert!(outcome.is_ok(), "{harmless}: {outcome:?}");
+    }
 }
 
 #[test]
@@ -253,71 +325,28 @@ fn c01_the_server_s_own_secrets_are_nobody_s() {
     }
 }
 
-/// A label by each way that a caller has.
-fn labelled(caller: &Caller, key: &str, value: &str) -> [Result<Plan, Error>; 5] {
-    let case = |change: &dyn Fn(&mut SpawnRequest)| {
-        let mut case = as_caller(caller.clone());
-        change(&mut case.request);
-        case
+#[test]
+fn the_server_s_own_config_maps_and_templates_are_nobody_s() {
+    let problem = nocrd_templates::Problem {
+        name: "broken".into(),
+        origin: Origin::ConfigMap { namespace: namespace("nogoo9") },
+        reason: "r".into(),
     };
-    let pairs: Pairs = [(key.to_owned(), value.to_owned())].into();
-    let direct = case(&|request| request.labels = pairs.clone());
-    let top = case(&|request| {
-        request.top_level_overrides = json!({"labels": pairs}).as_object().unwrap().clone();
-    });
-    let mut inside = spec();
-    inside["labels"] = json!(pairs);
-    [
-        direct.template_plan(&[], spec()),
-        direct.plan(Resolved::Inline(&spec())),
-        top.template_plan(&[], spec()),
-        top.plan(Resolved::Inline(&spec())),
-        case(&|_| ()).plan(Resolved::Inline(&inside)),
-    ]
-}
-
-#[test]
-fn c03_labels_by_which_others_select_are_not_for_everybody() {
-    for (key, for_users, for_others) in [
-        ("example.com/team", true, true),
-        ("app", false, true),
-        ("role", false, true),
-        ("kubernetes.io/x", false, true),
-        ("topology.kubernetes.io/zone", false, true),
-        ("x.k8s.io/y", false, true),
-        ("app.kubernetes.io/name", false, false),
-        (keys::WORKSPACE_ID, false, false),
-    ] {
-        for (caller, is_trusted) in roles() {
-            let expected = if is_trusted { for_others } else { for_users };
-            for outcome in labelled(&caller, key, "x") {
-                assert_eq!(outcome.is_ok(), expected, "{key} {caller:?}: {outcome:?}");
-            }
-        }
+    let mut hidden = template(&[(keys::ALLOWED_ROLES, "ops")], spec());
+    hidden.origin = problem.origin.clone();
+    let config_maps = (vec![hidden], vec![problem]);
+    let catalogue = Catalogue::new(config_maps, Default::default(), Vec::new());
+    for name in [keys::REVOCATIONS_CONFIG_MAP, "t", "broken"] {
+        let spec = with_container(json!({"envFrom": [{"configMapRef": {"name": name}}]}));
+        let mut case = Case { config: open(), catalogue: catalogue.clone(), ..user() };
+        case.config.allowed_config_maps.extend([name.into(), format!("nogoo9/{name}")]);
+        assert!(matches!(case.plan(Resolved::Inline(&spec)), Err(Error::Policy { .. })), "{name}");
     }
-    let [outcome, ..] = labelled(&user().request.caller, "app", "x");
-    let said = outcome.unwrap_err().to_string();
-    assert!(said.contains("example.com/team") && said.contains("Services"), "{said}");
-}
-
-#[test]
-fn c03_nobody_passes_for_the_gateway() {
-    for value in ["nogoo9-mcp", "no-crd"] {
-        for (caller, _) in roles() {
-            for outcome in labelled(&caller, "app", value) {
-                let code = outcome.unwrap_err().code();
-                assert_eq!(code, nocrd_model::error::RESERVED_KEY, "{value}");
-            }
-        }
-        // Not by way of a template either, nor by an id that one puts into a label.
-        let mut inside = spec();
-        inside["labels"] = json!({"app": "${{workspace_id}}"});
-        let mut case = user();
-        assert!(case.template_plan(&[], inside.clone()).is_ok());
-        case.request.id = WorkspaceId::parse(value).unwrap();
-        assert!(matches!(case.template_plan(&[], inside), Err(Error::GatewayLabel { .. })));
-    }
-    for outcome in labelled(&Caller::local(), "app", "mine") {
-        assert!(outcome.is_ok());
-    }
+    // What a template shows of another is its author's business, but nothing shows what is the server's.
+    let shown = |name: &str| {
+        let case = Case { config: open(), catalogue: catalogue.clone(), ..user() };
+        case.template_plan(&[], with_container(json!({"envFrom": [{"configMapRef": {"name": name}}]})))
+    };
+    assert!(shown("t").is_ok());
+    assert!(matches!(shown(keys::REVOCATIONS_CONFIG_MAP), Err(Error::Policy { .. })));
 }
