@@ -88,6 +88,15 @@ impl Error {
         }
     }
 
+    /// What is wrong, without addresses and what others wrote.
+    #[must_use]
+    pub fn outline(&self) -> String {
+        match self {
+            Self::Fetch { what, source, .. } => format!("{what} can't be read: {}", source.outline()),
+            error => error.to_string(),
+        }
+    }
+
     /// What the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

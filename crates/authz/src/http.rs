@@ -79,6 +79,19 @@ pub enum FetchError {
     Malformed(&'static str),
 }
 
+impl FetchError {
+    /// The same in words of ours alone.
+    pub(crate) fn outline(&self) -> String {
+        match self {
+            Self::Connection(_) => Self::Unreachable.to_string(),
+            Self::Certificate(_) => "the certificate is not trusted".to_owned(),
+            Self::File(_) => "the file can't be read".to_owned(),
+            Self::Issuer { .. } => "it names another issuer".to_owned(),
+            error => error.to_string(),
+        }
+    }
+}
+
 /// The client.
 #[derive(Clone)]
 pub struct Http {

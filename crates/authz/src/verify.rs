@@ -246,9 +246,7 @@ impl Verifier {
     /// # Errors
     /// What can't be had.
     pub async fn prepare(&self) -> Result<(), Error> {
-        if let Some(keys) = self.keys.set() {
-            keys.load().await?;
-        }
+        self.load_keys().await?;
         match &self.introspection {
             Some(introspection) => {
                 introspection.try_out().await;
@@ -256,6 +254,23 @@ impl Verifier {
             }
             None => Ok(()),
         }
+    }
+
+    /// Loads the key set, if there is one.
+    ///
+    /// # Errors
+    /// When it can't be had.
+    pub async fn load_keys(&self) -> Result<(), Error> {
+        match self.keys.set() {
+            Some(keys) => keys.load().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether tokens are checked with what comes from elsewhere.
+    #[must_use]
+    pub fn asks_others(&self) -> bool {
+        self.introspection.is_some() || self.keys.set().is_some()
     }
 
     /// What could not be had of it when it was last needed, if so.

@@ -3,6 +3,7 @@
 mod browser;
 mod matrix;
 mod metadata;
+mod provider;
 mod session;
 mod set_ups;
 mod sign_in;
