@@ -7,14 +7,20 @@ use crate::auth::{Refusal, door::in_words, refusal::Said};
 
 const NOT_SIGNED_IN: &str = "You are not signed in";
 const OPERATOR: &str =
-    "Tell the operator of this server; its log says more. To try again helps only when that is put right.";
+    "Tell the operator of this server; its log says more. Trying again helps only once that is put right.";
 const AGAIN: &str = "Sign in again. If this comes back, tell the operator of this server.";
 const LATER: &str = "Try again in a moment.";
 
 /// The answer to a sign-in that failed for that.
 pub(super) fn told(error: &LoginError) -> Refusal {
     let (message, advice) = in_plain_words(error);
-    Refusal::new(error.code(), message).saying(Said { title: NOT_SIGNED_IN, advice })
+    Refusal::new(error.code(), sentence(&message)).saying(Said { title: NOT_SIGNED_IN, advice })
+}
+
+/// The text as people write it: errors begin small and end open, so that they can be joined.
+fn sentence(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().into_iter().flat_map(char::to_uppercase).chain(rest).chain(['.']).collect()
 }
 
 fn in_plain_words(error: &LoginError) -> (String, &'static str) {
@@ -82,5 +88,6 @@ mod tests {
             }
             assert!(!page.contains("https://idp"), "{page}");
         }
+        assert_eq!(sentence("the token is malformed"), "The token is malformed.");
     }
 }
