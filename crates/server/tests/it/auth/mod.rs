@@ -1,9 +1,9 @@
 //! Who may do what, over real sockets, with an identity provider.
 
 mod browser;
+mod identity_provider;
 mod matrix;
 mod metadata;
-mod provider;
 mod session;
 mod set_ups;
 mod sign_in;

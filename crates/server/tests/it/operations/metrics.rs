@@ -33,6 +33,21 @@ async fn scrape(port: u16, client: &reqwest::Client) -> String {
 }
 
 #[tokio::test]
+async fn the_metrics_are_read_where_that_was_said_and_on_this_machine_otherwise() {
+    let cluster = Cluster::start().await;
+    for (env, at, elsewhere) in
+        [(&[][..], "127.0.0.1", "127.0.0.2"), (&[("METRICS_HOST", "127.0.0.2")], "127.0.0.2", "127.0.0.1")]
+    {
+        let port = free_port().to_string();
+        let server =
+            Running::start(&cluster, &[&[("METRICS_PORT", &*port), ("HOST", "0.0.0.0")], env].concat()).await;
+        let ask = |host: &str| server.client.get(format!("http://{host}:{port}/livez")).send();
+        assert!(ask(at).await.is_ok() && ask(elsewhere).await.is_err(), "{env:?}");
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn metrics_have_a_port_of_their_own_and_name_nobody() {
     let port = free_port();
     let world =
@@ -73,19 +88,4 @@ async fn metrics_have_a_port_of_their_own_and_name_nobody() {
     // Probes are there as well, for a server that asks for client certificates.
     let ready = world.server.client.get(format!("http://127.0.0.1:{port}/readyz")).send().await.unwrap();
     assert_eq!(ready.status(), 200);
-}
-
-#[tokio::test]
-async fn the_metrics_are_read_where_that_was_said_and_on_this_machine_otherwise() {
-    let cluster = Cluster::start().await;
-    for (env, at, elsewhere) in
-        [(&[][..], "127.0.0.1", "127.0.0.2"), (&[("METRICS_HOST", "127.0.0.2")], "127.0.0.2", "127.0.0.1")]
-    {
-        let port = free_port().to_string();
-        let server =
-            Running::start(&cluster, &[&[("METRICS_PORT", &*port), ("HOST", "0.0.0.0")], env].concat()).await;
-        let ask = |host: &str| server.client.get(format!("http://{host}:{port}/livez")).send();
-        assert!(ask(at).await.is_ok() && ask(elsewhere).await.is_err(), "{env:?}");
-        server.stop().await;
-    }
 }
