@@ -20,8 +20,12 @@ async fn start(cluster: &Cluster, env: &[(&str, &str)]) -> Running {
 
 /// What the probe tells of the provider, once it was asked.
 async fn state(server: &Running) -> Value {
-    let of = |text: &str| serde_json::from_str::<Value>(text).unwrap()["checks"]["identityProvider"].clone();
-    of(&server.until("/readyz", |status, text| status == 200 && !of(text)["reachable"].is_null()).await)
+    let of = |text: &str| {
+        let state = serde_json::from_str::<Value>(text).unwrap();
+        state.pointer("/checks/identityProvider").cloned().unwrap()
+    };
+    let is_asked = |text: &str| of(text).get("reachable").is_some_and(|reachable| !reachable.is_null());
+    of(&server.until("/readyz", |status, text| status == 200 && is_asked(text)).await)
 }
 
 #[tokio::test]
