@@ -87,3 +87,40 @@ fn a_proxy_for_the_internet_does_not_stand_before_this_machine() {
     dev.says("ready");
     dev.stop();
 }
+
+#[test]
+fn a_key_that_is_none_is_told_before_a_cluster_is_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let kubeconfig = dir.path().join("kubeconfig");
+    let env = [("AUTH_ENABLED", "true"), ("JWT_AUDIENCE", "no-crd"), ("JWT_PUBLIC_KEY", "no key")];
+    let ended = Program::dev(&kubeconfig, &[], &env).end();
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("JWT_PUBLIC_KEY") && !kubeconfig.exists(), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn what_was_done_is_written_where_that_was_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("audit.log");
+    let refused = async |target: &str| {
+        let secret = "0123456789abcdef0123456789abcdef";
+        let env = [("AUTH_ENABLED", "true"), ("JWT_SECRET", secret), ("AUDIT_LOG", target)];
+        let program = Program::dev(&dir.path().join("kubeconfig"), &[], &env);
+        let url = format!("{}/permissions", program.base());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        assert_eq!(client.get(url).bearer_auth("hunter2").send().await.unwrap().status(), 401);
+        program.stop().stderr
+    };
+    let is_act = |line: &str| {
+        serde_json::from_str::<serde_json::Value>(line)
+            .is_ok_and(|act| act["action"] == "access" && act["reason"] == "the token is malformed")
+    };
+    let stderr = refused(file.to_str().unwrap()).await;
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(written.lines().any(is_act) && !written.contains("hunter2"), "{written}");
+    assert!(!stderr.lines().any(is_act), "{stderr}");
+    assert!(refused("-").await.lines().any(is_act));
+
+    let ended = Program::dev(&dir.path().join("k"), &[], &[("AUDIT_LOG", "/no/such/directory/a")]).end();
+    assert!(ended.status.code() == Some(1) && ended.stderr.contains("AUDIT_LOG"), "{}", ended.stderr);
+}

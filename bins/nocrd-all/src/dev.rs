@@ -18,14 +18,15 @@ pub(crate) async fn run(mut settings: Settings, options: DevOptions) -> Result<E
     let shutdown = Shutdown::new();
     // Its processes belong to the terminal, so they end with it.
     let _signals = shutdown.follow_signals(true)?;
+    Server::check(&settings).await?;
     let directory = tempfile::Builder::new().prefix("nocrd-dev-").tempdir()?;
     let kubeconfig = options.kubeconfig.clone().unwrap_or_else(|| directory.path().join("kubeconfig"));
     let program = env::current_exe()?;
     let cluster = DevCluster::start(cluster_config(&settings, options, &program, &kubeconfig)).await?;
     settings.kubeconfig = vec![kubeconfig.clone()];
-    let stdio = settings.transport.uses_stdio();
+    let (stdio, asks) = (settings.transport.uses_stdio(), settings.auth_enabled);
     let announce = |server: &Server| match server.urls() {
-        Some(urls) if !stdio => drop(entry::print(&announcement(urls, &kubeconfig, &program))),
+        Some(urls) if !stdio => drop(entry::print(&announcement(urls, &kubeconfig, &program, asks))),
         _ => {}
     };
     let served = match cluster.write_kubeconfig(&kubeconfig) {
@@ -61,10 +62,21 @@ fn cluster_config(settings: &Settings, options: DevOptions, program: &Path, kube
     }
 }
 
-fn announcement(urls: &Urls, kubeconfig: &Path, program: &Path) -> String {
+/// What is told at the start; `asks` is whether callers over HTTP need a token.
+fn announcement(urls: &Urls, kubeconfig: &Path, program: &Path, asks: bool) -> String {
     let base = urls.local();
     let client = |server: serde_json::Value| json!({ "mcpServers": { "no-crd": server } });
-    let over_http = client(json!({ "type": "http", "url": format!("{base}/mcp") }));
+    let url = format!("{base}/mcp");
+    let over_http = client(if asks {
+        json!({ "type": "http", "url": url, "headers": { "Authorization": "Bearer TOKEN" } })
+    } else {
+        json!({ "type": "http", "url": url })
+    });
+    let token = if asks {
+        ", with a token for TOKEN, or without the header where it can sign in by itself"
+    } else {
+        ""
+    };
     let over_stdio =
         client(json!({ "command": program, "args": ["dev", "--transport", "both", "--port", "0"] }));
     format!(
@@ -76,7 +88,7 @@ a security boundary.
   workspaces   {base}/route/<id>/
   kubeconfig   {kubeconfig}
 
-MCP client configuration to use this server:
+MCP client configuration to use this server{token}:
 {over_http}
 or to let the client start one of its own:
 {over_stdio}

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 
 use crate::{
     clock::{Clock, UnixTime},
-    error::Error,
+    error::{Error, with_causes},
 };
 
 /// Shortest time between two attempts to load.
@@ -126,7 +126,11 @@ impl<T> Shared<T> {
             return Ok(document);
         }
         let failed = self.state.load().attempt.as_ref().and_then(|attempt| attempt.failed.clone());
-        Err(failed.unwrap_or(Error::Fetch { what: self.what, source: crate::http::FetchError::Unreachable }))
+        Err(failed.unwrap_or(Error::Fetch {
+            what: self.what,
+            at: None,
+            source: crate::http::FetchError::Unreachable,
+        }))
     }
 
     async fn load(&self) {
@@ -139,7 +143,7 @@ impl<T> Shared<T> {
                 attempt: Some(Attempt { at, failed: None }),
             },
             Err(error) => {
-                tracing::warn!(what = self.what, error = &error as &dyn std::error::Error, "not loaded");
+                tracing::warn!("{}", with_causes(&error));
                 State {
                     document: before.document.clone(),
                     attempt: Some(Attempt { at, failed: Some(error) }),

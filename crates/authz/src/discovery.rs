@@ -9,8 +9,8 @@ use url::Url;
 use crate::{
     cached::Cached,
     clock::Clock,
-    error::Error,
-    http::{FetchError, Http, parse_url},
+    error::{Error, shortened},
+    http::{FetchError, Http, address, parse_url},
 };
 
 const WHAT: &str = "the identity provider's metadata";
@@ -63,20 +63,18 @@ impl ProviderMetadata {
 
     /// Refuses what a tampered or misconfigured provider would send: another issuer, or endpoints that are less
     /// protected than the metadata itself.
-    fn check(&self, from: &Url, issuer: Option<&str>) -> Result<(), &'static str> {
+    fn check(&self, from: &Url, issuer: Option<&str>) -> Result<(), FetchError> {
         if self.issuer.is_empty() {
-            return Err("it names no issuer");
+            return Err(FetchError::Malformed("it names no issuer"));
         }
-        if issuer.is_some_and(|expected| !same_issuer(expected, &self.issuer)) {
-            return Err(
-                "it is another issuer's than the configured one, or than the one whose address it has",
-            );
+        if let Some(expected) = issuer.filter(|expected| !same_issuer(expected, &self.issuer)) {
+            return Err(FetchError::Issuer { expected: expected.to_owned(), found: shortened(&self.issuer) });
         }
         for endpoint in self.endpoints() {
-            let endpoint =
-                parse_url(endpoint, WHAT).map_err(|_| "one of its endpoints is no http or https URL")?;
+            let endpoint = parse_url(endpoint, WHAT)
+                .map_err(|_| FetchError::Malformed("one of its endpoints is no http or https URL"))?;
             if from.scheme() == "https" && endpoint.scheme() != "https" {
-                return Err("it is read over https, and one of its endpoints is not");
+                return Err(FetchError::Malformed("it is read over https, and one of its endpoints is not"));
             }
         }
         Ok(())
@@ -109,11 +107,9 @@ impl Discovery {
         let cached = Cached::new(WHAT, FRESH, STALE, clock, move || {
             let (from, issuer, http) = (from.clone(), issuer.clone(), http.clone());
             async move {
-                let failed = |source| Error::Fetch { what: WHAT, source };
+                let failed = |source| Error::Fetch { what: WHAT, at: Some(address(&from)), source };
                 let metadata: ProviderMetadata = http.get_json(&from).await.map_err(failed)?;
-                metadata
-                    .check(&from, issuer.as_deref())
-                    .map_err(|problem| failed(FetchError::Malformed(problem)))?;
+                metadata.check(&from, issuer.as_deref()).map_err(failed)?;
                 Ok(metadata)
             }
             .boxed()
@@ -149,6 +145,12 @@ impl Discovery {
     /// When the provider has not given them, now or within the last day.
     pub async fn metadata(&self) -> Result<Arc<ProviderMetadata>, Error> {
         self.cached.get().await
+    }
+
+    /// Why they could not be read when they were last asked for, if so.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        self.cached.failure()
     }
 }
 

@@ -2,13 +2,16 @@
 //!
 //! [`TokenError`]: crate::verify::TokenError
 
+use std::error::Error as StdError;
+
 use nocrd_model::{Code, ErrorKind, error};
 
 use crate::http::FetchError;
 
 /// Why something could not be set up, learned, or read from a token.
 ///
-/// The texts are safe to show: they hold names of settings and claims, never their values.
+/// The texts hold names of settings and claims, never their values; but for [`Error::Fetch`], which names an address, and is
+/// for operators.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -48,10 +51,12 @@ pub enum Error {
     #[error("the HTTP client can't be made: {0}")]
     Client(&'static str),
     /// The identity provider did not give a document.
-    #[error("{what} can't be read")]
+    #[error("{what}{} can't be read", at.as_ref().map_or_else(String::new, |at| format!(" at {at}")))]
     Fetch {
         /// What was asked for.
         what: &'static str,
+        /// Where, without what may be secret of an address.
+        at: Option<String>,
         /// Why not.
         #[source]
         source: FetchError,
@@ -83,9 +88,35 @@ impl Error {
         }
     }
 
+    /// What is wrong, without addresses and what others wrote.
+    #[must_use]
+    pub fn outline(&self) -> String {
+        match self {
+            Self::Fetch { what, source, .. } => format!("{what} can't be read: {}", source.outline()),
+            error => error.to_string(),
+        }
+    }
+
     /// What the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.code().kind
     }
+}
+
+/// An error with what led to it, in one line.
+#[must_use]
+pub fn with_causes(error: &(dyn StdError + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// The beginning of what somebody else wrote, for a field of the log.
+pub(crate) fn shortened(text: &str) -> String {
+    const MOST: usize = 200;
+    let mut short: String = text.chars().take(MOST).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }

@@ -35,16 +35,36 @@ impl Default for HttpOptions {
     }
 }
 
-/// Why a document was not got. Neither the address nor what stood in the answer is part of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a document was not got. The texts are for operators: they hold what the system says, and no more of an answer than
+/// the issuer it names.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
     /// No answer within the time.
     #[error("no answer in time")]
     Timeout,
-    /// No connection, or one that broke.
+    /// It is not there, or not for us; nothing more is known.
     #[error("not reachable")]
     Unreachable,
+    /// No connection, or one that broke, by what the system says.
+    #[error("not reachable: {0}")]
+    Connection(String),
+    /// A certificate that is not trusted.
+    #[error(
+        "{0}; if an authority of your own has issued it, let SSL_CERT_FILE name that authority's certificate"
+    )]
+    Certificate(String),
+    /// A file that can't be read.
+    #[error("the file can't be read: {0}")]
+    File(String),
+    /// Metadata of another issuer than the expected one.
+    #[error("it names the issuer {found:?}, and not {expected:?}")]
+    Issuer {
+        /// What the settings say, or the address.
+        expected: String,
+        /// What it says.
+        found: String,
+    },
     /// An answer that sends elsewhere: nothing is asked of an address that was not configured.
     #[error("the answer is a redirect")]
     Redirect,
@@ -57,6 +77,19 @@ pub enum FetchError {
     /// An answer that is not what was asked for.
     #[error("the answer can't be used: {0}")]
     Malformed(&'static str),
+}
+
+impl FetchError {
+    /// The same in words of ours alone.
+    pub(crate) fn outline(&self) -> String {
+        match self {
+            Self::Connection(_) => Self::Unreachable.to_string(),
+            Self::Certificate(_) => "the certificate is not trusted".to_owned(),
+            Self::File(_) => "the file can't be read".to_owned(),
+            Self::Issuer { .. } => "it names another issuer".to_owned(),
+            error => error.to_string(),
+        }
+    }
 }
 
 /// The client.
@@ -150,10 +183,29 @@ impl Http {
 }
 
 fn failed(error: reqwest::Error) -> FetchError {
-    // The address may hold a password, so it stays out of the log.
+    // Who logs the address leaves out what it may hold of secrets.
     let error = error.without_url();
-    tracing::debug!(error = &error as &dyn std::error::Error, "a request to the identity provider failed");
-    if error.is_timeout() { FetchError::Timeout } else { FetchError::Unreachable }
+    if error.is_timeout() {
+        return FetchError::Timeout;
+    }
+    let innermost = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+    let cause = innermost.last().map(ToString::to_string).unwrap_or_default();
+    // As rustls begins it, whatever is wrong with the certificate.
+    if cause.starts_with("invalid peer certificate") {
+        FetchError::Certificate(cause)
+    } else {
+        FetchError::Connection(cause)
+    }
+}
+
+/// An address for the log: without user, query and fragment, which may hold secrets.
+pub(crate) fn address(url: &Url) -> String {
+    let mut url = url.clone();
+    // An address that can't have a password has none.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
 }
 
 /// Reads an http or https address.

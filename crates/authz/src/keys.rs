@@ -9,7 +9,12 @@
 //! | signed | `2.` key id `.` base64url(payload) `.` base64url(HMAC-SHA256 over all before the last dot) |
 //! | sealed | `2.` key id `.` base64url(nonce) `.` base64url(AES-256-GCM ciphertext and tag) |
 
-use std::{fmt, str::FromStr as _, sync::Arc};
+use std::{
+    fmt,
+    str::FromStr as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use aes_gcm::{
     Aes256Gcm,
@@ -283,11 +288,16 @@ impl fmt::Debug for SessionKeys {
     }
 }
 
+/// How often at most it is told that a key is not known: clients send what they like.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
 /// The session keys of a running server: unknown at first, exchanged while it runs.
 #[derive(Debug, Default)]
 pub struct KeyRing {
     keys: ArcSwapOption<SessionKeys>,
     wanted: Notify,
+    /// When it was last told that a key is not known.
+    told: Mutex<Option<Instant>>,
 }
 
 impl KeyRing {
@@ -322,6 +332,26 @@ impl KeyRing {
         self.wanted.notified().await;
     }
 
+    /// The key of that id. That there is none is worth a line now and then: replicas that don't share a key sign people out
+    /// at random, and only the ids tell.
+    fn find<'k>(&self, keys: &'k SessionKeys, id: KeyId) -> Result<&'k Key, SealError> {
+        keys.find(id).inspect_err(|_| {
+            self.wanted.notify_one();
+            if self.is_time_to_tell() {
+                tracing::warn!(key = %id, ours = %keys.current_id(), "a cookie was made with a session key that is not known here");
+            }
+        })
+    }
+
+    fn is_time_to_tell(&self) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = told.is_none_or(|at| at.elapsed() >= TELL_EVERY);
+        if due {
+            *told = Some(Instant::now());
+        }
+        due
+    }
+
     /// Signs `payload`, which stays readable for everybody.
     ///
     /// # Errors
@@ -346,7 +376,7 @@ impl KeyRing {
         let keys = self.keys.load();
         let keys = keys.as_ref().ok_or(SealError::NotReady)?;
         let parts = Parts::parse(text)?;
-        let key = keys.find(parts.key).inspect_err(|_| self.wanted.notify_one())?;
+        let key = self.find(keys, parts.key)?;
         let mut mac = [0_u8; 32];
         let length =
             URL_SAFE_NO_PAD.decode_slice(parts.fourth, &mut mac).map_err(|_| SealError::Malformed)?;
@@ -392,7 +422,7 @@ impl KeyRing {
         let keys = self.keys.load();
         let keys = keys.as_ref().ok_or(SealError::NotReady)?;
         let parts = Parts::parse(text)?;
-        let key = keys.find(parts.key).inspect_err(|_| self.wanted.notify_one())?;
+        let key = self.find(keys, parts.key)?;
         let mut nonce = [0_u8; NONCE_BYTES];
         let length =
             URL_SAFE_NO_PAD.decode_slice(parts.third, &mut nonce).map_err(|_| SealError::Malformed)?;

@@ -20,10 +20,11 @@ use crate::{
     clock::{Clock, UnixTime},
     cookies::{self, LOGIN_PREFIX},
     discovery::same_issuer,
+    error::shortened,
     keys::{Purpose, SealError},
     mint::{Mint, Refreshable},
     policy::Policy,
-    provider::{Provider, ProviderError, TokenSet, is_refusal_code},
+    provider::{Provider, ProviderError, TokenSet, brought, is_refusal_code},
     return_to::Site,
     session::Session,
     verify::{TokenError, VerifiedToken, Verifier},
@@ -51,8 +52,8 @@ pub enum LoginError {
     /// The answer comes from another authorization server than the one that was asked (RFC 9207).
     #[error("the answer comes from another identity provider")]
     WrongIssuer,
-    /// The exchange of the code failed.
-    #[error("the sign-in could not be completed")]
+    /// The identity provider could not do its part, or not for this server.
+    #[error("the identity provider did not complete the sign-in")]
     Exchange(#[source] ProviderError),
     /// The access token is not good here.
     #[error("the identity provider's token is not accepted here")]
@@ -111,6 +112,8 @@ pub struct FailedLogin {
     pub cookies: Vec<HeaderValue>,
     /// The page of this site that the browser wanted: to offer another try.
     pub return_to: Option<String>,
+    /// What the identity provider says about it: for the log only.
+    pub description: Option<String>,
 }
 
 /// What the browser keeps while it is away.
@@ -143,6 +146,12 @@ pub struct Login {
 }
 
 impl Login {
+    /// The scopes that a sign-in asks for.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        self.provider.scopes()
+    }
+
     /// Begins a sign-in for the page `return_to`, or for the first page when that is none of this site's.
     ///
     /// # Errors
@@ -200,7 +209,7 @@ impl Login {
         headers: &HeaderMap,
         site: &Site,
     ) -> Result<SignedIn, FailedLogin> {
-        let fail = |error| FailedLogin { error, cookies: Vec::new(), return_to: None };
+        let fail = |error| FailedLogin { error, cookies: Vec::new(), return_to: None, description: None };
         let answer = Answer::parse(query).ok_or_else(|| fail(LoginError::Malformed))?;
         let name = cookie_name(&answer.state);
         let transaction = self
@@ -216,7 +225,12 @@ impl Login {
                 let caller = self.policy.caller(&session.identity);
                 Ok(SignedIn { caller, session, cookies, return_to: transaction.return_to })
             }
-            Err(error) => Err(FailedLogin { error, cookies, return_to: Some(transaction.return_to) }),
+            Err(error) => Err(FailedLogin {
+                error,
+                cookies,
+                return_to: Some(transaction.return_to),
+                description: answer.description.as_deref().map(shortened),
+            }),
         }
     }
 
@@ -247,7 +261,11 @@ impl Login {
         }
         let code = match (&answer.code, &answer.error) {
             (Some(code), None) => code,
-            (None, Some(error)) => return Err(LoginError::Denied(error.clone())),
+            (None, Some(code)) => {
+                return Err(
+                    brought(code).map_or_else(|| LoginError::Denied(code.clone()), LoginError::Exchange)
+                );
+            }
             _ => return Err(LoginError::Malformed),
         };
         let tokens = self
@@ -326,7 +344,11 @@ pub(crate) async fn identify(
             tracing::debug!(%error, "the access token is none for this server: the ID token tells who signed in");
             id_token
         }
-        (Err(error), _) => return Err(LoginError::Token(error)),
+        (Err(error), _) => {
+            let found = verifier.found_in(tokens.access_token.expose_secret());
+            tracing::warn!(reason = %error, %found, expected = %verifier.expected(), "the provider's token is not accepted");
+            return Err(LoginError::Token(error));
+        }
     };
     let identity = paths.identity(token.claims()).map_err(|error| {
         tracing::warn!(%error, "a token names nobody");
@@ -412,18 +434,20 @@ struct Answer {
     state: String,
     code: Option<String>,
     error: Option<String>,
+    description: Option<String>,
     issuer: Option<String>,
 }
 
 impl Answer {
     /// Parameters must not come twice (RFC 6749 section 3.1).
     fn parse(query: &str) -> Option<Self> {
-        let (mut state, mut code, mut error, mut issuer) = (None, None, None, None);
+        let (mut state, mut code, mut error, mut description, mut issuer) = (None, None, None, None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let slot = match name.as_ref() {
                 "state" => &mut state,
                 "code" => &mut code,
                 "error" => &mut error,
+                "error_description" => &mut description,
                 "iss" => &mut issuer,
                 _ => continue,
             };
@@ -432,7 +456,7 @@ impl Answer {
             }
         }
         let error = error.map(|error| if is_refusal_code(&error) { error } else { "error".to_owned() });
-        Some(Self { state: state.filter(|state| !state.is_empty())?, code, error, issuer })
+        Some(Self { state: state.filter(|state| !state.is_empty())?, code, error, description, issuer })
     }
 }
 

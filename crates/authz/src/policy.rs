@@ -197,6 +197,25 @@ impl Policy {
         Ok(())
     }
 
+    /// The scopes without which a caller's roles are worth less than they say: a token that has them would do.
+    #[must_use]
+    pub fn missing_scopes(&self, caller: &Caller) -> Vec<&str> {
+        if self.is_unrestricted(caller) {
+            return Vec::new();
+        }
+        let by_role = |action: Action| match action.rung() {
+            Role::Admin => self.names_admin(&caller.grants.named_roles),
+            rung => caller.role >= rung,
+        };
+        let scopes = Action::ALL
+            .into_iter()
+            .filter(|action| by_role(*action))
+            .filter_map(|action| self.scope_of(action).filter(|scope| !self.holds(&caller.grants, scope)));
+        let mut missing: Vec<&str> = scopes.map(String::as_str).collect();
+        missing.dedup();
+        missing
+    }
+
     fn scope_of(&self, action: Action) -> Option<&String> {
         match action {
             Action::Read => self.read_scope.as_ref(),

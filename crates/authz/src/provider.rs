@@ -4,14 +4,15 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
-use nocrd_model::{Code, error};
+use nocrd_model::{Code, error as codes};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
 use crate::{
     discovery::{Discovery, ProviderMetadata},
-    http::{Http, parse_url},
+    error::{shortened, with_causes},
+    http::{Http, address, parse_url},
 };
 
 /// The server as a client of the identity provider.
@@ -55,8 +56,8 @@ impl ProviderError {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::Refused(_) => error::UNAUTHENTICATED,
-            Self::Misconfigured(_) | Self::Unavailable(_) => error::IDENTITY_PROVIDER_UNAVAILABLE,
+            Self::Refused(_) => codes::UNAUTHENTICATED,
+            Self::Misconfigured(_) | Self::Unavailable(_) => codes::IDENTITY_PROVIDER_UNAVAILABLE,
         }
     }
 }
@@ -97,9 +98,11 @@ struct TokenAnswer {
     id_token: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// An error of the token endpoint (RFC 6749 section 5.2).
+#[derive(Default, Deserialize)]
 struct ErrorAnswer {
-    error: String,
+    error: Option<String>,
+    error_description: Option<String>,
 }
 
 /// The identity provider.
@@ -181,7 +184,7 @@ impl Provider {
         let url = parse(&endpoint)?;
         let form = [("token", token.expose_secret()), ("token_type_hint", "refresh_token")];
         let (status, body) = self.post(&url, &form).await?;
-        if status.is_success() { Ok(()) } else { Err(failure(status, &body)) }
+        if status.is_success() { Ok(()) } else { Err(failure(&url, status, &body)) }
     }
 
     /// Where a browser ends its session at the provider, to come back to `back`.
@@ -201,7 +204,7 @@ impl Provider {
                 .metadata()
                 .await
                 .map(Some)
-                .map_err(|error| ProviderError::Unavailable(error.to_string())),
+                .map_err(|error| ProviderError::Unavailable(with_causes(&error))),
         }
     }
 
@@ -224,7 +227,7 @@ impl Provider {
             self.endpoint(&self.config.token_url, "token_endpoint", |m| m.token_endpoint.clone()).await?;
         let (status, body) = self.post(&url, form).await?;
         if !status.is_success() {
-            return Err(failure(status, &body));
+            return Err(failure(&url, status, &body));
         }
         let garbled = |what: &str| ProviderError::Misconfigured(what.to_owned());
         let answer: TokenAnswer =
@@ -265,7 +268,7 @@ impl Provider {
         self.http
             .post_form(url, &form, basic)
             .await
-            .map_err(|error| ProviderError::Unavailable(error.to_string()))
+            .map_err(|error| ProviderError::Unavailable(format!("{}: {error}", address(url))))
     }
 
     async fn wants_basic(&self) -> bool {
@@ -293,10 +296,21 @@ fn seconds(value: &serde_json::Value) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
-/// What an answer other than a success means.
-fn failure(status: StatusCode, body: &[u8]) -> ProviderError {
-    let code = serde_json::from_slice::<ErrorAnswer>(body).ok().map(|answer| answer.error);
-    let code = code.filter(|code| is_refusal_code(code));
+/// What an answer other than a success means. What the provider says about it is for the log only.
+fn failure(url: &Url, status: StatusCode, body: &[u8]) -> ProviderError {
+    let ErrorAnswer { error, error_description } = serde_json::from_slice(body).unwrap_or_default();
+    let code = error.filter(|code| is_refusal_code(code));
+    let hint = match code.as_deref() {
+        Some("invalid_client" | "unauthorized_client") => "; check OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET",
+        _ => "",
+    };
+    tracing::info!(
+        url = address(url),
+        status = status.as_u16(),
+        error = code,
+        error_description = error_description.as_deref().map(shortened),
+        "the identity provider refused a request{hint}"
+    );
     match code.as_deref() {
         Some("invalid_grant") if status.is_client_error() => ProviderError::Refused("invalid_grant".into()),
         Some(code @ ("temporarily_unavailable" | "server_error" | "slow_down")) => {
@@ -304,6 +318,22 @@ fn failure(status: StatusCode, body: &[u8]) -> ProviderError {
         }
         Some(code) if status.is_client_error() => ProviderError::Misconfigured(code.to_owned()),
         _ => ProviderError::Unavailable(format!("status {}", status.as_u16())),
+    }
+}
+
+/// What an error code that a browser brings from the provider means (RFC 6749 section 4.1.2.1); `None` when it is the
+/// provider's, or the user's, own decision.
+pub(crate) fn brought(code: &str) -> Option<ProviderError> {
+    match code {
+        "server_error" | "temporarily_unavailable" => Some(ProviderError::Unavailable(code.to_owned())),
+        "invalid_request"
+        | "invalid_client"
+        | "invalid_scope"
+        | "invalid_target"
+        | "unauthorized_client"
+        | "unsupported_response_type"
+        | "request_not_supported" => Some(ProviderError::Misconfigured(code.to_owned())),
+        _ => None,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod audience;
+mod found;
 mod introspection;
 mod jwks;
 mod jws;
@@ -240,11 +241,61 @@ impl Verifier {
         })
     }
 
+    /// Gets ready what tokens are checked with, so that what is wrong with it shows before the first one comes.
+    ///
+    /// # Errors
+    /// What can't be had.
+    pub async fn prepare(&self) -> Result<(), Error> {
+        self.load_keys().await?;
+        match &self.introspection {
+            Some(introspection) => {
+                introspection.try_out().await;
+                introspection.failure().map_or(Ok(()), Err)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Loads the key set, if there is one.
+    ///
+    /// # Errors
+    /// When it can't be had.
+    pub async fn load_keys(&self) -> Result<(), Error> {
+        match self.keys.set() {
+            Some(keys) => keys.load().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether tokens are checked with what comes from elsewhere.
+    #[must_use]
+    pub fn asks_others(&self) -> bool {
+        self.introspection.is_some() || self.keys.set().is_some()
+    }
+
+    /// What could not be had of it when it was last needed, if so.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        let keys = || self.keys.set()?.failure();
+        self.introspection.as_ref().and_then(Introspection::failure).or_else(keys)
+    }
+
     /// Checks an access token.
     ///
     /// # Errors
     /// When it is not good, or when nobody can tell.
     pub async fn verify(&self, token: &str) -> Result<Arc<VerifiedToken>, TokenError> {
+        self.check(token).await.inspect_err(|error| {
+            tracing::debug!(
+                reason = %error,
+                found = %self.found_in(token),
+                expected = %self.expected(),
+                "a token is not accepted"
+            );
+        })
+    }
+
+    async fn check(&self, token: &str) -> Result<Arc<VerifiedToken>, TokenError> {
         if token.is_empty() || token.len() > MAX_TOKEN {
             return Err(TokenError::Malformed);
         }

@@ -8,7 +8,7 @@ use crate::{
     lookup::Lookup,
     resolve::Resolver,
     rules::{self, Circumstances},
-    settings::Settings,
+    settings::{Settings, TABLE},
     typo,
 };
 
@@ -144,10 +144,25 @@ fn load_all(binary: Binary, args: Vec<OsString>, env: &dyn Lookup) -> Result<Com
     }
     settings.warnings.extend(line.warnings);
     settings.warnings.extend(typo::warnings(&env.names()));
+    settings.warnings.extend(empty_secrets(env));
     let settings = Box::new(settings);
     Ok(match options {
         Some(options) => Command::Dev(settings, options),
         None if line.check_permissions => Command::CheckPermissions(settings),
         None => Command::Serve(settings),
     })
+}
+
+/// A warning for each secret that is set to nothing. It counts as not set; but a variable that is there was meant to hold
+/// something, and what it is filled from may be missing.
+fn empty_secrets(env: &dyn Lookup) -> impl Iterator<Item = String> {
+    let is_empty = |name: &str| {
+        env.get(name).is_some_and(|text| {
+            text.trim_matches(|c: char| c.is_whitespace() || "'\"".contains(c)).is_empty()
+        })
+    };
+    let names = TABLE.iter().filter(|row| row.is_secret()).flat_map(|row| row.env.iter().copied());
+    names
+        .filter(move |name| is_empty(name))
+        .map(|name| format!("{name} is set, but there is no secret in it"))
 }

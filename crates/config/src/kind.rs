@@ -1,5 +1,8 @@
 //! Types of settings: what is allowed, in a sentence, and the check that enforces it.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use nocrd_model::id;
 use url::Url;
 
@@ -117,7 +120,7 @@ impl Kind {
             Self::ObjectName => "`name` or `namespace/name` of a Kubernetes object".to_owned(),
             Self::KeyPrefix => "what stands before the `/` of a key, such as `example.com`".to_owned(),
             Self::JsonPath => "a JSONPath of at most 256 characters, beginning with `$`".to_owned(),
-            Self::Cidr => "an address range such as `10.42.0.0/16`".to_owned(),
+            Self::Cidr => "an address range such as `10.42.0.0/16`, or one address".to_owned(),
             Self::Secret { min_bytes: 0 } => "a secret".to_owned(),
             Self::Secret { min_bytes } => format!("a secret of at least {min_bytes} bytes"),
             Self::List(item) => format!("a comma-separated list, each item {}", item.allowed()),
@@ -190,9 +193,7 @@ impl Kind {
                 refuse_if(!id::is_dns_subdomain(prefix), "", prefix)
             }
             Self::JsonPath => ok(text.starts_with('$') && text.chars().count() <= 256),
-            Self::Cidr => {
-                text.parse::<ipnet::IpNet>().map(|net| net.trunc().to_string()).map_err(|_| String::new())
-            }
+            Self::Cidr => parse_range(text).map(|net| net.to_string()).ok_or_else(String::new),
             Self::Text | Self::Secret { .. } | Self::List(_) | Self::Words => Ok(text.to_owned()),
         }
     }
@@ -294,7 +295,17 @@ fn check_base_path(text: &str) -> Result<String, String> {
     Ok(format!("/{inner}"))
 }
 
+/// A range of addresses; one address is a range of its own.
+fn parse_range(text: &str) -> Option<IpNet> {
+    let one = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse::<IpNet>().ok().map(|net| net.trunc()).or_else(one)
+}
+
 fn check_url(text: &str, schemes: &[&str]) -> Result<(), String> {
+    // `gw.example:8443` would be read as something of the scheme `gw.example`.
+    if !text.contains("://") {
+        return Err("begin it with `https://`".to_owned());
+    }
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     if !schemes.contains(&url.scheme()) {
         return Err(format!("its scheme is {:?}", url.scheme()));

@@ -34,6 +34,7 @@ pub fn settings_markdown() -> String {
          | Variable | Meaning |\n|---|---|\n\
          | `KUBERNETES_SERVICE_HOST`, `KUBERNETES_SERVICE_PORT` | Set by Kubernetes in every pod: the server runs in a cluster and uses its service account there. |\n\
          | `HOME` | Where `.kube/config` is looked for. |\n\
+         | `SSL_CERT_FILE`, `SSL_CERT_DIR` | Certificates (PEM) that connections to the identity provider are checked with, in place of the system's: for a provider with a CA of your own. |\n\
          | `POD_IP`, `PORT` | Where `nocrd-all workspace` serves when `--addr` is not given. |\n",
     );
     text

@@ -25,7 +25,7 @@ pub(crate) fn apply(settings: &mut Settings, circumstances: &Circumstances) -> V
     fill_in(settings, circumstances);
     warn(settings);
     let mut errors = Vec::new();
-    for check in [transport, tls, address, namespaces, public_url] {
+    for check in [transport, tls, address, metrics, namespaces, public_url] {
         errors.extend(check(settings, circumstances));
     }
     errors.extend(authentication::check(settings, circumstances));
@@ -145,6 +145,20 @@ fn address(settings: &Settings, circumstances: &Circumstances) -> Option<Error> 
                  `dev` the server binds a loopback address only",
                 settings.host
             ),
+        )
+    })
+}
+
+fn metrics(settings: &Settings, _: &Circumstances) -> Option<Error> {
+    let any = |host: &str| host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
+    let (host, other) = (settings.host.as_str(), settings.metrics_host.as_str());
+    let taken = settings.transport.serves_http()
+        && settings.metrics_port.is_some_and(|port| port.get() == settings.port)
+        && (host == other || any(host) || any(other));
+    taken.then(|| {
+        Error::rule(
+            "METRICS_PORT",
+            "METRICS_PORT is PORT, the port users reach: the metrics need a port of their own",
         )
     })
 }

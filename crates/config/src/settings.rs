@@ -402,7 +402,8 @@ group Authentication {
     jwt_verification_required: bool {
         env: &["JWT_VERIFICATION_REQUIRED"], default: Preset::Text("true"), kind: Kind::Bool,
     }
-    /// Shared key of HS256 tokens. Unless `PROXY_SESSION_SECRET` is set, the key of session cookies is derived from it.
+    /// Shared key of HS256 tokens; their audience is checked only where `JWT_AUDIENCE`, `OAUTH_CLIENT_ID` or `PUBLIC_URL` names
+    /// one. Unless `PROXY_SESSION_SECRET` is set, the key of session cookies is derived from it.
     jwt_secret: Option<SecretString> {
         env: &["JWT_SECRET"], kind: Kind::Secret { min_bytes: MIN_KEY_BYTES },
     }
@@ -466,7 +467,7 @@ group Authentication {
         flag: Flag::long("auth-required-write-scope"), env: &["AUTH_REQUIRED_WRITE_SCOPE"],
         default: Preset::Text("nogoo9:write"), kind: Kind::Token, empty_counts: true, since: "0.3",
     }
-    /// Scope needed to administer; it satisfies every other check. Set to nothing, it is not checked.
+    /// Scope that administrators need besides their role; it stands for the other scopes. Set to nothing, it is not checked.
     auth_required_admin_scope: Option<String> {
         flag: Flag::long("auth-required-admin-scope"), env: &["AUTH_REQUIRED_ADMIN_SCOPE"],
         default: Preset::Text("nogoo9:admin"), kind: Kind::Token, empty_counts: true, since: "0.7",
@@ -523,7 +524,7 @@ group Authentication {
     proxy_session_secret_previous: Option<SecretString> {
         env: &["PROXY_SESSION_SECRET_PREVIOUS"], kind: Kind::Secret { min_bytes: MIN_KEY_BYTES }, since: "0.18",
     }
-    /// Scopes that are asked for when a user signs in, besides the read and write scope.
+    /// Scopes that are asked for when a user signs in, besides the scopes for reading, writing and administration.
     oauth_scopes: Vec<String> {
         env: &["OAUTH_SCOPES"], default: Preset::Text("openid profile email offline_access"), kind: Kind::Words,
         since: "0.6",

@@ -43,5 +43,5 @@ pub use error::Error;
 pub use guard::{BoxFuture, Ended, Guard, Stay, Visitor};
 pub use peer::Peer;
 pub use proxy::Proxy;
-pub use respond::{ErrorPages, Failure, RenderError, Wants};
+pub use respond::{ErrorPages, Failure, RenderError, Wants, page};
 pub use websocket::OriginPolicy;

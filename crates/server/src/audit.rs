@@ -6,7 +6,7 @@ use ::http::{header, request::Parts};
 use nocrd_mcp_surface::{Observer, Outcome as CallOutcome, Report, catalogue::Effect};
 use nocrd_model::{Caller, Code, ErrorKind, Role, Subject};
 
-use crate::{metrics::Metrics, visit::Visit};
+use crate::{auth::Refusal, metrics::Metrics, visit::Visit};
 
 /// What became of an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,13 +81,15 @@ pub(crate) struct About<'a> {
     pub(crate) owner: Option<&'a str>,
     /// The path of an endpoint.
     pub(crate) path: Option<&'a str>,
+    /// What was wrong, where that is more than the outcome says.
+    pub(crate) reason: Option<&'a str>,
 }
 
 impl Act<'_> {
     /// Writes it down.
     pub(crate) fn record(&self) {
         let who = self.who.or_else(|| self.visit?.caller().map(Who::from));
-        let About { workspace, namespace, template, owner, path } = self.about;
+        let About { workspace, namespace, template, owner, path, reason } = self.about;
         tracing::info!(
             target: nocrd_telemetry::audit::TARGET,
             action = self.action,
@@ -100,6 +102,7 @@ impl Act<'_> {
             namespace,
             template,
             path,
+            reason,
             client = self.visit.map(|visit| tracing::field::display(visit.client)),
             request_id = self.visit.map(|visit| tracing::field::display(visit.id)),
         );
@@ -108,7 +111,8 @@ impl Act<'_> {
 
 /// Notes that somebody was not let in, when that is worth a line: everybody comes without credentials before they sign in,
 /// and with an old session when they come back; and whoever asks too often must not fill the log.
-pub(crate) fn not_let_in(request: &Parts, code: Code) {
+pub(crate) fn not_let_in(request: &Parts, refusal: &Refusal) {
+    let code = refusal.code();
     let routine = match code.kind {
         ErrorKind::Unauthenticated => !request.headers.contains_key(header::AUTHORIZATION),
         ErrorKind::TooMany | ErrorKind::Unavailable | ErrorKind::Internal => true,
@@ -118,7 +122,8 @@ pub(crate) fn not_let_in(request: &Parts, code: Code) {
         return;
     }
     let visit = Visit::of(&request.extensions).map(AsRef::as_ref);
-    let about = About { path: Some(request.uri.path()), ..About::default() };
+    let reason = refusal.reason().map(|reason| reason.to_string());
+    let about = About { path: Some(request.uri.path()), reason: reason.as_deref(), ..About::default() };
     Act { action: "access", outcome: Outcome::of(code), who: None, visit, about }.record();
 }
 
@@ -152,7 +157,7 @@ impl Observer for Books {
             namespace: report.namespace,
             template: report.template,
             owner: report.owner,
-            path: None,
+            ..About::default()
         };
         let visit = report.request.and_then(Visit::of).map(AsRef::as_ref);
         Act { action: report.tool, outcome, who: report.caller.map(Who::from), visit, about }.record();

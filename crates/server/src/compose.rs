@@ -154,7 +154,9 @@ pub(crate) async fn web(
             );
         }
         let ring = Arc::new(KeyRing::default());
-        let shared = keys::start(settings, cluster, Arc::clone(&ring)).await?;
+        let shared = keys::start(settings, cluster, Arc::clone(&ring))
+            .await
+            .map_err(|error| error.of_port("PEER_PORT"))?;
         tasks.extend(shared.tasks);
         let introspects = settings.introspection_endpoint.is_some();
         let parts = auth::Shared {
@@ -165,11 +167,16 @@ pub(crate) async fn web(
             counting: Counting::new(Arc::clone(&rates.failures), metrics.clone(), introspects)
                 .behind(&settings.trusted_proxies),
         };
-        (Some(Arc::new(auth::build(settings, &site, parts)?)), Some(ring), Some(shared.endings))
+        let door = Arc::new(auth::build(settings, &site, parts)?);
+        auth::tell(settings, &site);
+        tell_key(settings, &ring);
+        tasks.push(AbortOnDropHandle::new(tokio::spawn(Arc::clone(door.upstream()).try_out())));
+        (Some(door), Some(ring), Some(shared.endings))
     } else {
         (None, None, None)
     };
-    let health = Arc::new(Health::new(cluster.clone(), ring, endings, settings));
+    let upstream = door.as_ref().map(|door| Arc::clone(door.upstream()));
+    let health = Arc::new(Health::new(cluster.clone(), ring, endings, upstream, settings));
     let proxy = if components.proxy {
         let port = settings.default_workspace_port.unwrap_or(DEFAULT_PORT);
         let directory = Arc::new(Directory::new(cluster.clone(), port));
@@ -200,7 +207,7 @@ pub(crate) async fn web(
         cors: Arc::new(Cors::new(settings)),
         health: Arc::clone(&health),
         mcp,
-        landing: (settings.ui_enabled && components.mcp).then(|| Page::new(settings, urls)),
+        landing: (settings.ui_enabled && components.mcp).then(|| Page::new(settings, urls, door.clone())),
         pace: limits.body,
         cluster: cluster.clone(),
         door,
@@ -208,6 +215,18 @@ pub(crate) async fn web(
     });
     let app = App::new(proxy, router, site).metered(metrics, &settings.base_url);
     Ok(Web { app: Arc::new(app), health, drain, mcp_end, _tasks: tasks })
+}
+
+/// Tells which key of the settings sessions are made with: of one that comes from elsewhere, who finds it tells.
+fn tell_key(settings: &Settings, ring: &KeyRing) {
+    let source = match (&settings.proxy_session_secret, &settings.jwt_secret) {
+        (Some(_), _) => "PROXY_SESSION_SECRET",
+        (None, Some(_)) => "JWT_SECRET",
+        (None, None) => return,
+    };
+    if let Some(id) = ring.current_id() {
+        tracing::info!(key = %id, source, "the session key is known");
+    }
 }
 
 /// The proxy, with somebody at its door where that is wanted.

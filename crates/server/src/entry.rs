@@ -6,6 +6,7 @@ use std::{
     process::ExitCode,
 };
 
+use nocrd_authz::error::with_causes;
 use nocrd_config::{Binary, Command, ProcessEnv, Settings};
 
 use crate::{Components, Error, Server, Shutdown, logging, permissions};
@@ -108,18 +109,14 @@ pub fn init_logging(settings: &Settings) -> Result<(), Error> {
 
 /// An error with its causes, and what to do about it.
 fn explain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| (*cause).source()) {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-    }
+    let mut text = with_causes(error);
     if let Some(error) = error.downcast_ref::<Error>() {
         text.push_str(" [");
         text.push_str(error.code().id);
         text.push(']');
         if let Some(advice) = error.advice() {
             text.push('\n');
-            text.push_str(advice);
+            text.push_str(&advice);
         }
     }
     text

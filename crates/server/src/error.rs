@@ -1,4 +1,4 @@
-use std::{io, path::PathBuf};
+use std::{borrow::Cow, io, path::PathBuf};
 
 use nocrd_model::{Code, ErrorKind, error as codes};
 
@@ -11,6 +11,8 @@ pub enum Error {
     Listen {
         /// Host and port, as they were set.
         address: String,
+        /// The setting that names the port.
+        setting: &'static str,
         /// What the system said.
         source: io::Error,
     },
@@ -104,25 +106,45 @@ impl Error {
 
     /// What to do next, for an operator; `None` where the message says it.
     #[must_use]
-    pub fn advice(&self) -> Option<&'static str> {
+    pub fn advice(&self) -> Option<Cow<'static, str>> {
         match self {
-            Self::Listen { source, .. } => Some(match source.kind() {
-                io::ErrorKind::AddrInUse => {
-                    "Another program listens there: stop it, or choose another port with --port or PORT (0 takes any free one)."
-                }
-                io::ErrorKind::PermissionDenied => {
-                    "Ports below 1024 need a privilege: choose another with --port or PORT, or grant the program CAP_NET_BIND_SERVICE."
-                }
-                io::ErrorKind::AddrNotAvailable => {
-                    "This machine has no such address: set HOST to one it has, or to 0.0.0.0 for all of them."
-                }
-                _ => "Check HOST and PORT.",
-            }),
+            Self::Listen { setting, source, .. } => Some(listening(setting, source.kind()).into()),
             Self::TlsFile { .. } => {
-                Some("Check that the file exists and that the server's user may read it.")
+                Some("Check that the file exists and that the server's user may read it.".into())
             }
-            Self::TlsMismatch { .. } => Some("Use the key the certificate was issued for."),
+            Self::TlsMismatch { .. } => Some("Use the key the certificate was issued for.".into()),
             _ => None,
         }
+    }
+
+    /// The same about the port that `setting` names.
+    pub(crate) fn of_port(self, setting: &'static str) -> Self {
+        match self {
+            Self::Listen { address, source, .. } => Self::Listen { address, setting, source },
+            other => other,
+        }
+    }
+}
+
+/// What to do where the port of `setting` can't be listened on.
+fn listening(setting: &str, problem: io::ErrorKind) -> String {
+    let (port, host) = match setting {
+        "METRICS_PORT" => ("--metrics-port or METRICS_PORT", "METRICS_HOST"),
+        "PORT" => ("--port or PORT (0 takes any free one)", "HOST"),
+        other => (other, "HOST"),
+    };
+    match problem {
+        io::ErrorKind::AddrInUse => {
+            format!("Another program listens there: stop it, or choose another port with {port}.")
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            "Ports below 1024 need a privilege: choose another with {port}, or grant the program CAP_NET_BIND_SERVICE."
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!(
+                "This machine has no such address: set {host} to one it has, or to 0.0.0.0 for all of them."
+            )
+        }
+        _ => format!("Check {host} and {setting}."),
     }
 }

@@ -12,7 +12,11 @@ use nocrd_cluster::{Cluster, Health as ClusterHealth};
 use nocrd_config::Settings;
 use serde::Serialize;
 
-use crate::{keys::Endings, respond::fresh};
+use crate::{
+    auth::{Upstream, UpstreamState},
+    keys::Endings,
+    respond::fresh,
+};
 
 /// What the probes need.
 pub(crate) struct Health {
@@ -21,6 +25,8 @@ pub(crate) struct Health {
     keys: Option<Arc<KeyRing>>,
     /// The sign-ins that were ended, where there are any.
     endings: Option<Endings>,
+    /// The identity provider, where there is one.
+    upstream: Option<Arc<Upstream>>,
     branding: Branding,
     draining: AtomicBool,
 }
@@ -63,6 +69,9 @@ struct Checks {
     /// Whether it is known which sign-ins were ended; only where there are sessions.
     #[serde(skip_serializing_if = "Option::is_none")]
     revocations: Option<bool>,
+    /// Whether the identity provider gives what is needed of it. That it does not is no reason to get no requests.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "identityProvider")]
+    identity_provider: Option<UpstreamState>,
     draining: bool,
 }
 
@@ -89,10 +98,11 @@ impl Health {
         cluster: Cluster,
         keys: Option<Arc<KeyRing>>,
         endings: Option<Endings>,
+        upstream: Option<Arc<Upstream>>,
         settings: &Settings,
     ) -> Self {
         let branding = Branding { title: settings.ui_title.clone(), subtitle: settings.ui_subtitle.clone() };
-        Self { cluster, keys, endings, branding, draining: AtomicBool::new(false) }
+        Self { cluster, keys, endings, upstream, branding, draining: AtomicBool::new(false) }
     }
 
     /// From now on the server is about to end, and wants no new work.
@@ -161,6 +171,7 @@ pub(crate) async fn readyz(State(health): State<Arc<Health>>) -> Response {
         },
         session_key: health.keys.as_ref().map(|keys| keys.is_known()),
         revocations: health.endings.as_ref().map(Endings::are_known),
+        identity_provider: health.upstream.as_ref().and_then(|upstream| upstream.state()),
         draining: health.is_draining(),
     };
     fresh(status, Ready { status: word, message, checks })

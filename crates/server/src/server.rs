@@ -57,15 +57,24 @@ struct Port {
 }
 
 impl Server {
+    /// Looks at what is in the settings without starting anything: [`Self::bind`] does that too, but some have more to
+    /// start before.
+    ///
+    /// # Errors
+    /// [`Error::Authentication`].
+    pub async fn check(settings: &Settings) -> Result<(), Error> {
+        if settings.auth_enabled && settings.transport.serves_http() {
+            auth::check(settings).await?;
+        }
+        Ok(())
+    }
+
     /// Loads certificates and binds the port, unless the transport is `stdio`.
     ///
     /// # Errors
     /// [`Error::Listen`], or one of the errors about certificates or authentication.
     pub async fn bind(settings: Settings, components: Components) -> Result<Self, Error> {
-        if settings.auth_enabled && settings.transport.serves_http() {
-            // Nothing is started that could not go on.
-            auth::claim_paths(&settings)?;
-        }
+        Self::check(&settings).await?;
         let port = if settings.transport.serves_http() { Some(Port::open(&settings).await?) } else { None };
         Ok(Self { settings, components, limits: Limits::default(), port })
     }
@@ -148,9 +157,11 @@ impl Port {
             _ => None,
         };
         let listener = listener::bind(&settings.host, settings.port).await?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| Error::Listen { address: settings.host.clone(), source })?;
+        let address = listener.local_addr().map_err(|source| Error::Listen {
+            address: settings.host.clone(),
+            setting: "PORT",
+            source,
+        })?;
         let urls = Urls::new(settings, address, tls.is_some());
         let metrics = metrics::Endpoint::bind(settings).await?;
         Ok(Self { listener, urls, tls, metrics })

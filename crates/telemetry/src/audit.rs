@@ -48,7 +48,11 @@ impl AuditLog {
         let sink = match self {
             Self::Stderr => Sink::Stderr,
             Self::File(path) => {
-                let file = append(path).map_err(|source| Error::OpenFile { path: path.clone(), source })?;
+                let file = append(path).map_err(|source| Error::OpenFile {
+                    setting: "AUDIT_LOG",
+                    path: path.clone(),
+                    source,
+                })?;
                 Sink::File { path: path.clone(), file: Some(file) }
             }
         };

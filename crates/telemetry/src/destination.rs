@@ -61,7 +61,7 @@ fn append(path: &PathBuf) -> Result<impl for<'a> MakeWriter<'a> + Send + Sync + 
         .create(true)
         .append(true)
         .open(path)
-        .map_err(|source| Error::OpenFile { path: path.clone(), source })?;
+        .map_err(|source| Error::OpenFile { setting: "LOG_FILE", path: path.clone(), source })?;
     Ok(Mutex::new(file))
 }
 

@@ -6,9 +6,11 @@ use nocrd_model::{Code, ErrorKind, error};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The log file can't be opened for appending.
-    #[error("can't open the log file {path:?}")]
+    /// A file of the log can't be opened for appending.
+    #[error("can't open {path:?} of {setting}")]
     OpenFile {
+        /// The setting that names it.
+        setting: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system says.

@@ -8,7 +8,7 @@ use crate::{http::FetchError, testing::TestClock};
 
 const FRESH: Duration = Duration::from_secs(300);
 const STALE: Duration = Duration::from_secs(3600);
-const DOWN: Error = Error::Fetch { what: "it", source: FetchError::Unreachable };
+const DOWN: Error = Error::Fetch { what: "it", at: None, source: FetchError::Unreachable };
 
 /// A document that is the number of the attempt that loaded it.
 struct Fixture {

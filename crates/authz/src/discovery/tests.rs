@@ -53,7 +53,8 @@ async fn old_metadata_serve_while_the_provider_is_down() {
     assert_eq!(discovery.metadata().await.unwrap().issuer, "i");
     clock.set(25 * 3600);
     let error = discovery.metadata().await.unwrap_err();
-    assert_eq!(error, Error::Fetch { what: WHAT, source: FetchError::Status(503) });
+    let at = Some(format!("{}{PATH}", server.uri()));
+    assert_eq!(error, Error::Fetch { what: WHAT, at, source: FetchError::Status(503) });
     assert_eq!(error.code(), nocrd_model::error::IDENTITY_PROVIDER_UNAVAILABLE);
 }
 
@@ -70,7 +71,9 @@ async fn foreign_or_broken_metadata_are_refused() {
     ] {
         let server = provider(document.clone()).await;
         let refused = discovery(&server, Some("https://idp"), &TestClock::at(0)).metadata().await;
-        assert!(matches!(refused, Err(Error::Fetch { source: FetchError::Malformed(_), .. })), "{document}");
+        let expected =
+            |source: &FetchError| matches!(source, FetchError::Malformed(_) | FetchError::Issuer { .. });
+        assert!(matches!(refused, Err(Error::Fetch { source, .. }) if expected(&source)), "{document}");
     }
 }
 
@@ -115,5 +118,15 @@ fn issuers_differ_by_every_letter_but_a_slash_at_the_end() {
         "https://idp/.well-known/oauth-authorization-server",
     ] {
         assert_eq!(Discovery::issuer_of(&other.parse().unwrap()), None, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn two_issuers_that_differ_are_both_told() {
+    let server = provider(json!({ "issuer": "https://idp/realms/b" })).await;
+    let refused = discovery(&server, Some("https://idp/realms/a"), &TestClock::at(0)).metadata().await;
+    let text = crate::error::with_causes(&refused.unwrap_err());
+    for part in ["https://idp/realms/b", "https://idp/realms/a", &server.uri(), PATH] {
+        assert!(text.contains(part), "{part}: {text}");
     }
 }

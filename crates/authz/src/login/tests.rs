@@ -220,10 +220,32 @@ async fn a_refusal_is_told_by_its_code_only() {
     let failed = world.finish(&headers, &denied).await.unwrap_err();
     assert!(matches!(&failed.error, LoginError::Denied(code) if code == "access_denied"), "{failed:?}");
     assert_eq!(failed.return_to.as_deref(), Some("/gw/x"));
+    assert_eq!(failed.description.as_deref(), Some("<script>"), "the log may know");
+    assert!(!failed.error.to_string().contains("script"));
     assert!(!failed.cookies.is_empty(), "the cookie is used up");
     let (headers, query) = world.go(None).await;
     let odd = query.without("code").and("error", "<script>alert(1)</script>");
     assert!(matches!(error(world.finish(&headers, &odd).await), LoginError::Denied(code) if code == "error"));
+}
+
+#[tokio::test]
+async fn whose_fault_a_refusal_is_shows_in_its_kind() {
+    let world = World::new().await;
+    for (code, status) in [
+        ("access_denied", 403),
+        ("login_required", 403),
+        ("server_error", 503),
+        ("temporarily_unavailable", 503),
+        ("invalid_scope", 503),
+        ("unauthorized_client", 503),
+    ] {
+        let (headers, query) = world.go(None).await;
+        let refused = error(world.finish(&headers, &query.without("code").and("error", code)).await);
+        assert_eq!(refused.code().kind.status(), status, "{code}");
+        let ours =
+            matches!(&refused, LoginError::Exchange(ProviderError::Misconfigured(told)) if told == code);
+        assert_eq!(ours, code.starts_with("invalid") || code.starts_with("unauth"), "{code}");
+    }
 }
 
 #[tokio::test]

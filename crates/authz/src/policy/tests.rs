@@ -381,3 +381,22 @@ proptest! {
         prop_assert!(caller.role != Role::None || Action::ALL.into_iter().all(|action| !may(action)));
     }
 }
+
+#[test]
+fn what_a_role_is_short_of_is_told_by_its_scopes() {
+    let policy = Policy::default();
+    let missing = |roles: &str, scopes: Option<&str>| -> Vec<String> {
+        let caller = policy.caller(&identity(roles, scopes));
+        policy.missing_scopes(&caller).into_iter().map(str::to_owned).collect()
+    };
+    assert_eq!(missing("admin", Some("nogoo9:read nogoo9:write")), ["nogoo9:admin"]);
+    assert_eq!(missing("admin", Some("openid")), ["nogoo9:read", "nogoo9:write", "nogoo9:admin"]);
+    assert_eq!(missing("user", Some("nogoo9:read")), ["nogoo9:write"]);
+    assert_eq!(missing("zzz", Some("openid")), [""; 0], "no scope would help");
+    for (roles, scopes) in [("admin", None), ("admin", Some("nogoo9:admin")), ("user", Some("nogoo9:write"))]
+    {
+        assert_eq!(missing(roles, scopes), [""; 0], "{roles} {scopes:?}");
+    }
+    let named = Policy { admin_users: ["alice".into()].into(), ..Policy::default() };
+    assert!(named.missing_scopes(&named.caller(&identity("admin", Some("openid")))).is_empty());
+}

@@ -4,6 +4,8 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::*;
 use crate::http::HttpOptions;
 
+const TOKEN_URL: &str = "https://idp.example/token";
+
 /// A provider whose token endpoint answers this.
 async fn answering(answer: ResponseTemplate) -> (MockServer, Provider) {
     let server = MockServer::start().await;
@@ -70,7 +72,9 @@ async fn nobody_there_is_not_a_refusal() {
 
 #[test]
 fn only_invalid_grant_is_a_refusal() {
-    let kind = |status: u16, body: &str| failure(StatusCode::from_u16(status).unwrap(), body.as_bytes());
+    let kind = |status: u16, body: &str| {
+        failure(&TOKEN_URL.parse().unwrap(), StatusCode::from_u16(status).unwrap(), body.as_bytes())
+    };
     let refused = ProviderError::Refused("invalid_grant".into());
     assert_eq!(kind(400, r#"{"error":"invalid_grant","error_description":"reused"}"#), refused);
     assert_eq!(kind(401, r#"{"error":"invalid_grant"}"#), refused);
@@ -94,7 +98,8 @@ fn only_invalid_grant_is_a_refusal() {
 
 #[test]
 fn d63_nothing_a_provider_writes_is_shown_but_error_codes() {
-    let error = failure(StatusCode::BAD_GATEWAY, b"{\"error\":\"internal host db-7\"}");
+    let error =
+        failure(&TOKEN_URL.parse().unwrap(), StatusCode::BAD_GATEWAY, b"{\"error\":\"internal host db-7\"}");
     assert!(!error.to_string().contains("db-7"), "{error}");
     for code in ["", "a b", "x\r\ny", "<b>", &"x".repeat(65)] {
         assert!(!is_refusal_code(code), "{code:?}");

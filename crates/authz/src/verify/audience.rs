@@ -75,6 +75,14 @@ pub(super) fn entries(claim: Option<&Value>) -> Result<Vec<&str>, TokenError> {
 }
 
 impl Accepted {
+    /// As it was configured, but for its spelling.
+    pub(super) fn as_str(&self) -> &str {
+        match self {
+            Self::Name(name) => name,
+            Self::Url(url) => url.as_str(),
+        }
+    }
+
     fn parse(text: &str) -> Self {
         match plain_url(text.trim()) {
             Some(url) => Self::Url(url),

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use moka::future::Cache;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
@@ -12,7 +13,8 @@ use super::{TokenError, VerifiedToken};
 use crate::{
     claims::Claims,
     clock::{Clock, UnixTime},
-    http::Http,
+    error::Error,
+    http::{FetchError, Http, address},
 };
 
 /// How long a good answer is used.
@@ -50,6 +52,7 @@ pub(super) struct Introspection {
     clock: Clock,
     kept: Cache<[u8; 32], Answer>,
     asking: Semaphore,
+    failed: ArcSwap<Option<FetchError>>,
 }
 
 impl fmt::Debug for Introspection {
@@ -61,7 +64,7 @@ impl fmt::Debug for Introspection {
 impl Introspection {
     pub(super) fn new(config: IntrospectionConfig, http: Arc<Http>, clock: Clock) -> Self {
         let kept = Cache::builder().max_capacity(MAX_KEPT).time_to_live(GOOD_FOR).build();
-        Self { config, http, clock, kept, asking: Semaphore::new(MAX_ASKED) }
+        Self { config, http, clock, kept, asking: Semaphore::new(MAX_ASKED), failed: ArcSwap::default() }
     }
 
     /// What the identity provider says about a token whose SHA-256 is `digest`; `check` checks the claims of a good
@@ -121,16 +124,45 @@ impl Introspection {
         form.extend(
             self.config.client_secret.as_ref().map(|secret| ("client_secret", secret.expose_secret())),
         );
-        let unavailable = |why: &str| {
-            tracing::warn!(why, "the introspection endpoint can't tell about a token");
-            TokenError::Unavailable
-        };
         let answer = self.http.post_form(&self.config.url, &form, None).await;
-        let (status, body) = answer.map_err(|error| unavailable(&error.to_string()))?;
-        if status != http::StatusCode::OK {
-            return Err(unavailable(&format!("the answer's status is {}", status.as_u16())));
+        let answer = answer.and_then(|(status, body)| match status {
+            http::StatusCode::OK => {
+                serde_json::from_slice(&body).map_err(|_| FetchError::Malformed("it is no JSON object"))
+            }
+            status => Err(FetchError::Status(status.as_u16())),
+        });
+        let failed = answer.as_ref().err().cloned();
+        if let Some(error) = &failed {
+            tracing::warn!(
+                url = address(&self.config.url),
+                "tokens can't be asked about: {}",
+                in_words(error)
+            );
         }
-        serde_json::from_slice(&body).map_err(|_| unavailable("the answer is no JSON object"))
+        self.failed.store(Arc::new(failed));
+        answer.map_err(|_| TokenError::Unavailable)
+    }
+
+    /// Asks about a token that nobody has issued, to see whether there are answers.
+    pub(super) async fn try_out(&self) {
+        drop(self.post("no token: the server asks whether it gets an answer").await);
+    }
+
+    /// Why the last question had no answer, if so.
+    pub(super) fn failure(&self) -> Option<Error> {
+        let source = self.failed.load().as_ref().clone()?;
+        Some(Error::Fetch { what: "the introspection endpoint", at: Some(address(&self.config.url)), source })
+    }
+}
+
+/// What an operator can do about it, where the answer tells.
+fn in_words(error: &FetchError) -> String {
+    match error {
+        FetchError::Status(status @ (401 | 403)) => format!(
+            "the identity provider refuses this server's own credentials ({status}): check OAUTH_CLIENT_ID and \
+             OAUTH_CLIENT_SECRET, and whether the client may introspect"
+        ),
+        error => error.to_string(),
     }
 }
 

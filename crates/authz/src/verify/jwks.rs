@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     discovery::Discovery,
     error::Error,
-    http::{FetchError, Http, parse_url},
+    http::{FetchError, Http, address, parse_url},
 };
 
 const WHAT: &str = "the key set";
@@ -114,6 +114,16 @@ impl Jwks {
         }
     }
 
+    /// Loads the set, unless it is there already.
+    pub(super) async fn load(&self) -> Result<(), Error> {
+        self.cached.get().await.map(drop)
+    }
+
+    /// Why it could not be loaded when it was last wanted, if so.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.cached.failure()
+    }
+
     /// Tells whether a key is in the set at hand.
     pub(super) fn has(&self, fingerprint: &Fingerprint) -> bool {
         self.cached.peek().is_some_and(|set| set.0.iter().any(|key| key.fingerprint == *fingerprint))
@@ -135,20 +145,19 @@ impl KeySet {
 }
 
 async fn load(source: &JwksSource, http: &Http) -> Result<KeySet, Error> {
-    let failed = |source| Error::Fetch { what: WHAT, source };
-    let document: Document = match source {
-        JwksSource::Url(url) => http.get_json(url).await.map_err(failed)?,
-        JwksSource::File(path) => read(path).await.map_err(failed)?,
-        JwksSource::Loaded(loader) => (loader.0)().await.and_then(|json| parse(&json)).map_err(failed)?,
+    let failed = |at: Option<String>| move |source| Error::Fetch { what: WHAT, at, source };
+    let (at, document): (Option<String>, Result<Document, FetchError>) = match source {
+        JwksSource::Url(url) => (Some(address(url)), http.get_json(url).await),
+        JwksSource::File(path) => (Some(path.display().to_string()), read(path).await),
+        JwksSource::Loaded(loader) => (None, (loader.0)().await.and_then(|json| parse(&json))),
         JwksSource::Discovered(discovery) => {
             let metadata = discovery.metadata().await?;
-            let address = metadata
-                .jwks_uri
-                .as_deref()
-                .ok_or(failed(FetchError::Malformed("the metadata name no key set")))?;
-            http.get_json(&parse_url(address, WHAT)?).await.map_err(failed)?
+            let none = || failed(None)(FetchError::Malformed("the metadata name no key set"));
+            let url = parse_url(metadata.jwks_uri.as_deref().ok_or_else(none)?, WHAT)?;
+            (Some(address(&url)), http.get_json(&url).await)
         }
     };
+    let document = document.map_err(failed(at.clone()))?;
     let keys: Vec<Arc<Key>> = document
         .keys
         .into_iter()
@@ -158,15 +167,16 @@ async fn load(source: &JwksSource, http: &Http) -> Result<KeySet, Error> {
         .map(Arc::new)
         .collect();
     if keys.is_empty() {
-        return Err(failed(FetchError::Malformed("it has no key that signatures can be checked with")));
+        return Err(failed(at)(FetchError::Malformed("it has no key that signatures can be checked with")));
     }
     Ok(KeySet(keys))
 }
 
 async fn read(path: &std::path::Path) -> Result<Document, FetchError> {
-    let file = tokio::fs::File::open(path).await.map_err(|_| FetchError::Unreachable)?;
+    let failed = |error: std::io::Error| FetchError::File(error.to_string());
+    let file = tokio::fs::File::open(path).await.map_err(failed)?;
     let mut json = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut json).await.map_err(|_| FetchError::Unreachable)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut json).await.map_err(failed)?;
     if json.len() as u64 > MAX_FILE {
         return Err(FetchError::TooLarge);
     }

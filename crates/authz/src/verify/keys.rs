@@ -38,6 +38,11 @@ impl Keys {
         Ok(Self { fixed, jwks })
     }
 
+    /// The key set, if it is consulted.
+    pub(super) fn set(&self) -> Option<&Jwks> {
+        self.jwks.as_ref()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.fixed.is_empty() && self.jwks.is_none()
     }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::commands::{DEV, WORKSPACE};
-use crate::value::shorten;
+use crate::{settings::TABLE, value::shorten};
 
 fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
     match error.get(kind)? {
@@ -21,10 +21,20 @@ fn culprit(error: &clap::Error) -> Option<String> {
     text.split(['=', ' ', '[']).next().filter(|flag| !flag.is_empty()).map(str::to_owned)
 }
 
+/// The setting that a flag would be of, when only the environment sets it.
+fn variable(flag: &str) -> Option<&'static str> {
+    let name = flag.strip_prefix("--")?.replace('-', "_").to_ascii_uppercase();
+    let row = TABLE.iter().find(|row| row.flag.is_none() && row.env.contains(&name.as_str()))?;
+    row.env.iter().copied().find(|known| *known == name)
+}
+
 pub(super) fn explain(error: &clap::Error) -> String {
     if error.kind() == ErrorKind::UnknownArgument
         && let Some(flag) = culprit(error)
     {
+        if let Some(name) = variable(&flag) {
+            return format!("{name} has no flag: set the environment variable {name}");
+        }
         let flag = shorten(&flag);
         return match context(error, ContextKind::SuggestedArg) {
             Some(other) => format!("unknown argument {flag:?}: did you mean `{other}`?"),

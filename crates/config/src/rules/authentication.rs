@@ -14,7 +14,16 @@ const GUIDE: &str = "the guide \"Authentication\" has a working example of each 
 pub(super) fn check(settings: &Settings, _: &Circumstances) -> Vec<Error> {
     let mut errors: Vec<Error> = peers(settings).into_iter().collect();
     if settings.auth_enabled {
-        let checks = [keys, audience, unchecked_signatures, default_role, introspection, issuer];
+        let checks = [
+            keys,
+            public_key,
+            audience,
+            unchecked_signatures,
+            believed_proxies,
+            default_role,
+            introspection,
+            issuer,
+        ];
         errors.extend(checks.into_iter().filter_map(|check| check(settings)));
         errors.extend(in_clear(settings).iter().filter(|asked| !asked.is_confined).map(InClear::refused));
     }
@@ -48,6 +57,22 @@ fn keys(settings: &Settings) -> Option<Error> {
     })
 }
 
+/// Whoever mounts the key as a file thinks of its path first.
+fn public_key(settings: &Settings) -> Option<Error> {
+    const BEGINNINGS: [&str; 5] = ["/", "./", "../", "~/", "file:"];
+    const ENDS: [&str; 4] = [".pem", ".pub", ".crt", ".key"];
+    let text = settings.jwt_public_key.as_deref().filter(|text| !text.contains("-----BEGIN"))?.trim();
+    let is_path = BEGINNINGS.iter().any(|beginning| text.starts_with(beginning))
+        || ENDS.iter().any(|end| text.ends_with(end));
+    is_path.then(|| {
+        Error::rule(
+            "JWT_PUBLIC_KEY",
+            "JWT_PUBLIC_KEY is the path of a file: it must be the text of the key itself, in PEM \
+             (`-----BEGIN PUBLIC KEY-----…`)",
+        )
+    })
+}
+
 fn audience(settings: &Settings) -> Option<Error> {
     let known = settings.jwt_audience.is_some()
         || settings.oauth_client_id.is_some()
@@ -70,6 +95,21 @@ fn unchecked_signatures(settings: &Settings) -> Option<Error> {
                 "JWT_VERIFICATION_REQUIRED is off and HOST is {:?}: whoever reaches the server could be anybody. Set \
                  TRUSTED_PROXIES to the gateway that checks tokens, or HOST to a loopback address",
                 settings.host
+            ),
+        )
+    })
+}
+
+/// A range that holds half of all addresses names no gateway.
+fn believed_proxies(settings: &Settings) -> Option<Error> {
+    const SHORTEST: u8 = 8;
+    let wide = settings.trusted_proxies.iter().find(|range| range.prefix_len() < SHORTEST)?;
+    (!settings.jwt_verification_required).then(|| {
+        Error::rule(
+            "TRUSTED_PROXIES",
+            format!(
+                "JWT_VERIFICATION_REQUIRED is off and TRUSTED_PROXIES holds {wide}: nearly anybody could be anybody. Name the \
+                 addresses of the gateway that checks tokens"
             ),
         )
     })
@@ -159,7 +199,7 @@ impl InClear {
     }
 }
 
-/// The addresses that keys, tokens or secrets come from or go to, as far as they are http.
+/// The addresses that keys, tokens, passwords or secrets come from or go to, as far as they are http.
 fn in_clear(settings: &Settings) -> Vec<InClear> {
     let text = |text: &Option<String>| text.as_deref().and_then(|text| Url::parse(text).ok());
     // Where there is a document elsewhere, the issuer is a name.
@@ -171,6 +211,8 @@ fn in_clear(settings: &Settings) -> Vec<InClear> {
         ("AUTH_ISSUER", issuer),
         ("OAUTH_SERVER_DISCOVERY_URL", settings.oauth_server_discovery_url.clone()),
         ("OAUTH_SERVER_TOKEN_URL", settings.oauth_server_token_url.clone()),
+        // What is typed there is worth most.
+        ("OAUTH_AUTHORIZATION_URL", settings.oauth_authorization_url.clone()),
     ]
     .into_iter()
     .filter_map(|(name, url)| InClear::at(spelt(settings, name), &url?))
@@ -234,16 +276,71 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
         "OAUTH_AUTHORIZATION_URL is set, but no token endpoint: set OAUTH_TOKEN_URL, or nobody can sign in with a browser",
     );
     warn(
-        settings.proxy_session_secret_previous.is_some() && settings.proxy_session_secret.is_none(),
-        "PROXY_SESSION_SECRET_PREVIOUS counts only with PROXY_SESSION_SECRET",
+        settings.proxy_session_secret_previous.is_some()
+            && settings.proxy_session_secret.is_none()
+            && settings.jwt_secret.is_none(),
+        "PROXY_SESSION_SECRET_PREVIOUS counts only beside PROXY_SESSION_SECRET, or JWT_SECRET in its place",
+    );
+    warn(
+        settings.proxy_session_ttl > settings.session_max_age,
+        "PROXY_SESSION_TTL is longer than SESSION_MAX_AGE: sessions end at SESSION_MAX_AGE, used or not",
+    );
+    warn(
+        settings.source("AUTH_ADMIN_USERS") != Source::Default && settings.auth_admin_users.is_empty(),
+        "AUTH_ADMIN_USERS is set and names nobody",
+    );
+    warn(
+        asks_for_nothing(settings),
+        "AUTH_REQUIRED_READ_ROLE, AUTH_REQUIRED_WRITE_ROLE, AUTH_REQUIRED_READ_SCOPE and AUTH_REQUIRED_WRITE_SCOPE are all \
+         empty: whoever has a token for this server may start pods of their own",
     );
     warn(
         settings.public_url.as_ref().is_some_and(|url| url.scheme() == "http")
             && !settings.public_url.as_ref().and_then(url::Url::host_str).is_some_and(is_loopback),
         "PUBLIC_URL is not https: whoever is on the way can take over sessions",
     );
+    warnings.extend(idle_keys(settings));
     warnings.extend(
         in_clear(settings).iter().filter(|asked| asked.is_confined && !asked.is_local).map(InClear::warning),
     );
     warnings
+}
+
+fn asks_for_nothing(settings: &Settings) -> bool {
+    [
+        &settings.auth_required_read_role,
+        &settings.auth_required_write_role,
+        &settings.auth_required_read_scope,
+        &settings.auth_required_write_scope,
+    ]
+    .iter()
+    .all(|required| required.is_none())
+}
+
+/// Keys that don't do what somebody who set them may expect, because of what else is set.
+fn idle_keys(settings: &Settings) -> Option<String> {
+    let set: Vec<&str> = [
+        ("JWT_SECRET", settings.jwt_secret.is_some()),
+        ("JWT_PUBLIC_KEY", settings.jwt_public_key.is_some()),
+        ("JWKS_URI", settings.jwks_uri.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(name, is_set)| is_set.then_some(name))
+    .collect();
+    let keys = set.join(" and ");
+    if set.is_empty() {
+        None
+    } else if !settings.jwt_verification_required {
+        Some(format!("JWT_VERIFICATION_REQUIRED is off, so no signature is checked with {keys}"))
+    } else if settings.introspection_endpoint.is_some() {
+        Some(format!(
+            "INTROSPECTION_ENDPOINT alone decides about access tokens: {keys} can check ID tokens of a sign-in only"
+        ))
+    } else if set.contains(&"JWT_PUBLIC_KEY") && set.contains(&"JWKS_URI") {
+        Some("JWKS_URI is not looked at beside JWT_PUBLIC_KEY".to_owned())
+    } else if set.len() > 1 {
+        Some(format!("{keys} both count: a token signed with either is accepted"))
+    } else {
+        None
+    }
 }

@@ -89,13 +89,14 @@ fn t06_an_issuer_is_known_beforehand() {
 
 #[test]
 fn t04_the_identity_provider_is_asked_by_https_unless_it_is_near() {
-    const SETTINGS: [(&str, &str); 6] = [
+    const SETTINGS: [(&str, &str); 7] = [
         ("JWKS_URI", "/keys"),
         ("INTROSPECTION_ENDPOINT", "/introspect"),
         ("AUTH_ISSUER", ""),
         ("OAUTH_DISCOVERY_URL", "/.well-known/openid-configuration"),
         ("OAUTH_SERVER_DISCOVERY_URL", "/.well-known/openid-configuration"),
         ("OAUTH_TOKEN_URL", "/token"),
+        ("OAUTH_AUTHORIZATION_URL", "/authorize"),
     ];
     for (name, path) in SETTINGS {
         let url = |host: &str, scheme: &str| format!("{scheme}://{host}{path}");
@@ -107,7 +108,8 @@ fn t04_the_identity_provider_is_asked_by_https_unless_it_is_near() {
         let warnings = |url: &str| {
             let env = env(url);
             let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            settings(&[], &env).warnings().join("\n")
+            let about_http = |warning: &&String| warning.contains("is http");
+            settings(&[], &env).warnings().iter().filter(about_http).cloned().collect::<Vec<_>>().join("\n")
         };
         let refused = |url: &str| {
             let env = env(url);
@@ -232,4 +234,83 @@ fn an_issuer_is_compared_as_it_is_spelled() {
     for issuer in ["https://idp.example", "https://idp.example/", "https://IDP.example/realms/a"] {
         assert_eq!(settings(&[], &[("JWT_ISSUER", issuer)]).auth_issuer.as_deref(), Some(issuer));
     }
+}
+
+#[test]
+fn a_key_is_its_text_and_not_its_path() {
+    for path in ["/etc/no-crd/key.pem", "./key", "key.pem", "file:///k"] {
+        let text = report(&[], &[ON, ("JWT_PUBLIC_KEY", path), ("JWT_AUDIENCE", "no-crd")]);
+        assert!(text.contains("JWT_PUBLIC_KEY is the path of a file"), "{path} {text}");
+    }
+}
+
+#[test]
+fn d26_a_gateway_is_no_half_of_all_addresses() {
+    let off = ("JWT_VERIFICATION_REQUIRED", "false");
+    for range in ["0.0.0.0/0", "::/0", "0.0.0.0/1, 10.0.0.7", "10.0.0.0/7"] {
+        let text = report(&[], &[ON, off, ("HOST", "0.0.0.0"), ("TRUSTED_PROXIES", range)]);
+        assert!(text.contains("anybody could be anybody"), "{range} {text}");
+        settings(&[], &[ON, ("JWT_SECRET", SECRET), ("TRUSTED_PROXIES", range)]);
+    }
+    settings(&[], &[ON, off, ("HOST", "0.0.0.0"), ("TRUSTED_PROXIES", "10.0.0.0/8")]);
+}
+
+#[test]
+fn keys_that_do_not_do_what_one_expects_are_told() {
+    let secret = ("JWT_SECRET", SECRET);
+    let pem = ("JWT_PUBLIC_KEY", "-----BEGIN PUBLIC KEY-----\\nMF…");
+    let set = ("JWKS_URI", "https://idp.example/keys");
+    let audience = ("JWT_AUDIENCE", "no-crd");
+    let introspection = ("INTROSPECTION_ENDPOINT", "https://idp.example/i");
+    let off = ("JWT_VERIFICATION_REQUIRED", "false");
+    for (env, told) in [
+        (&[secret, set][..], "JWT_SECRET and JWKS_URI both count"),
+        (&[pem, set], "JWKS_URI is not looked at beside JWT_PUBLIC_KEY"),
+        (&[set, introspection], "INTROSPECTION_ENDPOINT alone decides about access tokens: JWKS_URI"),
+        (&[secret, off], "no signature is checked with JWT_SECRET"),
+    ] {
+        assert!(warned(&[&[ON, audience], env].concat(), told), "{told}");
+    }
+}
+
+#[test]
+fn what_lets_everybody_in_or_nobody_is_told() {
+    let with = |env: &Env<'_>, part: &str| warned(&[&[ON, ("JWT_SECRET", SECRET)], env].concat(), part);
+    const NOTHING: [(&str, &str); 4] = [
+        ("AUTH_REQUIRED_READ_ROLE", ""),
+        ("AUTH_REQUIRED_WRITE_ROLE", ""),
+        ("AUTH_REQUIRED_READ_SCOPE", ""),
+        ("AUTH_REQUIRED_WRITE_SCOPE", ""),
+    ];
+    assert!(with(&NOTHING, "are all empty"));
+    assert!(!with(&NOTHING[1..], "are all empty"));
+    assert!(with(&[("AUTH_ADMIN_USERS", " , ")], "names nobody"));
+    assert!(!with(&[("AUTH_ADMIN_USERS", "root")], "names nobody"));
+    let age = ("SESSION_MAX_AGE", "60");
+    assert!(with(&[("PROXY_SESSION_TTL", "61"), age], "PROXY_SESSION_TTL is longer"));
+    assert!(!with(&[("PROXY_SESSION_TTL", "61")], "PROXY_SESSION_TTL is longer"));
+}
+
+#[test]
+fn the_session_key_before_counts_beside_each_that_is_set() {
+    let previous = ("PROXY_SESSION_SECRET_PREVIOUS", SECRET);
+    let issuer = [ON, ("AUTH_ISSUER", "https://idp.example"), ("JWT_AUDIENCE", "no-crd"), previous];
+    let part = "PROXY_SESSION_SECRET_PREVIOUS counts only";
+    assert!(warned(&issuer, part));
+    assert!(!warned(&[&issuer[..], &[("PROXY_SESSION_SECRET", SECRET)]].concat(), part));
+    assert!(!warned(&[ON, ("JWT_SECRET", SECRET), previous], part));
+}
+
+#[test]
+fn a_secret_without_anything_in_it_is_told() {
+    for value in ["", "''", " "] {
+        let env = [
+            ON,
+            ("AUTH_ISSUER", "https://idp.example"),
+            ("OAUTH_CLIENT_ID", "c"),
+            ("OAUTH_CLIENT_SECRET", value),
+        ];
+        assert!(warned(&env, "OAUTH_CLIENT_SECRET is set, but there is no secret in it"), "{value:?}");
+    }
+    assert!(warned(&[("JWT_SECRET", "")], "JWT_SECRET is set, but"));
 }

@@ -36,6 +36,17 @@ fn switches_have_four_forms() {
 }
 
 #[test]
+fn a_setting_without_a_flag_is_named_as_a_variable() {
+    let text = report(&["--jwt-secret=hunter2", "--oauth-client-id", "x"], &[]);
+    for part in
+        ["JWT_SECRET has no flag: set the environment variable JWT_SECRET", "OAUTH_CLIENT_ID has no flag"]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
 fn unknown_arguments_are_named_with_a_suggestion() {
     let report = report(&["--prot", "5", "--nmespace=x", "--mode", "all", "-z"], &[("PORT", "x")]);
     for part in [

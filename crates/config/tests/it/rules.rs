@@ -137,3 +137,16 @@ fn t24_opening_an_open_server_to_every_page_is_pointed_out() {
     assert!(warned(&[("CORS_ORIGIN", "*")]));
     assert!(!warned(&[]) && !warned(&[("CORS_ORIGIN", "https://a.example")]));
 }
+
+#[test]
+fn the_metrics_have_a_port_of_their_own() {
+    for env in [
+        &[("METRICS_PORT", "3000")][..],
+        &[("METRICS_PORT", "3000"), ("METRICS_HOST", "10.0.0.7"), ("HOST", "0.0.0.0")],
+        &[("METRICS_PORT", "3000"), ("METRICS_HOST", "::"), ("HOST", "10.0.0.7")],
+    ] {
+        assert!(report(&[], env).contains("METRICS_PORT is PORT"), "{env:?}");
+    }
+    settings(&[], &[("METRICS_PORT", "3000"), ("METRICS_HOST", "10.0.0.7")]);
+    settings(&[], &[("METRICS_PORT", "3001")]);
+}

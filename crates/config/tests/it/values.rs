@@ -183,7 +183,7 @@ fn lists() {
     assert!(report(&[], &[("POD_CIDRS", "10.0.0.0/8,all")]).contains(r#""all" is not"#));
     for (name, bad) in [
         ("POD_CIDRS", "10.0.0.0/33"),
-        ("POD_CIDRS", "10.0.0.0"),
+        ("POD_CIDRS", "10.0.0"),
         ("POD_CIDRS", "everything"),
         ("TRUSTED_PROXIES", "proxy.example"),
         ("ALLOWED_NAMESPACES", "nogoo9,Team"),
@@ -232,4 +232,19 @@ fn secrets_are_kept_as_they_are() {
     let s = settings(&[], &[("JWT_SECRET", &key), ("OAUTH_CLIENT_SECRET", "short")]);
     assert_eq!(s.jwt_secret.unwrap().expose_secret(), key);
     assert_eq!(s.oauth_client_secret.unwrap().expose_secret(), "short");
+}
+
+#[test]
+fn one_address_is_a_range() {
+    let ranges = |text: &str| settings(&[], &[("TRUSTED_PROXIES", text)]).trusted_proxies;
+    let told: Vec<_> = ranges("10.0.0.1, fd00::1, 10.1.2.3/16").iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["10.0.0.1/32", "fd00::1/128", "10.1.0.0/16"]);
+    assert!(report(&[], &[("TRUSTED_PROXIES", "10.0.0")]).contains("or one address"));
+}
+
+#[test]
+fn an_address_without_a_scheme_is_told_to_have_one() {
+    for text in ["gw.example", "gw.example:8443", "gw.example/x", "localhost:3000"] {
+        assert!(report(&[], &[("PUBLIC_URL", text)]).contains("begin it with `https://`"), "{text}");
+    }
 }

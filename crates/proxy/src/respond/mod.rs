@@ -7,9 +7,10 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use nocrd_model::Code;
 
 mod accept;
-mod page;
+pub mod page;
 
 pub use accept::Wants;
+use page::Offer;
 
 /// An error as its answer tells it.
 #[derive(Debug, Clone, Copy)]
@@ -54,18 +55,18 @@ impl Failure<'_> {
         serde_json::json!({ "error": error, "message": self.message, "code": self.code.id }).to_string()
     }
 
-    /// A page for people.
-    #[must_use]
-    pub fn html(&self) -> String {
-        page::render(self)
-    }
-
     /// The whole answer.
     #[must_use]
     pub fn response(&self, wants: Wants) -> Response<Bytes> {
+        self.response_with(wants, &Offer::default())
+    }
+
+    /// The whole answer; the page for people offers more than the error's code says.
+    #[must_use]
+    pub fn response_with(&self, wants: Wants, offer: &Offer<'_>) -> Response<Bytes> {
         let (body, content_type) = match wants {
             Wants::Json => (self.json(), "application/json; charset=utf-8"),
-            Wants::Html => (self.html(), "text/html; charset=utf-8"),
+            Wants::Html => (page::render(self, offer), "text/html; charset=utf-8"),
         };
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = self.status();
@@ -78,7 +79,7 @@ impl Failure<'_> {
         if let Some(wait) = self.retry_after {
             let seconds = HeaderValue::from(retry_seconds(wait));
             // The page asks again by itself, but only where waiting helps.
-            if wants == Wants::Html {
+            if wants == Wants::Html && offer.ways.is_empty() {
                 headers.insert(header::REFRESH, seconds.clone());
             }
             headers.insert(header::RETRY_AFTER, seconds);

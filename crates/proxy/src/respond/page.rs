@@ -1,5 +1,5 @@
-//! The error page. It loads nothing and runs nothing, so that it works, and is harmless, wherever a workspace's page
-//! was expected.
+//! Pages that load nothing and run nothing, so that they work, and are harmless, wherever a workspace's page was expected:
+//! the error page, and what else is told in the same form.
 
 use std::fmt::Write as _;
 
@@ -11,52 +11,80 @@ body{margin:0;min-height:100vh;display:grid;place-items:center;background:Canvas
 main{box-sizing:border-box;max-width:36rem;padding:2rem}\
 h1{font-size:1.5rem;line-height:1.25;margin:0 0 1rem}\
 p{margin:0 0 1rem;overflow-wrap:anywhere}\
-small{opacity:.75}";
+small{opacity:.75}\
+.ways{display:flex;flex-wrap:wrap;gap:.75rem;margin:1.5rem 0}\
+.ways>*{font:inherit;color:inherit;background:none;border:1px solid;border-radius:.25rem;padding:.5rem 1rem;\
+text-decoration:none;cursor:pointer}\
+.ways>:first-child{background:CanvasText;border-color:CanvasText;color:Canvas}";
 
-/// What the page may do: use the style above, by its digest.
-pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-k+I0N6rNPnE+5v4ySrt/QRaAe+sveoPuQWWp1uVAq4A='; \
+/// The source in a `Content-Security-Policy` that allows the style of these pages, by its digest.
+pub const STYLE_SOURCE: &str = "'sha256-bb+3/8cFbLu3D/n7BfKbhAargC345aeICDUoAOB4KRg='";
+
+/// What an error page may do: use the style above.
+pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-bb+3/8cFbLu3D/n7BfKbhAargC345aeICDUoAOB4KRg='; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-pub(super) fn render(failure: &Failure<'_>) -> String {
-    let status = failure.status();
-    let title = status.canonical_reason().unwrap_or("Error");
-    let mut page = String::with_capacity(1500);
-    let _ = write!(
-        page,
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <title>{title}</title><style>{STYLE}</style></head>\n<body><main><h1>{title}</h1>\n<p>"
-    );
-    escape(&mut page, failure.message);
-    page.push_str("</p>\n<p>");
-    escape(&mut page, failure.code.remedy);
-    page.push_str("</p>\n");
-    if let Some(wait) = failure.retry_after {
-        let seconds = retry_seconds(wait);
-        let unit = if seconds == 1 { "second" } else { "seconds" };
-        let _ = writeln!(page, "<p role=\"status\">This page asks again in {seconds} {unit}.</p>");
-    }
-    let _ = writeln!(
-        page,
-        "<p><small>{} · {}</small></p></main></body></html>",
-        status.as_u16(),
-        failure.code.id
-    );
-    page
+/// What an error page offers besides what its code says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Offer<'a> {
+    /// Its heading, in place of the status' name.
+    pub title: Option<&'a str>,
+    /// What to do next, in place of the code's own advice.
+    pub advice: Option<&'a str>,
+    /// Where to go on: a text and an address. A page that offers a way does not ask again by itself.
+    pub ways: &'a [(&'a str, &'a str)],
 }
 
-/// Writes text so that HTML reads it as that text, in elements and in quoted attributes.
-fn escape(page: &mut String, text: &str) {
+pub(super) fn render(failure: &Failure<'_>, offer: &Offer<'_>) -> String {
+    let status = failure.status();
+    let title = offer.title.or(status.canonical_reason()).unwrap_or("Error");
+    let mut body = format!(
+        "<p>{}</p>\n<p>{}</p>\n",
+        escaped(failure.message),
+        escaped(offer.advice.unwrap_or(failure.code.remedy))
+    );
+    if !offer.ways.is_empty() {
+        body.push_str("<p class=\"ways\">");
+        for (text, address) in offer.ways {
+            let _ = write!(body, "<a href=\"{}\">{}</a>", escaped(address), escaped(text));
+        }
+        body.push_str("</p>\n");
+    } else if let Some(wait) = failure.retry_after {
+        let seconds = retry_seconds(wait);
+        let unit = if seconds == 1 { "second" } else { "seconds" };
+        let _ = writeln!(body, "<p role=\"status\">This page asks again in {seconds} {unit}.</p>");
+    }
+    let _ = writeln!(body, "<p><small>{} · {}</small></p>", status.as_u16(), failure.code.id);
+    framed(title, &body)
+}
+
+/// A page with this heading, and `body` below it, which is HTML. [`STYLE_SOURCE`] lets browsers apply its style; in a
+/// paragraph or form of the class `ways`, links and buttons are laid out as the page's actions, the first one as its main.
+#[must_use]
+pub fn framed(title: &str, body: &str) -> String {
+    let title = escaped(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>{title}</title><style>{STYLE}</style></head>\n<body><main><h1>{title}</h1>\n{body}</main></body></html>\n"
+    )
+}
+
+/// Text so that HTML reads it as that text, in elements and in quoted attributes.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '<' => page.push_str("&lt;"),
-            '>' => page.push_str("&gt;"),
-            '&' => page.push_str("&amp;"),
-            '"' => page.push_str("&quot;"),
-            '\'' => page.push_str("&#39;"),
-            c => page.push(c),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
         }
     }
+    out
 }
 
 #[cfg(test)]
@@ -69,6 +97,30 @@ mod tests {
     #[test]
     fn the_policy_names_the_style_that_is_sent() {
         let digest = BASE64_STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
-        assert!(POLICY.contains(&format!("'sha256-{digest}'")), "{digest}");
+        assert_eq!(STYLE_SOURCE, format!("'sha256-{digest}'"));
+        assert!(POLICY.contains(STYLE_SOURCE), "{digest}");
+    }
+
+    #[test]
+    fn a_page_offers_ways_on_and_stays_where_it_is() {
+        let failure = Failure {
+            code: nocrd_model::error::UNAUTHENTICATED,
+            message: "<b>",
+            retry_after: Some(std::time::Duration::from_secs(5)),
+        };
+        let ways = [("Sign in", "/auth/login?a=1&b=\"x\"")];
+        let offer = Offer { title: Some("Not <you>"), advice: Some("Do & don't"), ways: &ways };
+        let page = render(&failure, &offer);
+        for part in [
+            "<h1>Not &lt;you&gt;</h1>",
+            "<p>&lt;b&gt;</p>",
+            "<p>Do &amp; don&#39;t</p>",
+            "<a href=\"/auth/login?a=1&amp;b=&quot;x&quot;\">Sign in</a>",
+        ] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        assert!(!page.contains("asks again") && !page.contains(failure.code.remedy), "{page}");
+        let plain = render(&failure, &Offer::default());
+        assert!(plain.contains("asks again in 5 seconds") && plain.contains(failure.code.remedy), "{plain}");
     }
 }

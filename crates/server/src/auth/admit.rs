@@ -44,7 +44,7 @@ pub(crate) async fn admit(State(admission): State<Admission>, request: Request, 
     let authenticated = match check(door, &admission, &parts).await {
         Ok(authenticated) => authenticated,
         Err(refusal) => {
-            audit::not_let_in(&parts, refusal.code());
+            audit::not_let_in(&parts, &refusal);
             let is_read = is_read_to_its_end(body).await;
             let mut answer = refusal.response(&parts.headers);
             if !is_read && parts.version < Version::HTTP_2 {

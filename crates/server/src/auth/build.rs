@@ -22,11 +22,29 @@ use nocrd_model::Subject;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::{Counting, Door, door};
+use super::{Counting, Door, Upstream, door};
 use crate::{Error, keys::Endings, site::Site};
 
 /// How far our clock and the identity provider's may be apart.
 const LEEWAY: Duration = Duration::from_secs(30);
+
+/// What the settings came to, for the operator.
+pub(super) struct Facts {
+    pub(super) issuer: Option<String>,
+    pub(super) audience: String,
+    pub(super) signs_in: bool,
+}
+
+/// What the settings come to.
+pub(super) fn facts(settings: &Settings, site: &Site) -> Facts {
+    let audience = match audience(settings, site) {
+        Audience::Any => "any".to_owned(),
+        Audience::These(names) if names.is_empty() => "not checked: set JWT_AUDIENCE".to_owned(),
+        Audience::These(names) => names.join(" or "),
+    };
+    let issuer = verifier(settings, site, None).issuer;
+    Facts { issuer, audience, signs_in: lacking(settings).is_empty() }
+}
 
 /// What replicas share.
 pub(crate) struct Shared {
@@ -37,25 +55,56 @@ pub(crate) struct Shared {
     pub(crate) counting: Counting,
 }
 
+/// What is asked of the identity provider, and what tokens are checked with.
+struct Means {
+    clock: Clock,
+    http: Arc<Http>,
+    discovery: Option<Arc<Discovery>>,
+    verifier: Arc<Verifier>,
+    paths: ClaimPaths,
+}
+
+impl Means {
+    fn of(settings: &Settings, site: &Site) -> Result<Self, Error> {
+        let clock = Clock::system();
+        let http = Arc::new(Http::new(&HttpOptions::default()).map_err(refused)?);
+        let discovery = discovery(settings)
+            .map(|url| Arc::new(Discovery::new(url, issuer(settings), Arc::clone(&http), clock.clone())));
+        let config = verifier(settings, site, discovery.clone());
+        let verifier = Arc::new(Verifier::new(config, Arc::clone(&http), clock.clone()).map_err(refused)?);
+        let (sub, scope, roles) =
+            (&settings.auth_sub_jsonpath, &settings.auth_scope_jsonpath, &settings.auth_roles_jsonpath);
+        let paths = ClaimPaths::new(sub, scope, roles).map_err(refused)?;
+        Ok(Self { clock, http, discovery, verifier, paths })
+    }
+}
+
+/// Looks at keys, files of keys and JSONPaths, before anything is started that could not go on with them.
+///
+/// # Errors
+/// [`Error::Authentication`], naming the setting.
+pub(crate) async fn check(settings: &Settings) -> Result<(), Error> {
+    let means = Means::of(settings, &Site::new(settings))?;
+    if let Some(JwksSource::File(_)) = settings.jwks_uri.as_deref().map(jwks_source) {
+        let setting = "JWKS_URI";
+        means.verifier.load_keys().await.map_err(|source| Error::Authentication { setting, source })?;
+    }
+    Ok(())
+}
+
 /// The door that the settings describe. Call it only where authentication is on.
 ///
 /// # Errors
 /// [`Error::Authentication`], when a key or a JSONPath is not usable.
 pub(crate) fn build(settings: &Settings, site: &Arc<Site>, shared: Shared) -> Result<Door, Error> {
-    let clock = Clock::system();
-    let http = Arc::new(Http::new(&HttpOptions::default()).map_err(refused)?);
-    let discovery = discovery(settings)
-        .map(|url| Arc::new(Discovery::new(url, issuer(settings), Arc::clone(&http), clock.clone())));
-    let verifier =
-        Verifier::new(verifier(settings, site, discovery.clone()), Arc::clone(&http), clock.clone())
-            .map_err(refused)?;
-    let paths = claim_paths(settings)?;
+    let Means { clock, http, discovery, verifier, paths } = Means::of(settings, site)?;
     let policy = Arc::new(policy(settings));
     let provider = provider(settings, discovery.clone()).map(|config| Arc::new(Provider::new(config, http)));
+    let upstream = Upstream::new(discovery.clone(), Arc::clone(&verifier));
     let cookies = CookiePath::new(site.outer_base())
         .map_err(|_| Error::BaseUrl("no cookie can be set for the path of PUBLIC_URL".to_owned()))?;
     let authenticator = Arc::new(Authenticator::new(authenticator::Parts {
-        verifier: Arc::new(verifier),
+        verifier,
         paths: Arc::new(paths),
         policy: Arc::clone(&policy),
         keys: shared.keys,
@@ -63,22 +112,21 @@ pub(crate) fn build(settings: &Settings, site: &Arc<Site>, shared: Shared) -> Re
         grants: shared.grants,
         revocations: shared.revocations,
         cookies,
-        lifetimes: Lifetimes {
-            session: settings.proxy_session_ttl,
-            sign_in: settings.session_max_age,
-            refresh: settings.proxy_refresh_cookie_ttl,
-        },
+        lifetimes: lifetimes(settings),
         clock,
     }));
-    let browsers = settings.oauth_authorization_url.is_some() || discovery.is_some();
+    let lacking = lacking(settings);
     Ok(Door {
-        login: authenticator.login().filter(|_| browsers),
+        login: authenticator.login().filter(|_| lacking.is_empty()),
+        lacking,
+        upstream,
         authenticator,
         policy,
         site: Arc::clone(site),
         discovery,
         issuer: settings.auth_issuer.clone(),
         scopes: scopes(settings),
+        all_scopes: all_scopes(settings),
         name: settings.ui_title.clone(),
         session_ttl: settings.proxy_session_ttl,
         unchecked: !settings.jwt_verification_required,
@@ -86,16 +134,6 @@ pub(crate) fn build(settings: &Settings, site: &Arc<Site>, shared: Shared) -> Re
         endings: shared.endings,
         counting: shared.counting,
     })
-}
-
-/// Where tokens hold what is needed of them.
-///
-/// # Errors
-/// [`Error::Authentication`], naming the setting.
-pub(crate) fn claim_paths(settings: &Settings) -> Result<ClaimPaths, Error> {
-    let (sub, scope, roles) =
-        (&settings.auth_sub_jsonpath, &settings.auth_scope_jsonpath, &settings.auth_roles_jsonpath);
-    ClaimPaths::new(sub, scope, roles).map_err(refused)
 }
 
 /// The error with the setting that it is about.
@@ -113,12 +151,41 @@ fn refused(source: nocrd_authz::error::Error) -> Error {
     Error::Authentication { setting, source }
 }
 
-/// The scopes that clients should ask for.
+/// The scopes that clients should ask for at first: those of users. An agent gets the rights of administrators only when
+/// somebody asks for them.
 fn scopes(settings: &Settings) -> Vec<String> {
     let required = [&settings.auth_required_read_scope, &settings.auth_required_write_scope];
     let mut scopes: Vec<String> = required.into_iter().flatten().cloned().collect();
     scopes.dedup();
     scopes
+}
+
+/// All scopes there are. The one of administrators makes nobody one who has not their role.
+fn all_scopes(settings: &Settings) -> Vec<String> {
+    let mut scopes = scopes(settings);
+    scopes.extend(settings.auth_required_admin_scope.clone().filter(|scope| !scopes.contains(scope)));
+    scopes
+}
+
+/// The settings without which no browser can sign in.
+fn lacking(settings: &Settings) -> Vec<&'static str> {
+    let discovers = discovery(settings).is_some();
+    [
+        ("OAUTH_CLIENT_ID", settings.oauth_client_id.is_some()),
+        ("OAUTH_AUTHORIZATION_URL", discovers || settings.oauth_authorization_url.is_some()),
+        ("OAUTH_TOKEN_URL", discovers || settings.oauth_server_token_url.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(name, is_known)| (!is_known).then_some(name))
+    .collect()
+}
+
+fn lifetimes(settings: &Settings) -> Lifetimes {
+    Lifetimes {
+        session: settings.proxy_session_ttl,
+        sign_in: settings.session_max_age,
+        refresh: settings.proxy_refresh_cookie_ttl,
+    }
 }
 
 /// Where the identity provider's metadata is.
@@ -136,8 +203,9 @@ fn issuer(settings: &Settings) -> Option<String> {
 
 fn verifier(settings: &Settings, site: &Site, discovery: Option<Arc<Discovery>>) -> VerifierConfig {
     let jwks = settings.jwks_uri.as_deref().map(jwks_source);
-    // Whoever has a key has one; what discovery tells is for the rest.
-    let needs_keys = settings.jwt_secret.is_none() && !has_public_keys(settings);
+    // Whoever has a key has one; what discovery tells is for the rest. Who is asked about access tokens signs ID tokens.
+    let is_asked = settings.introspection_endpoint.is_some();
+    let needs_keys = (settings.jwt_secret.is_none() || is_asked) && settings.jwt_public_key.is_none();
     VerifierConfig {
         secret: settings.jwt_secret.clone(),
         public_key_pem: settings.jwt_public_key.clone(),
@@ -215,7 +283,7 @@ fn provider(settings: &Settings, discovery: Option<Arc<Discovery>>) -> Option<Pr
         return None;
     }
     let mut asked = settings.oauth_scopes.clone();
-    asked.extend(scopes(settings).into_iter().filter(|scope| !settings.oauth_scopes.contains(scope)));
+    asked.extend(all_scopes(settings).into_iter().filter(|scope| !settings.oauth_scopes.contains(scope)));
     Some(ProviderConfig {
         client_id,
         client_secret: settings
@@ -329,7 +397,84 @@ mod tests {
             ("OAUTH_SCOPES", "openid nogoo9:read"),
         ];
         let config = provider(&settings(&env), None).unwrap();
-        assert_eq!(config.scopes, ["openid", "nogoo9:read", "nogoo9:write"]);
+        assert_eq!(config.scopes, ["openid", "nogoo9:read", "nogoo9:write", "nogoo9:admin"]);
+        let nothing = [("AUTH_REQUIRED_WRITE_SCOPE", ""), ("AUTH_REQUIRED_ADMIN_SCOPE", "")];
+        let config = provider(&settings(&[&env[..], &nothing].concat()), None).unwrap();
+        assert_eq!(config.scopes, ["openid", "nogoo9:read"]);
         assert!(provider(&settings(&env[..1]), None).is_none());
+    }
+
+    #[test]
+    fn a_sign_in_that_is_not_set_up_says_what_it_lacks() {
+        let lacks = |env: &[(&str, &str)]| lacking(&settings(env));
+        let client = ("OAUTH_CLIENT_ID", "c");
+        let authorization = ("OAUTH_AUTHORIZATION_URL", "https://idp.example/a");
+        assert_eq!(lacks(&[]), ["OAUTH_CLIENT_ID", "OAUTH_AUTHORIZATION_URL", "OAUTH_TOKEN_URL"]);
+        assert_eq!(lacks(&[client, authorization]), ["OAUTH_TOKEN_URL"]);
+        assert_eq!(
+            lacks(&[client, ("OAUTH_TOKEN_URL", "https://idp.example/t")]),
+            ["OAUTH_AUTHORIZATION_URL"]
+        );
+        assert_eq!(lacks(&[client, ("AUTH_ISSUER", "https://idp.example")]), [""; 0]);
+        assert_eq!(lacks(&[("AUTH_ISSUER", "https://idp.example")]), ["OAUTH_CLIENT_ID"]);
+    }
+
+    #[test]
+    fn every_setting_of_the_policy_gets_where_it_counts() {
+        let env = [
+            ("AUTH_REQUIRED_READ_SCOPE", "s:read"),
+            ("AUTH_REQUIRED_WRITE_SCOPE", "s:write"),
+            ("AUTH_REQUIRED_ADMIN_SCOPE", "s:admin"),
+            ("AUTH_REQUIRED_READ_ROLE", "r-read"),
+            ("AUTH_REQUIRED_WRITE_ROLE", "r-write"),
+            ("AUTH_ADMIN_ROLE", "r-admin"),
+            ("AUTH_DEFAULT_ROLE", "r-default"),
+            ("AUTH_ADMIN_USERS", "root, ops@example.com"),
+            ("AUTH_REQUIRE_SCOPE_CLAIM", "true"),
+        ];
+        let some = |text: &str| Some(text.to_owned());
+        let expected = Policy {
+            read_scope: some("s:read"),
+            write_scope: some("s:write"),
+            admin_scope: some("s:admin"),
+            read_role: some("r-read"),
+            write_role: some("r-write"),
+            admin_role: "r-admin".to_owned(),
+            default_role: "r-default".to_owned(),
+            admin_users: ["root".into(), "ops@example.com".into()].into(),
+            require_scope_claim: true,
+        };
+        assert_eq!(policy(&settings(&env)), expected);
+        assert_eq!(policy(&settings(&[])), Policy::default());
+        let nothing: Vec<_> = env[..5].iter().map(|(name, _)| (*name, "")).collect();
+        let open = policy(&settings(&nothing));
+        let asked = [open.read_scope, open.write_scope, open.admin_scope, open.read_role, open.write_role];
+        assert_eq!(asked, [const { None }; 5]);
+    }
+
+    #[test]
+    fn sessions_live_as_long_as_was_said() {
+        let env =
+            [("PROXY_SESSION_TTL", "11"), ("SESSION_MAX_AGE", "22"), ("PROXY_REFRESH_COOKIE_TTL", "33")];
+        let Lifetimes { session, sign_in, refresh } = lifetimes(&settings(&env));
+        assert_eq!([session, sign_in, refresh].map(|life| life.as_secs()), [11, 22, 33]);
+    }
+
+    #[test]
+    fn the_keys_of_id_tokens_are_found_beside_introspection() {
+        let keys = |env: &[(&str, &str)]| {
+            let issuer =
+                [("AUTH_ISSUER", "https://idp.example"), ("INTROSPECTION_ENDPOINT", "https://idp.example/i")];
+            let settings = settings(&[&issuer[..], env].concat());
+            let http = Arc::new(Http::new(&HttpOptions::default()).unwrap());
+            let url = discovery(&settings).unwrap();
+            let found = Arc::new(Discovery::new(url, None, http, Clock::system()));
+            verifier(&settings, &Site::new(&settings), Some(found)).jwks
+        };
+        assert!(matches!(keys(&[]), Some(JwksSource::Discovered(_))));
+        let secret = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        assert!(matches!(keys(&[secret]), Some(JwksSource::Discovered(_))), "it signs sessions only");
+        assert!(matches!(keys(&[("JWKS_URI", "https://idp.example/k")]), Some(JwksSource::Url(_))));
+        assert!(keys(&[("JWT_PUBLIC_KEY", "x")]).is_none());
     }
 }

@@ -14,11 +14,12 @@ use nocrd_authz::{
     verify::TokenError,
 };
 use nocrd_config::Settings;
-use nocrd_model::error as codes;
+use nocrd_model::{Caller, error as codes};
 use url::Url;
 
-use super::{Counting, Refusal};
+use super::{Counting, Refusal, Sender, Upstream};
 use crate::{
+    endpoints,
     keys::Endings,
     site::{Site, seen},
 };
@@ -31,13 +32,19 @@ pub(crate) struct Door {
     pub(super) authenticator: Arc<Authenticator>,
     /// Signs browsers in, where that is configured.
     pub(super) login: Option<Login>,
+    /// The settings without which it is not.
+    pub(super) lacking: Vec<&'static str>,
     pub(super) policy: Arc<Policy>,
     pub(super) site: Arc<Site>,
     pub(super) discovery: Option<Arc<Discovery>>,
     /// The issuer, where it was configured.
     pub(super) issuer: Option<String>,
-    /// The scopes that clients should ask for.
+    /// The scopes that clients should ask for at first.
     pub(super) scopes: Vec<String>,
+    /// All scopes there are.
+    pub(super) all_scopes: Vec<String>,
+    /// What is known of the identity provider's state.
+    pub(super) upstream: Arc<Upstream>,
     /// How the product calls itself here.
     pub(super) name: String,
     /// How long a session lasts unused.
@@ -49,6 +56,14 @@ pub(crate) struct Door {
     /// The sign-ins that were ended.
     pub(super) endings: Endings,
     pub(super) counting: Counting,
+}
+
+/// Who looks at a page that everybody may see.
+#[derive(Debug, Default)]
+pub(crate) struct Visitor {
+    pub(crate) caller: Option<Caller>,
+    /// What their browser is to keep.
+    pub(crate) cookies: Vec<HeaderValue>,
 }
 
 impl Door {
@@ -87,6 +102,20 @@ impl Door {
         outcome.map_err(|unauthenticated| self.refuse(request, query, endpoint, unauthenticated))
     }
 
+    /// Who looks at a page that everybody may see, by their cookies.
+    pub(crate) async fn visitor(&self, sender: &Sender) -> Visitor {
+        if !cookies::has_credentials(&sender.headers) {
+            return Visitor::default();
+        }
+        match self.who(sender.request(), None, "").await {
+            Ok(authenticated) => Visitor {
+                cookies: authenticated.cookies_for(true).to_vec(),
+                caller: Some(authenticated.caller),
+            },
+            Err(refusal) => Visitor { caller: None, cookies: refusal.cookies().to_vec() },
+        }
+    }
+
     /// Whether they may do that.
     pub(super) fn permit(
         &self,
@@ -107,16 +136,33 @@ impl Door {
 
     /// Where a browser goes to sign in and come back to the page it asked for; `None` when it can't.
     pub(super) fn sign_in_url(&self, request: seen::Request<'_>, path_and_query: &str) -> Option<String> {
-        self.login.as_ref()?;
-        let base = self.site.outer_base();
         let page = self.site.seen(request).page(&self.site.outward(&without_token(path_and_query)));
-        let target: Option<String> = page.map(|page| {
-            url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect_uri", &page).finish()
-        });
-        Some(
-            target
-                .map_or_else(|| format!("{base}/auth/login"), |target| format!("{base}/auth/login?{target}")),
-        )
+        self.sign_in_at(page.as_deref())
+    }
+
+    /// Where a browser goes to sign in and come to this page of ours, or to the first one; `None` when it can't.
+    pub(crate) fn sign_in_at(&self, page: Option<&str>) -> Option<String> {
+        self.login.as_ref()?;
+        let login = format!("{}{}", self.site.outer_base(), endpoints::LOGIN.path());
+        let Some(page) = page else { return Some(login) };
+        let target =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect_uri", page).finish();
+        Some(format!("{login}?{target}"))
+    }
+
+    /// Where a browser goes to sign out.
+    pub(crate) fn sign_out_at(&self) -> String {
+        format!("{}{}", self.site.outer_base(), endpoints::LOGOUT.path())
+    }
+
+    /// What is known of the identity provider's state.
+    pub(crate) fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// Whether clients learn from the server where they get tokens.
+    pub(crate) fn leads_clients(&self) -> bool {
+        self.issuer.is_some() || self.discovery.is_some()
     }
 
     /// The site as the sender sees it.
@@ -155,7 +201,7 @@ impl Door {
             _ => None,
         };
         let mut message: Cow<'static, str> = match token {
-            Some(error) => format!("the bearer token is not accepted: {error}").into(),
+            Some(error) => format!("the bearer token is not accepted: {}", in_words(*error)).into(),
             None => reason.to_string().into(),
         };
         if token.is_none() && query.is_some_and(has_token) {
@@ -175,7 +221,24 @@ impl Door {
         let link = challenge.as_ref().map(Challenge::link);
         // RFC 9110, 11.6.1: a 401 always names a way in.
         let field = challenge.map_or(BEARER, |challenge| challenge.unauthorized(error));
-        Refusal::new(codes::UNAUTHENTICATED, message).challenging(Some(field), link)
+        let refusal = Refusal::new(codes::UNAUTHENTICATED, message).challenging(Some(field), link);
+        let refusal = refusal.leading(self.sign_in_at(None).map(|url| ("Sign in", url)));
+        match error {
+            Some(error) => refusal.because(*error),
+            None => refusal,
+        }
+    }
+}
+
+/// What is wrong with a token, with the settings that say where its contents are looked for.
+pub(super) fn in_words(error: TokenError) -> String {
+    match error {
+        // Nothing else than who somebody is is looked for there.
+        TokenError::MissingClaim("sub") => {
+            "it names nobody: there is nothing usable at AUTH_SUB_JSONPATH, or its roles at AUTH_ROLES_JSONPATH can't be read"
+                .to_owned()
+        }
+        error => error.to_string(),
     }
 }
 

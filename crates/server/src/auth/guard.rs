@@ -75,7 +75,7 @@ impl Guard for Gate {
                     })
                 }
                 Err(refusal) => {
-                    audit::not_let_in(parts, refusal.code());
+                    audit::not_let_in(parts, &refusal);
                     Err(self.turn_away(request, parts, &refusal))
                 }
             }

@@ -35,7 +35,7 @@ pub(crate) async fn document(State(About { door, endpoint }): State<About>, send
     let metadata = ResourceMetadata {
         resource: format!("{}{}{endpoint}", site.origin, site.base),
         authorization_servers: door.issuer().await.into_iter().collect(),
-        scopes_supported: door.scopes.clone(),
+        scopes_supported: door.all_scopes.clone(),
         bearer_methods_supported: vec!["header"],
         resource_name: Some(door.name.clone()),
     };

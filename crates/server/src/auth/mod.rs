@@ -11,6 +11,8 @@
 //! | `guard` | the same for the proxy |
 //! | `stay` | how long what a caller opened stays open |
 //! | `refusal` | 401 and 403, with their challenges |
+//! | `upstream` | whether the identity provider gives what is needed of it |
+//! | `summary` | what an operator is told at the start |
 //! | `sender` | what a handler knows of where its request comes from |
 //! | `metadata` | RFC 9728 |
 //! | `routes` | signing in, signing out, sessions |
@@ -26,10 +28,14 @@ mod refusal;
 pub(crate) mod routes;
 mod sender;
 mod stay;
+mod summary;
+mod upstream;
 
-pub(crate) use build::{Shared, build, claim_paths, policy};
+pub(crate) use build::{Shared, build, check, policy};
 pub(crate) use counting::Counting;
-pub(crate) use door::{Door, wants_public_url};
+pub(crate) use door::{Door, Visitor, wants_public_url};
 pub(crate) use guard::Gate;
-pub(crate) use refusal::Refusal;
-pub(crate) use sender::Asked;
+pub(crate) use refusal::{Refusal, set_cookies};
+pub(crate) use sender::{Asked, Sender};
+pub(crate) use summary::tell;
+pub(crate) use upstream::{State as UpstreamState, Upstream};

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
+use nocrd_authz::verify::TokenError;
 use nocrd_model::{Code, error as codes};
-use nocrd_proxy_core::Failure;
+use nocrd_proxy_core::{Failure, page::Offer};
 
 use crate::respond;
 
@@ -24,11 +25,39 @@ pub(crate) struct Refusal {
     cookies: Vec<HeaderValue>,
     /// When asking again may help.
     after: Option<Duration>,
+    /// What is on the page besides.
+    page: Option<Box<OnPage>>,
+    /// Why, for the audit log, where that is more than the code says.
+    reason: Option<TokenError>,
+}
+
+/// What people get to see.
+#[derive(Debug, Clone, Default)]
+struct OnPage {
+    said: Option<Said>,
+    /// Where to go on: a text and an address of this site.
+    way: Option<(&'static str, String)>,
+}
+
+/// A heading and advice, in place of those of the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) title: &'static str,
+    pub(super) advice: &'static str,
 }
 
 impl Refusal {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), challenge: None, link: None, cookies: Vec::new(), after: None }
+        Self {
+            code,
+            message: message.into(),
+            challenge: None,
+            link: None,
+            cookies: Vec::new(),
+            after: None,
+            page: None,
+            reason: None,
+        }
     }
 
     /// A layer of ours is missing: better nobody gets in than anybody.
@@ -42,13 +71,35 @@ impl Refusal {
     }
 
     /// What it is recorded as.
-    pub(super) fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         self.code
+    }
+
+    /// Why, where that is more than the code says.
+    pub(crate) fn reason(&self) -> Option<TokenError> {
+        self.reason
+    }
+
+    /// With what is wrong with the request's token.
+    pub(super) fn because(self, reason: TokenError) -> Self {
+        Self { reason: Some(reason), ..self }
     }
 
     /// Asking again may help after this time.
     pub(crate) fn after(self, time: Duration) -> Self {
         Self { after: Some(time), ..self }
+    }
+
+    /// With a heading and advice of its own.
+    pub(super) fn saying(mut self, said: Said) -> Self {
+        self.page.get_or_insert_default().said = Some(said);
+        self
+    }
+
+    /// With a way on, for people.
+    pub(super) fn leading(mut self, way: Option<(&'static str, String)>) -> Self {
+        self.page.get_or_insert_default().way = way;
+        self
     }
 
     pub(super) fn with_cookies(mut self, cookies: Vec<HeaderValue>) -> Self {
@@ -68,8 +119,16 @@ impl Refusal {
     /// The answer, in the form that a request with these headers wants.
     pub(crate) fn answer(&self, headers: &HeaderMap) -> Response<Bytes> {
         let retry_after = self.after.or((self.code.kind.status() == 503).then_some(RETRY));
+        let page = self.page.as_deref();
+        let said = page.and_then(|page| page.said);
+        let way = page.and_then(|page| page.way.as_ref()).map(|(text, address)| (*text, address.as_str()));
+        let offer = Offer {
+            title: said.map(|said| said.title),
+            advice: said.map(|said| said.advice),
+            ways: way.as_slice(),
+        };
         let mut answer = Failure { code: self.code, message: &self.message, retry_after }
-            .response(respond::wanted(headers));
+            .response_with(respond::wanted(headers), &offer);
         let fields = answer.headers_mut();
         for (name, value) in [(header::WWW_AUTHENTICATE, &self.challenge), (header::LINK, &self.link)] {
             if let Some(value) = value {

@@ -5,11 +5,13 @@ use crate::Error;
 /// Binds host and port; of the addresses a name has, the first that works.
 ///
 /// # Errors
-/// [`Error::Listen`], which names the address and knows what to do.
+/// [`Error::Listen`], which names the address and knows what to do; about `PORT`, until somebody says otherwise.
 pub(crate) async fn bind(host: &str, port: u16) -> Result<TcpListener, Error> {
-    TcpListener::bind((host, port))
-        .await
-        .map_err(|source| Error::Listen { address: authority(host, port), source })
+    TcpListener::bind((host, port)).await.map_err(|source| Error::Listen {
+        address: authority(host, port),
+        setting: "PORT",
+        source,
+    })
 }
 
 /// `host:port`, with brackets around an IPv6 address.
@@ -29,7 +31,9 @@ mod tests {
         let port = taken.local_addr().unwrap().port();
         let error = bind("127.0.0.1", port).await.unwrap_err();
         assert_eq!(error.to_string(), format!("can't listen on 127.0.0.1:{port}"));
-        assert!(error.advice().unwrap().contains("--port"), "{error:?}");
+        assert!(error.advice().unwrap().contains("--port or PORT (0"), "{error:?}");
+        let error = error.of_port("METRICS_PORT");
+        assert!(error.advice().unwrap().contains("--metrics-port or METRICS_PORT."), "{error:?}");
         assert!(matches!(error, Error::Listen { source, .. } if source.kind() == ErrorKind::AddrInUse));
     }
 

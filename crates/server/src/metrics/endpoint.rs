@@ -39,7 +39,10 @@ impl Endpoint {
     /// [`Error::Listen`].
     pub(crate) async fn bind(settings: &Settings) -> Result<Option<Self>, Error> {
         match settings.metrics_port {
-            Some(port) => Ok(Some(Self(listener::bind(&settings.metrics_host, port.get()).await?))),
+            Some(port) => match listener::bind(&settings.metrics_host, port.get()).await {
+                Ok(listener) => Ok(Some(Self(listener))),
+                Err(error) => Err(error.of_port("METRICS_PORT")),
+            },
             None => Ok(None),
         }
     }

@@ -198,3 +198,17 @@ async fn the_same_token_is_asked_about_once_at_a_time() {
     assert!(it.verify("another").await.is_ok());
     assert_eq!(it.asked().await, 2);
 }
+
+#[tokio::test]
+async fn whether_there_are_answers_is_known_before_the_first_token() {
+    let fixture = fixture().await;
+    fixture.answer(ResponseTemplate::new(401)).await;
+    let error = fixture.verifier.prepare().await.unwrap_err();
+    let text = crate::error::with_causes(&error);
+    assert!(text.contains("/introspect can't be read: the answer's status is 401"), "{text}");
+    assert!(in_words(&FetchError::Status(401)).contains("OAUTH_CLIENT_SECRET"));
+    assert_eq!(fixture.verifier.failure(), Some(error));
+    fixture.tells(json!({ "active": false })).await;
+    fixture.verifier.prepare().await.unwrap();
+    assert_eq!(fixture.verifier.failure(), None);
+}

@@ -1,5 +1,6 @@
 //! Signing in, signing out, and what is known of a session.
 
+mod failed;
 mod permissions;
 mod refresh;
 mod session;

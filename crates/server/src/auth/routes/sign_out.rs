@@ -12,6 +12,7 @@ use axum::{
 };
 use nocrd_authz::cookies;
 use nocrd_model::error as codes;
+use nocrd_proxy_core::page::{STYLE_SOURCE, escaped, framed};
 use serde_json::json;
 
 use crate::{
@@ -24,10 +25,7 @@ use crate::{
     respond,
 };
 
-const PAGE: &str = include_str!("sign_out.html");
-/// Nothing is loaded and nobody may frame it. Where its form leads is not limited: from here the browser goes on to the
-/// identity provider.
-const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+const QUESTION: &str = include_str!("sign_out.html");
 
 /// What is done about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +44,7 @@ pub(crate) async fn logout(State(door): State<Option<Arc<Door>>>, sender: Sender
     match course(&sender, proven) {
         Course::SignOut => sign_out(&door, &sender).await,
         Course::Nothing => done(),
-        Course::Ask => ask(),
+        Course::Ask => ask(&door.seen(sender.request()).home()),
         Course::Refuse => {
             let message = "this request does not prove that it comes from a page of this site, and so signs nobody out: \
                            send it with this site as its Origin";
@@ -115,15 +113,23 @@ fn done() -> Response {
     respond::fresh(StatusCode::OK, json!({ "message": "Logged out" }))
 }
 
-fn ask() -> Response {
+/// The page that asks. Nothing is loaded and nobody may frame it. Where its form leads is not limited: from here the browser
+/// goes on to the identity provider.
+fn ask(home: &str) -> Response {
+    let policy =
+        format!("default-src 'none'; style-src {STYLE_SOURCE}; base-uri 'none'; frame-ancestors 'none'");
+    let Ok(policy) = HeaderValue::from_str(&policy) else {
+        return Refusal::broken().response(&HeaderMap::new());
+    };
     let fields = [
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (header::CONTENT_SECURITY_POLICY, policy),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
         (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    (fields, Html(PAGE)).into_response()
+    let question = QUESTION.replace("{{home}}", &escaped(home));
+    (fields, Html(framed("Sign out?", &question))).into_response()
 }
 
 #[cfg(test)]

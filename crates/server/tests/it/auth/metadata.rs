@@ -22,7 +22,9 @@ async fn t59_a_client_finds_its_way_from_the_challenge() {
     assert_eq!(headers["access-control-allow-origin"], "*");
     assert_eq!(document["resource"], json!(format!("{}/mcp", world.server.base)));
     assert_eq!(document["authorization_servers"], json!([world.idp.issuer()]));
-    assert_eq!(document["scopes_supported"], json!(["nogoo9:read", "nogoo9:write"]));
+    assert_eq!(document["scopes_supported"], json!(["nogoo9:read", "nogoo9:write", "nogoo9:admin"]));
+    // What an agent gets without being told otherwise are not the rights of administrators.
+    assert!(challenge.contains("scope=\"nogoo9:read nogoo9:write\""), "{challenge}");
     assert_eq!(document["bearer_methods_supported"], json!(["header"]));
 
     // A page elsewhere may ask for it, with the headers of its protocol.

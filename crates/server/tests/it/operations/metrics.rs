@@ -4,7 +4,7 @@ use reqwest::Method;
 
 use crate::{
     auth::{World, send},
-    support::{PATIENCE, initialize},
+    support::{Cluster, PATIENCE, Running, initialize},
 };
 
 /// A port that is free now. The server can't be asked which one it has taken.
@@ -30,6 +30,21 @@ async fn scrape(port: u16, client: &reqwest::Client) -> String {
         }
     };
     tokio::time::timeout(PATIENCE, reading).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_metrics_are_read_where_that_was_said_and_on_this_machine_otherwise() {
+    let cluster = Cluster::start().await;
+    for (env, at, elsewhere) in
+        [(&[][..], "127.0.0.1", "127.0.0.2"), (&[("METRICS_HOST", "127.0.0.2")], "127.0.0.2", "127.0.0.1")]
+    {
+        let port = free_port().to_string();
+        let server =
+            Running::start(&cluster, &[&[("METRICS_PORT", &*port), ("HOST", "0.0.0.0")], env].concat()).await;
+        let ask = |host: &str| server.client.get(format!("http://{host}:{port}/livez")).send();
+        assert!(ask(at).await.is_ok() && ask(elsewhere).await.is_err(), "{env:?}");
+        server.stop().await;
+    }
 }
 
 #[tokio::test]
