@@ -10,6 +10,7 @@
 //! | `admit` | the middleware of the router's endpoints |
 //! | `guard` | the same for the proxy |
 //! | `stay` | how long what a caller opened stays open |
+//! | `workspace` | what workspaces ask about their owner |
 //! | `refusal` | 401 and 403, with their challenges |
 //! | `sender` | what a handler knows of where its request comes from |
 //! | `metadata` | RFC 9728 |
@@ -26,6 +27,7 @@ mod refusal;
 pub(crate) mod routes;
 mod sender;
 mod stay;
+mod workspace;
 
 pub(crate) use build::{Shared, build, claim_paths, policy};
 pub(crate) use counting::Counting;
