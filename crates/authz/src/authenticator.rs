@@ -5,10 +5,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicI64},
 };
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
@@ -33,11 +30,13 @@ use crate::{
 mod found;
 mod renew;
 mod sign_out;
+mod tokens;
 
 pub use sign_out::SignedOut;
 
 use found::Found;
 use renew::RefreshFailed;
+pub(crate) use tokens::Tokens;
 
 /// What the front door consists of.
 pub struct Parts {
@@ -143,6 +142,9 @@ pub enum Reason {
     /// Its cookies are not good: expired, changed, revoked, or of several people.
     #[error("the session is over")]
     SignedOut,
+    /// There is no refresh token that could yield an access token.
+    #[error("there is no refresh token for this session: sign in again")]
+    NoRefreshToken,
     /// Its cookies do not count, because it does not come from a page of this site.
     #[error("a request with cookies that changes something must come from a page of this site")]
     CrossSite,
@@ -159,7 +161,7 @@ impl Reason {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::NoCredentials | Self::SignedOut => error::UNAUTHENTICATED,
+            Self::NoCredentials | Self::SignedOut | Self::NoRefreshToken => error::UNAUTHENTICATED,
             Self::Token(error) => error.code(),
             Self::CrossSite => error::HOST_NOT_ALLOWED,
             Self::NotReady => error::NOT_SYNCED,
@@ -183,6 +185,7 @@ pub struct Authenticator {
     grants: Arc<Grants>,
     revocations: Arc<dyn Revocations>,
     mint: Mint,
+    tokens: Arc<Tokens>,
     clock: Clock,
     /// Until when sessions that are still good are not refreshed.
     idp_rests_until: AtomicI64,
@@ -208,6 +211,7 @@ impl Authenticator {
             grants: Grants::new(grants, keys.clone()),
             revocations,
             mint: Mint { keys, path: cookies, lifetimes },
+            tokens: Arc::default(),
             clock,
             idp_rests_until: AtomicI64::new(i64::MIN),
         }
@@ -222,6 +226,7 @@ impl Authenticator {
             paths: self.paths.clone(),
             policy: self.policy.clone(),
             mint: self.mint.clone(),
+            tokens: self.tokens.clone(),
             clock: self.clock.clone(),
         })
     }
@@ -291,6 +296,10 @@ impl Authenticator {
         } else {
             (None, Vec::new())
         };
+        if let Some(session) = &session {
+            // For requests of the same page that can't carry it.
+            self.tokens.keep(session.sid, token.to_owned().into(), verified.expires()).await;
+        }
         Ok(Authenticated {
             caller,
             via: Via::Bearer,
@@ -386,7 +395,7 @@ impl Authenticator {
             let extended = session.extended(now, self.mint.lifetimes.session);
             return self.with_cookie(extended, session, Vec::new(), context, now);
         };
-        if now.as_secs() < self.idp_rests_until.load(Ordering::Relaxed) {
+        if self.idp_rests(now) {
             return self.by_session(session, Vec::new());
         }
         match self.refresh(&ticket, context).await {

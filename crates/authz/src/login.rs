@@ -16,6 +16,7 @@ use subtle::ConstantTimeEq as _;
 use url::{Url, form_urlencoded};
 
 use crate::{
+    authenticator::Tokens,
     claims::{ClaimPaths, Claims, Identity},
     clock::{Clock, UnixTime},
     cookies::{self, LOGIN_PREFIX},
@@ -142,6 +143,7 @@ pub struct Login {
     pub(crate) paths: Arc<ClaimPaths>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) mint: Mint,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) clock: Clock,
 }
 
@@ -277,6 +279,7 @@ impl Login {
             identify(&self.verifier, &self.paths, &self.provider, &tokens, Nonce::Is(&transaction.nonce))
                 .await?;
 
+        let is_ours = self.verifier.verify(tokens.access_token.expose_secret()).await.is_ok();
         let now = self.clock.now();
         let refresh = tokens.refresh_token.map(|token| Refreshable {
             token,
@@ -289,6 +292,9 @@ impl Login {
             .mint(self.mint.new_sign_in(now), identity, carried, refresh, now, secure)
             .map_err(LoginError::Session)?
             .ok_or(LoginError::IdToken("it has expired"))?;
+        if is_ours {
+            self.tokens.keep(minted.session.sid, tokens.access_token, token_expires).await;
+        }
         let mut cookies = minted.cookies;
         if !minted.refreshable {
             // A refresh token of whoever used this browser before is not the new user's.

@@ -6,7 +6,7 @@ mod tests;
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16};
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
-use nocrd_model::{Api, Namespace, Subject, WorkspaceId, api::parse_port, keys};
+use nocrd_model::{Api, AuthMode, Namespace, Subject, WorkspaceId, api::parse_port, keys};
 
 use crate::{
     status::{self, Status},
@@ -98,6 +98,8 @@ pub struct WorkspacePod {
     pub problems: Vec<String>,
     /// Port of the main page; `None` means the server's default.
     pub port: Option<NonZeroU16>,
+    /// How the gateway treats authentication for it.
+    pub auth: AuthMode,
     /// The template the workspace was spawned from.
     pub template_ref: Option<String>,
     /// That template's version at that time.
@@ -132,6 +134,8 @@ impl WorkspacePod {
         let owner = owner.map(String::as_str).find(|owner| !owner.is_empty()).ok_or(NotAWorkspace::Owner)?;
         let (apis, problems) = Api::parse_all(&annotations);
         let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let (auth, unclear) = AuthMode::parse(&annotations);
+        problems.extend(unclear);
         let port = main_port(&annotations, &mut problems);
         let deleting = metadata.deletion_timestamp.is_some();
         let spec = spec.unwrap_or_default();
@@ -156,6 +160,7 @@ impl WorkspacePod {
             apis,
             problems,
             port,
+            auth,
             template_ref: annotations.get(keys::TEMPLATE_REF).cloned(),
             template_version: annotations.get(keys::TEMPLATE_VERSION).cloned(),
             subfolder: has_subfolder(&spec),

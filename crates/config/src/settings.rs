@@ -553,7 +553,7 @@ group Authentication {
     /// Whether the proxy passes the user's token to the user's own workspaces in `x-workspace-jwt`.
     auth_inject_workspace_jwt: bool {
         flag: Flag::long("auth-inject-workspace-jwt"), env: &["AUTH_INJECT_WORKSPACE_JWT"],
-        default: Preset::Text("true"), kind: Kind::Bool, since: "0.9", effect: TOKENS_LATER,
+        default: Preset::Text("true"), kind: Kind::Bool, since: "0.9",
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`id`] | [`WorkspaceId`] and [`Namespace`]: checked DNS labels |
 //! | [`subject`] | [`Subject`]: who owns something, and its label form |
 //! | [`caller`] | [`Caller`] and the [`Role`] ladder |
+//! | [`auth_mode`] | how the gateway treats authentication for a workspace |
 //! | [`api`] | the additional HTTP ports a workspace declares |
 //! | [`visibility`] | who may reach such a port |
 //! | [`refresh`] | how often a dashboard polls it |
@@ -17,6 +18,7 @@
 //! | [`error`] | kinds and stable codes of every error the product reports |
 
 pub mod api;
+pub mod auth_mode;
 pub mod caller;
 pub mod error;
 pub mod id;
@@ -29,6 +31,7 @@ pub mod subject;
 pub mod visibility;
 
 pub use api::Api;
+pub use auth_mode::AuthMode;
 pub use caller::{Caller, Grants, Role, Trust};
 pub use error::{Code, ErrorKind};
 pub use id::{InvalidName, Namespace, WorkspaceId};

@@ -23,6 +23,9 @@ pub struct Config {
     /// Longest time an unused connection to a pod is kept; one that announces a shorter time (`Keep-Alive: timeout=…`)
     /// is dropped earlier. Default 60 s.
     pub keep_alive_timeout: Duration,
+    /// Whether the owner's access token is passed to their own workspaces in `x-workspace-jwt`
+    /// (`AUTH_INJECT_WORKSPACE_JWT`). Default yes.
+    pub inject_token: bool,
     /// Most tunnels open at a time. Default 16,384.
     pub max_tunnels: usize,
     /// Most tunnels open at a time for one user, where users are told apart. Default 256.
@@ -50,6 +53,7 @@ impl Default for Config {
             idle_timeout: Some(Duration::from_secs(3600)),
             keep_alive: true,
             keep_alive_timeout: Duration::from_secs(60),
+            inject_token: true,
             max_tunnels: 16_384,
             max_tunnels_per_user: 256,
             max_tunnels_per_workspace: 1024,

@@ -12,7 +12,7 @@ use std::{
 };
 
 use http::{HeaderValue, Method};
-use nocrd_model::{Api, Subject, WorkspaceId};
+use nocrd_model::{Api, AuthMode, Subject, WorkspaceId};
 
 use crate::path::{Problem, lenient};
 
@@ -33,6 +33,8 @@ pub enum Lookup {
         owner: Subject,
         /// Its additional ports: who may reach one learns its state.
         apis: Vec<Api>,
+        /// How authentication is treated for it.
+        auth: AuthMode,
         /// Its state in one word.
         state: String,
         /// What it is doing, for people.
@@ -61,6 +63,8 @@ pub struct Pod {
     pub owner: Subject,
     /// Whether the program behind `port` wants to see `/route/<id>` in front of each path.
     pub subfolder: bool,
+    /// How authentication is treated for it.
+    pub auth: AuthMode,
 }
 
 /// A pod that requests can be sent to. Make one when the pod changes, not for each request: the order in which its APIs
@@ -71,6 +75,7 @@ pub struct Target {
     ip: IpAddr,
     owner: Subject,
     subfolder: bool,
+    auth: AuthMode,
     main: Port,
     /// Longest path first.
     apis: Box<[Mount]>,
@@ -131,6 +136,7 @@ impl Target {
             ip: pod.ip,
             owner: pod.owner,
             subfolder: pod.subfolder,
+            auth: pod.auth,
             main: port(pod.port),
             apis: apis.into(),
             busy: Arc::default(),
@@ -138,10 +144,10 @@ impl Target {
     }
 
     /// What stands for a workspace without a pod to send requests to: it tells whose it is, and for whom.
-    pub(crate) fn absent(owner: Subject, apis: Vec<Api>) -> Self {
+    pub(crate) fn absent(owner: Subject, apis: Vec<Api>, auth: AuthMode) -> Self {
         let port = NonZeroU16::MIN;
         let ip = Ipv4Addr::UNSPECIFIED.into();
-        Self::new(Pod { uid: String::new(), ip, port, apis, owner, subfolder: false })
+        Self::new(Pod { uid: String::new(), ip, port, apis, owner, subfolder: false, auth })
     }
 
     /// A place for one more request; `None` when `most` are under way.
@@ -168,6 +174,12 @@ impl Target {
     #[must_use]
     pub fn owner(&self) -> &Subject {
         &self.owner
+    }
+
+    /// How authentication is treated for it.
+    #[must_use]
+    pub fn auth(&self) -> AuthMode {
+        self.auth
     }
 
     /// Whether the program behind the workspace's own port wants to see `/route/<id>` in front of each path.
@@ -265,6 +277,7 @@ mod tests {
             apis,
             owner: Subject::guest(),
             subfolder: false,
+            auth: AuthMode::default(),
         })
     }
 

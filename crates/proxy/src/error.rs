@@ -49,6 +49,12 @@ pub enum Error {
         /// When asking again may help.
         retry_after: Duration,
     },
+    /// The workspace has not asked for the endpoints that hand out its owner's token.
+    #[error("token-api mode is not enabled for this workspace")]
+    NoTokenApi,
+    /// There are no tokens on a server that asks nobody who they are.
+    #[error("this server asks nobody who they are, and has no tokens to hand out")]
+    NobodyAsked,
     /// The directory of workspaces is not filled yet.
     #[error("the server has not read the cluster's state yet")]
     NotSynced,
@@ -112,6 +118,8 @@ impl Error {
             Self::UpgradeRefused(_) => codes::UPGRADE_REFUSED,
             Self::ForeignOrigin => codes::HOST_NOT_ALLOWED,
             Self::NotFound(_) => codes::WORKSPACE_NOT_FOUND,
+            Self::NoTokenApi => codes::FORBIDDEN,
+            Self::NobodyAsked => codes::ROUTE_NOT_FOUND,
             Self::NotReady { .. } => codes::WORKSPACE_NOT_READY,
             Self::NotSynced => codes::NOT_SYNCED,
             Self::Draining => codes::DRAINING,

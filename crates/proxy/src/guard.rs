@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Response, header, request::Parts};
 use nocrd_model::{Api, Caller, Subject, WorkspaceId, caller::Trust};
 use secrecy::SecretString;
 
-use crate::{Body, Peer, Target};
+use crate::{AuthEndpoint, Body, Peer, Target};
 
 /// What a [`Guard`] finds out, some time later.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -39,6 +39,22 @@ pub trait Guard: Send + Sync + 'static {
     /// Tells whether they may send a request there: to an API of the workspace, or to the workspace itself. `write` tells
     /// that it may change something. A WebSocket always may, whose handshake is a `GET`: a terminal is one.
     fn may_reach(&self, visitor: &Visitor, target: &Target, api: Option<&Api>, write: bool) -> bool;
+
+    /// Fetches the visitor's access token, where they came without one and it can be had without their doing anything: a
+    /// workspace asks for it. The visitor it gives replaces the one it was asked about; `None` when there is no token.
+    fn fetch_token<'a>(&'a self, request: &'a Parts, peer: &'a Peer) -> BoxFuture<'a, Option<Visitor>>;
+
+    /// The answer to somebody who may reach a workspace that takes an access token, when there is none.
+    fn wants_token(&self, request: &Parts, peer: &Peer) -> Response<Body>;
+
+    /// Answers at one of the workspace's [`AuthEndpoint`]s: to its owner, and where the workspace has asked for them.
+    fn auth_endpoint<'a>(
+        &'a self,
+        endpoint: AuthEndpoint,
+        id: &'a WorkspaceId,
+        request: &'a Parts,
+        peer: &'a Peer,
+    ) -> BoxFuture<'a, Response<Body>>;
 
     /// Is told that somebody asked for a workspace that exists, and that they may not reach.
     fn turned_away(&self, _visitor: &Visitor, _id: &WorkspaceId, _request: &Parts) {}
@@ -151,6 +167,11 @@ impl Visitor {
         self.identity().is_some_and(|caller| caller.subject != *owner)
     }
 
+    /// Whether the `Authorization` header told who it is, which then was for us.
+    pub(crate) fn is_by_token(&self) -> bool {
+        self.identity().is_some() && !self.via_cookie
+    }
+
     /// Tells whether a workspace of `owner` must not see these headers' `Authorization`: it was for us; or it is a token
     /// that may have been, and the workspace is not the visitor's own.
     pub(crate) fn keeps_authorization(&self, owner: &Subject, headers: &HeaderMap) -> bool {
@@ -178,6 +199,13 @@ pub(crate) struct Cookies {
 impl Cookies {
     pub(crate) fn take_from(visitor: &mut Visitor) -> Self {
         Self { values: std::mem::take(&mut visitor.cookies), due: visitor.via_cookie }
+    }
+
+    /// What the visitor was sent before is replaced.
+    pub(crate) fn replace(&mut self, visitor: &mut Visitor) {
+        if !visitor.cookies.is_empty() {
+            self.values = std::mem::take(&mut visitor.cookies);
+        }
     }
 
     /// The request is authorised.

@@ -2,12 +2,16 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts,
+    uri::PathAndQuery,
+};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use nocrd_model::WorkspaceId;
+use nocrd_model::{Api, Caller, WorkspaceId};
 
 use crate::{
-    Body, Config, Drain, Error, Failure, Guard, Lookup, Peer, Target, Visitor, WorkspaceDirectory,
+    AuthEndpoint, Body, Config, Drain, Error, Failure, Guard, Lookup, Peer, Stay, Target, Visitor,
+    WorkspaceDirectory,
     directory::{Place, Resolved},
     guard::Cookies,
     headers::{self, Outside, Said},
@@ -39,11 +43,60 @@ struct Inner {
 /// What both kinds of requests need to know.
 struct Exchange<'a> {
     id: &'a WorkspaceId,
-    visitor: &'a Visitor,
     target: &'a Target,
     resolved: Resolved<'a>,
     /// `<base>/route/<id>`.
     prefix: &'a str,
+    /// Who the workspace is told it is.
+    identity: Option<&'a Caller>,
+    /// How long what they open stays open.
+    stay: Option<&'a Stay>,
+    /// Whether the workspace is somebody else's.
+    guest: bool,
+}
+
+/// Who sends a request.
+enum Sender {
+    /// Somebody.
+    Known(Visitor),
+    /// Nobody knows, and this is what they are told unless the workspace is for everybody.
+    Unknown(Response<Body>),
+}
+
+impl Sender {
+    fn known(self) -> Option<Visitor> {
+        match self {
+            Self::Known(visitor) => Some(visitor),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    /// The answer to who may not reach a workspace that exists.
+    fn turned_away(
+        self,
+        guard: Option<&dyn Guard>,
+        id: &WorkspaceId,
+        parts: &Parts,
+    ) -> Result<Response<Body>, Error> {
+        match self {
+            Self::Known(visitor) => {
+                if let Some(guard) = guard {
+                    guard.turned_away(&visitor, id, parts);
+                }
+                Err(Error::NotFound(id.clone()))
+            }
+            Self::Unknown(answer) => Ok(answer),
+        }
+    }
+}
+
+/// A request for one of a workspace's [`AuthEndpoint`]s.
+struct Asked<'a> {
+    endpoint: AuthEndpoint,
+    id: &'a WorkspaceId,
+    target: &'a Target,
+    parts: &'a Parts,
+    peer: &'a Peer,
 }
 
 impl Proxy {
@@ -119,51 +172,93 @@ impl Inner {
         }
 
         // Authenticate.
-        let visitor = match guard {
-            None => Visitor::local(),
+        let mut sender = match guard {
+            None => Sender::Known(Visitor::local()),
             Some(guard) => match guard.authenticate(&parts, peer, upgrade.is_some()).await {
-                Ok(mut visitor) => {
-                    *cookies = Cookies::take_from(&mut visitor);
-                    visitor
-                }
-                Err(answer) => return Ok(answer),
+                Ok(visitor) => Sender::Known(visitor),
+                Err(answer) => Sender::Unknown(answer),
             },
         };
         // What a WebSocket carries later can't be told from its handshake.
         let write = upgrade.is_some() || !parts.method.is_safe();
-        // Browsers send cookies along whoever makes them send a request.
-        if visitor.via_cookie
-            && write
-            && !self.config.origins.proves(&parts.headers, host.as_ref(), peer.is_tls())
-        {
-            return Err(Error::ForeignOrigin);
+        if let Sender::Known(visitor) = &mut sender {
+            *cookies = Cookies::take_from(visitor);
+            // Browsers send cookies along whoever makes them send a request.
+            if visitor.via_cookie
+                && write
+                && !self.config.origins.proves(&parts.headers, host.as_ref(), peer.is_tls())
+            {
+                return Err(Error::ForeignOrigin);
+            }
         }
 
         // Resolve, and authorise.
-        let found = self.find(&id)?;
+        let (found, sender) = match (self.find(&id), sender) {
+            (Ok(found), sender) => (found, sender),
+            // Whom nobody knows learns nothing of what there is.
+            (Err(_), Sender::Unknown(answer)) => return Ok(answer),
+            (Err(error), Sender::Known(_)) => return Err(error),
+        };
         let target = found.target();
-        let may_reach = |api| guard.is_none_or(|guard| guard.may_reach(&visitor, target, api, write));
-        let resolved = match target.resolve(&parts.method, rest, alias.as_deref()) {
-            Ok(resolved) if may_reach(resolved.api) => resolved,
-            // That a path is ambiguous tells what APIs there are.
-            Err(problem) if may_reach(None) => {
-                cookies.grant();
-                return Err(Error::InvalidPath(problem));
-            }
-            Ok(_) | Err(_) => {
-                if let Some(guard) = guard {
-                    guard.turned_away(&visitor, &id, &parts);
+        let auth = target.auth();
+        if let Some(endpoint) = AuthEndpoint::at(rest) {
+            let asked = Asked { endpoint, id: &id, target, parts: &parts, peer };
+            return self.auth_endpoint(asked, sender, guard, cookies).await;
+        }
+        let resolved = {
+            let may_reach = |api: Option<&Api>| match &sender {
+                _ if auth.open && api.is_none() => true,
+                Sender::Known(visitor) => {
+                    guard.is_none_or(|guard| guard.may_reach(visitor, target, api, write))
                 }
-                return Err(Error::NotFound(id));
+                Sender::Unknown(_) => false,
+            };
+            match target.resolve(&parts.method, rest, alias.as_deref()) {
+                Ok(resolved) if may_reach(resolved.api) => resolved,
+                // That a path is ambiguous tells what APIs there are.
+                Err(problem) if may_reach(None) => {
+                    cookies.grant();
+                    return Err(Error::InvalidPath(problem));
+                }
+                Ok(_) | Err(_) => return sender.turned_away(guard, &id, &parts),
             }
         };
         cookies.grant();
         found.check(&id, &self.config)?;
         let place = target.enter(self.config.max_requests_per_workspace).ok_or(Error::Busy)?;
+        let mut visitor = sender.known();
+        let guest =
+            guard.is_some() && visitor.as_ref().is_none_or(|visitor| visitor.is_guest_of(target.owner()));
+        // What is for everybody is told nothing of anybody.
+        let open = guard.is_some() && auth.open && resolved.api.is_none();
+        let injects = self.config.inject_token && !guest && !open;
+        if let (Some(guard), Some(known)) = (guard, &visitor)
+            && known.token.is_none()
+            && !open
+            && (auth.require_token || auth.inject_headers && injects)
+        {
+            match guard.fetch_token(&parts, peer).await {
+                Some(mut with_token) => {
+                    cookies.replace(&mut with_token);
+                    visitor = Some(with_token);
+                }
+                None if auth.require_token => return Ok(guard.wants_token(&parts, peer)),
+                None => {}
+            }
+        }
 
         // Clean, and forward or tunnel.
         let prefix = uri.path().get(..uri.path().len() - rest.len()).unwrap_or_default();
-        let exchange = Exchange { id: &id, visitor: &visitor, target, resolved, prefix };
+        let known = visitor.as_ref().filter(|_| !open);
+        let exchange = Exchange {
+            id: &id,
+            target,
+            resolved,
+            prefix,
+            identity: known.and_then(Visitor::identity),
+            stay: known.map(|visitor| &visitor.stay),
+            guest,
+        };
         // Programs compare a WebSocket's `Origin` with its `Host`, so that must be the one the client used. For other
         // requests it is the pod's address, which development servers accept without being told our name.
         let authority = match &upgrade {
@@ -175,8 +270,13 @@ impl Inner {
             host: host.as_ref(),
             prefix: header_value(prefix)?,
             authority: authority.clone(),
-            identity: visitor.identity(),
-            keeps_authorization: visitor.keeps_authorization(target.owner(), &parts.headers),
+            identity: exchange.identity,
+            token: known.and_then(|visitor| visitor.token.as_ref()).filter(|_| injects),
+            keeps_authorization: match &visitor {
+                Some(visitor) if open => visitor.is_by_token(),
+                Some(visitor) => visitor.keeps_authorization(target.owner(), &parts.headers),
+                None => false,
+            },
         };
         headers::clean_request(&mut parts.headers, said);
         let mut outgoing = Request::new(Outgoing::new(body));
@@ -199,11 +299,37 @@ impl Inner {
         })
     }
 
+    /// Answers in the workspace's place, for its owner only: these hand out what the owner's pages may do.
+    async fn auth_endpoint(
+        &self,
+        asked: Asked<'_>,
+        sender: Sender,
+        guard: Option<&dyn Guard>,
+        cookies: &mut Cookies,
+    ) -> Result<Response<Body>, Error> {
+        let Asked { endpoint, id, target, parts, peer } = asked;
+        let owns = matches!(&sender, Sender::Known(visitor) if !visitor.is_guest_of(target.owner()));
+        if !owns {
+            return sender.turned_away(guard, id, parts);
+        }
+        cookies.grant();
+        if !target.auth().token_api {
+            return Err(Error::NoTokenApi);
+        }
+        if parts.method != endpoint.method() {
+            return Err(Error::MethodNotAllowed);
+        }
+        match guard {
+            Some(guard) => Ok(guard.auth_endpoint(endpoint, id, parts, peer).await),
+            None => Err(Error::NobodyAsked),
+        }
+    }
+
     fn find(&self, id: &WorkspaceId) -> Result<Found, Error> {
         match self.directory.lookup(id) {
             Lookup::Found(target) => Ok(Found::Ready(target)),
-            Lookup::NotReady { owner, apis, state, message, retry_after } => {
-                Ok(Found::NotReady { target: Target::absent(owner, apis), state, message, retry_after })
+            Lookup::NotReady { owner, apis, auth, state, message, retry_after } => {
+                Ok(Found::NotReady { target: Target::absent(owner, apis, auth), state, message, retry_after })
             }
             Lookup::NotFound => Err(Error::NotFound(id.clone())),
             Lookup::NotSynced => Err(Error::NotSynced),
@@ -254,9 +380,10 @@ impl Inner {
     ) -> Response<Body> {
         let (status, headers, body) = self.cleaned(exchange, answer);
         let mut body = Body::stream(body, lease, self.idle_limit(), place);
-        let stay = &exchange.visitor.stay;
         // Other answers end by themselves.
-        if stay.is_limited() && is_event_stream(&headers) {
+        if let Some(stay) = exchange.stay.filter(|stay| stay.is_limited())
+            && is_event_stream(&headers)
+        {
             body = body.until(stay.clone().over());
         }
         respond(status, headers, body)
@@ -270,8 +397,7 @@ impl Inner {
         handshake: &Handshake,
         client: OnUpgrade,
     ) -> Result<Response<Body>, Error> {
-        let user = exchange.visitor.identity().map(|caller| &caller.subject);
-        let seat = self.tunnels.take(user, exchange.id)?;
+        let seat = self.tunnels.take(exchange.identity.map(|caller| &caller.subject), exchange.id)?;
         Handshake::write_request(request.headers_mut());
         let (mut answer, lease) = self.upstream.send_upgradeable(exchange.destination(), request).await?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -290,7 +416,7 @@ impl Inner {
             close_timeout: self.config.close_timeout,
             drain: self.drain.clone(),
             seat,
-            stay: exchange.visitor.stay.clone(),
+            stay: exchange.stay.cloned().unwrap_or_default(),
         };
         self.drain.tunnels().spawn(tunnel.run());
         Ok(respond(status, headers, Body::empty()))
@@ -309,8 +435,7 @@ impl Inner {
             stripped: exchange.resolved.stripped,
             target: exchange.target,
         };
-        let guest = exchange.visitor.is_guest_of(exchange.target.owner());
-        headers::clean_response(&mut parts.headers, &outside, guest);
+        headers::clean_response(&mut parts.headers, &outside, exchange.guest);
         (parts.status, parts.headers, body)
     }
 

@@ -243,6 +243,7 @@ fn proxy_config(settings: &Settings) -> Result<nocrd_proxy_core::Config, Error> 
         addresses: AddressPolicy::new(settings.pod_cidrs.clone()),
         response_timeout: settings.proxy_timeout,
         keep_alive: settings.proxy_keep_alive,
+        inject_token: settings.auth_inject_workspace_jwt,
         origins: OriginPolicy { hosts: Site::authorities(settings), allow_missing: true },
         ..nocrd_proxy_core::Config::default()
     })

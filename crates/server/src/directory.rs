@@ -57,6 +57,7 @@ impl Directory {
             apis: pod.apis.clone(),
             owner: pod.owner.clone(),
             subfolder: pod.subfolder,
+            auth: pod.auth,
         }));
         let prepared = Prepared { pod: Arc::clone(pod), target: Arc::clone(&target) };
         self.targets.write().unwrap_or_else(PoisonError::into_inner).insert(pod.id.clone(), prepared);
@@ -109,6 +110,7 @@ fn not_ready(pod: &WorkspacePod) -> Lookup {
     Lookup::NotReady {
         owner: pod.owner.clone(),
         apis: pod.apis.clone(),
+        auth: pod.auth,
         state: status.state.to_string(),
         message,
         retry_after,

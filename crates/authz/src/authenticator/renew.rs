@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use http::HeaderValue;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Authenticated, Authenticator, Context, Via};
 use crate::{
@@ -83,11 +83,17 @@ impl Authenticator {
             tracing::warn!("a refresh token yielded somebody else's access token");
             return Err(RefreshFailed::Refused);
         }
+        // One for others, beside an ID token that told who it is, is nothing for workspaces.
+        let is_ours = self.verifier.verify(renewed.token.expose_secret()).await.is_ok();
+        let token = Some(renewed.token).filter(|_| is_ours);
+        if let Some(token) = &token {
+            self.tokens.keep(ticket.sid, token.clone(), token_expires).await;
+        }
         match self.mint.mint(sign_in, identity, Some(token_expires), Some(refresh), now, context.secure) {
             Ok(Some(minted)) => Ok(Authenticated {
                 caller: self.policy.caller(&minted.session.identity),
                 via: Via::Refresh,
-                token: Some(renewed.token),
+                token,
                 session: Some(minted.session),
                 token_expires: Some(token_expires),
                 cookies: minted.cookies,
@@ -98,6 +104,11 @@ impl Authenticator {
                 Err(RefreshFailed::Refused)
             }
         }
+    }
+
+    /// Whether the identity provider has not answered a moment ago.
+    pub(super) fn idp_rests(&self, now: UnixTime) -> bool {
+        now.as_secs() < self.idp_rests_until.load(Ordering::Relaxed)
     }
 
     /// Notes that the identity provider did not answer: sessions that are still good don't wait for it for a while.

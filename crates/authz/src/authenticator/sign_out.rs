@@ -60,6 +60,9 @@ impl Authenticator {
             }
         }
         let endings: Vec<Ending> = ended.into_values().collect();
+        for ending in &endings {
+            self.tokens.forget(ending.sid).await;
+        }
         let mut recorded = true;
         if !endings.is_empty()
             && let Err(error) = self.revocations.revoke(&endings).await

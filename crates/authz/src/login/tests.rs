@@ -46,6 +46,7 @@ impl World {
                 path: CookiePath::new("/gw").unwrap(),
                 lifetimes: Lifetimes::default(),
             },
+            tokens: Arc::default(),
             clock: clock.clock(),
         };
         let site = Site { origin: "https://gate.example".into(), base: "/gw".into() };

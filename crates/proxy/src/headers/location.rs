@@ -125,6 +125,7 @@ pub(super) mod tests {
             apis: apis.iter().map(api).collect(),
             owner: Subject::guest(),
             subfolder: false,
+            auth: nocrd_model::AuthMode::default(),
         })
     }
 

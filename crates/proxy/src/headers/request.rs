@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use nocrd_model::Caller;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{cookies, has_token, remove_hop_by_hop};
 use crate::Peer;
@@ -13,6 +14,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_USER_SUB: HeaderName = HeaderName::from_static("x-user-sub");
 const X_USER_ROLES: HeaderName = HeaderName::from_static("x-user-roles");
+const X_WORKSPACE_JWT: HeaderName = HeaderName::from_static("x-workspace-jwt");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// What the proxy tells a workspace about a request.
@@ -28,6 +30,8 @@ pub(crate) struct Said<'a> {
     pub(crate) authority: HeaderValue,
     /// On whose behalf, when that was verified.
     pub(crate) identity: Option<&'a Caller>,
+    /// Their access token, where the workspace may have it.
+    pub(crate) token: Option<&'a SecretString>,
     /// Whether `Authorization` was for us.
     pub(crate) keeps_authorization: bool,
 }
@@ -58,6 +62,10 @@ pub(crate) fn clean_request(headers: &mut HeaderMap, said: Said<'_>) {
     headers.insert(X_FORWARDED_PREFIX, said.prefix);
     if let Some(caller) = said.identity {
         identify(headers, caller);
+    }
+    if let Some(mut token) = said.token.and_then(|token| exact(token.expose_secret())) {
+        token.set_sensitive(true);
+        headers.insert(X_WORKSPACE_JWT, token);
     }
 }
 
@@ -173,6 +181,7 @@ mod tests {
                 prefix: HeaderValue::from_static("/gw/route/a"),
                 authority: HeaderValue::from_static("10.0.0.1:3000"),
                 identity,
+                token: None,
                 keeps_authorization: identity.is_some(),
             },
         );

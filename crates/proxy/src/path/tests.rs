@@ -224,6 +224,7 @@ fn two_apis() -> crate::Target {
         apis: nocrd_model::Api::parse_all(&annotations).0,
         owner: nocrd_model::Subject::guest(),
         subfolder: false,
+        auth: nocrd_model::AuthMode::default(),
     })
 }
 

@@ -43,6 +43,7 @@ async fn what_the_directory_knows_decides() {
         Lookup::NotReady {
             owner: Subject::guest(),
             apis: Vec::new(),
+            auth: nocrd_model::AuthMode::default(),
             state: "Pulling".into(),
             message: "pulls <image>".into(),
             retry_after: Duration::from_secs(3),

@@ -6,9 +6,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header, request::Parts};
-use nocrd_model::{Api, Caller, Grants, Role, Subject, Visibility};
-use nocrd_proxy_core::{Body, BoxFuture, Config, Ended, Guard, Lookup, Peer, Pod, Stay, Target, Visitor};
+use hyper::body::Incoming;
+use nocrd_model::{Api, AuthMode, Caller, Grants, Role, Subject, Visibility, WorkspaceId};
+use nocrd_proxy_core::{
+    AuthEndpoint, Body, BoxFuture, Config, Ended, Guard, Lookup, Peer, Pod, Stay, Target, Visitor,
+};
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
 
 use crate::{
@@ -61,10 +65,46 @@ impl Guard for Names {
                 caller: Caller::verified(name.as_str().into(), Role::Viewer).with_grants(grants),
                 cookies: vec![format!("nocr_sess={name}2; HttpOnly").parse().unwrap()],
                 via_cookie,
-                token: None,
+                token: (!via_cookie).then(|| format!("token-of-{name}").into()),
                 stay: self.stay.clone(),
             })
         })
+    }
+
+    /// Who brings the cookie `more` has a token to be had.
+    fn fetch_token<'a>(&'a self, request: &'a Parts, peer: &'a Peer) -> BoxFuture<'a, Option<Visitor>> {
+        Box::pin(async move {
+            let more = request
+                .headers
+                .get_all(header::COOKIE)
+                .iter()
+                .any(|c| c.to_str().unwrap().contains("more=1"));
+            let known = self.authenticate(request, peer, false).await.ok().filter(|_| more)?;
+            let token = format!("fetched-{}", known.caller.subject);
+            Some(Visitor {
+                token: Some(token.into()),
+                cookies: vec!["nocr_sess=fetched".parse().unwrap()],
+                ..known
+            })
+        })
+    }
+
+    fn wants_token(&self, _: &Parts, _: &Peer) -> Response<Body> {
+        let mut answer = Response::new(Body::empty());
+        *answer.status_mut() = StatusCode::UNAUTHORIZED;
+        answer.headers_mut().insert("x-why", "token".parse().unwrap());
+        answer
+    }
+
+    fn auth_endpoint<'a>(
+        &'a self,
+        endpoint: AuthEndpoint,
+        id: &'a WorkspaceId,
+        _: &'a Parts,
+        _: &'a Peer,
+    ) -> BoxFuture<'a, Response<Body>> {
+        let text = format!("{endpoint:?} of {id}");
+        Box::pin(async move { Response::new(Body::from(Bytes::from(text))) })
     }
 
     fn may_reach(&self, visitor: &Visitor, target: &Target, api: Option<&Api>, write: bool) -> bool {
@@ -81,6 +121,7 @@ fn not_ready(owner: &str) -> Lookup {
     Lookup::NotReady {
         owner: owner.into(),
         apis: vec![Api { visibility: Visibility::Internal, ..api("open", 9, "/open") }],
+        auth: AuthMode::default(),
         state: "Pulling".into(),
         message: "pulls".into(),
         retry_after: Duration::from_secs(1),
@@ -381,4 +422,162 @@ async fn a_websocket_counts_as_a_write() {
     let request = handshake("/route/w/", "Authorization: Bearer bob\r\n")
         .replace("Connection: Upgrade", "Connection: Upgrade, close");
     assert_eq!(Answer::parse(&send_raw(gateway.addr, request).await).status, 404);
+}
+
+const OPEN: AuthMode = AuthMode { open: true, token_api: false, inject_headers: false, require_token: false };
+
+/// A request's headers, a line each.
+fn told_headers(request: &http::Request<Incoming>) -> crate::support::pod::Answer {
+    let lines =
+        request.headers().iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()));
+    text(lines.collect::<String>())
+}
+
+/// A workspace of bob's that tells the headers it is sent, with an API of its own and one for everybody who signs in.
+async fn telling(auth: AuthMode) -> (Gateway, Program) {
+    let pod = Program::http(|request| async move { told_headers(&request) }).await;
+    let gateway = gateway(config()).await;
+    let apis = vec![
+        api("own", pod.addr.port(), "/own"),
+        Api { visibility: Visibility::Internal, ..api("shared", pod.addr.port(), "/shared") },
+    ];
+    gateway.directory.add("w", Pod { auth, apis, ..bobs(pod.addr) });
+    (gateway, pod)
+}
+
+#[tokio::test]
+async fn d08_d07_an_open_workspace_is_for_everybody_and_is_told_nothing_of_anybody() {
+    let (gateway, pod) = telling(OPEN).await;
+    for credentials in [
+        &[][..],
+        &["Authorization: Bearer alice"],
+        &["Authorization: Bearer bob"],
+        &["Cookie: nocr_sess=alice; theme=dark"],
+        &["Cookie: nocr_sess=bob; more=1"],
+        &["X-User-Sub: root", "X-Workspace-JWT: forged"],
+    ] {
+        let answer = get(gateway.addr, "/route/w/x", credentials).await;
+        assert_eq!(answer.status, 200, "{credentials:?}");
+        let told = answer.body.to_ascii_lowercase();
+        for secret in ["nocr_", "bearer", "x-user-", "x-workspace-jwt", "alice", "bob", "root", "forged"] {
+            assert!(!told.contains(secret), "{credentials:?}: {told}");
+        }
+        // Scripts of it must not act for whoever visits, nor for who signs in later.
+        let policies = answer.headers.iter().filter(|(name, _)| name == "content-security-policy");
+        let owner = credentials.iter().any(|line| line.contains("bob"));
+        let shut_in = policies.filter(|(_, policy)| policy.starts_with("sandbox")).count();
+        assert_eq!(shut_in, usize::from(!owner), "{credentials:?}");
+    }
+    // What is a program's own, beside no credentials of ours, is passed on.
+    let answer = get(gateway.addr, "/route/w/x", &["Authorization: Basic eA=="]).await;
+    assert!(answer.body.contains("Basic eA=="), "{}", answer.body);
+    // Additional ports keep their visibility, and their doors.
+    for (path, credentials, status) in [
+        ("/route/w/own", &[][..], 401),
+        ("/route/w/shared", &[], 401),
+        ("/route/w/own", &["Authorization: Bearer alice"], 404),
+        ("/route/w/shared", &["Authorization: Bearer alice"], 200),
+        ("/route/none/", &[], 401),
+    ] {
+        assert_eq!(get(gateway.addr, path, credentials).await.status, status, "{path} {credentials:?}");
+    }
+    let before = pod.seen().len();
+    // A page elsewhere may not use somebody's cookie, and may do what anybody may.
+    let foreign = ["Cookie: nocr_sess=alice", "Origin: https://evil.example"];
+    assert_eq!(send(gateway.addr, "POST /route/w/x", &foreign, "{}").await.status, 403);
+    assert_eq!(send(gateway.addr, "POST /route/w/x", &foreign[1..], "{}").await.status, 200);
+    assert_eq!(pod.seen().len(), before + 1);
+}
+
+#[tokio::test]
+async fn d08_the_owner_s_token_is_for_the_owner_s_workspace_only() {
+    let (gateway, _pod) = telling(AuthMode::default()).await;
+    let jwt = async |path: &str, credentials: &[&str]| {
+        let answer = get(gateway.addr, path, credentials).await;
+        assert_eq!(answer.status, 200, "{path} {credentials:?}");
+        let text = &answer.body;
+        let line = text.lines().find_map(|line| line.strip_prefix("x-workspace-jwt: "));
+        line.map(str::to_owned)
+    };
+    assert_eq!(jwt("/route/w/", &["Authorization: Bearer bob"]).await.as_deref(), Some("token-of-bob"));
+    assert_eq!(jwt("/route/w/shared", &["Authorization: Bearer alice"]).await, None);
+    // A session has no token with it, and is not exchanged for one unless the workspace asks.
+    assert_eq!(jwt("/route/w/", &["Cookie: nocr_sess=bob; more=1"]).await, None);
+
+    let (gateway, _pod) = telling(AuthMode { inject_headers: true, ..AuthMode::default() }).await;
+    let owner = get(gateway.addr, "/route/w/", &["Cookie: nocr_sess=bob; more=1"]).await;
+    assert!(owner.body.contains("x-workspace-jwt: fetched-bob"), "{}", owner.body);
+    assert_eq!(owner.header("set-cookie"), Some("nocr_sess=fetched"));
+    let without = get(gateway.addr, "/route/w/", &["Cookie: nocr_sess=bob"]).await;
+    assert!(without.status == 200 && !without.body.contains("jwt"));
+    let guest = get(gateway.addr, "/route/w/shared", &["Cookie: nocr_sess=alice; more=1"]).await;
+    assert!(guest.status == 200 && !guest.body.contains("jwt") && guest.body.contains("x-user-sub: alice"));
+
+    let switched_off = Config { inject_token: false, ..config() };
+    let pod = Program::http(|request| async move { told_headers(&request) }).await;
+    let gateway = self::gateway(switched_off).await;
+    gateway
+        .directory
+        .add("w", Pod { auth: AuthMode { inject_headers: true, ..AuthMode::default() }, ..bobs(pod.addr) });
+    for credentials in ["Authorization: Bearer bob", "Cookie: nocr_sess=bob; more=1"] {
+        let told = get(gateway.addr, "/route/w/", &[credentials]).await;
+        assert!(told.status == 200 && !told.body.contains("jwt"), "{credentials}");
+    }
+}
+
+#[tokio::test]
+async fn d52_a_workspace_that_takes_a_token_gets_one_or_no_request() {
+    let (gateway, pod) = telling(AuthMode { require_token: true, ..AuthMode::default() }).await;
+    let status = async |path: &str, credentials: &str| {
+        let answer = get(gateway.addr, path, &[credentials]).await;
+        (answer.status, answer.header("x-why").is_some())
+    };
+    assert_eq!(status("/route/w/", "Authorization: Bearer bob").await, (200, false));
+    assert_eq!(status("/route/w/", "Cookie: nocr_sess=bob; more=1").await, (200, false));
+    assert_eq!(status("/route/w/shared", "Cookie: nocr_sess=alice; more=1").await, (200, false));
+    let before = pod.seen().len();
+    assert_eq!(status("/route/w/", "Cookie: nocr_sess=bob").await, (401, true));
+    assert_eq!(status("/route/w/shared", "Cookie: nocr_sess=alice").await, (401, true));
+    // Who may not reach it learns nothing of what it takes.
+    assert_eq!(status("/route/w/", "Cookie: nocr_sess=alice").await, (404, false));
+    let request = handshake("/route/w/", "Cookie: nocr_sess=bob\r\nOrigin: http://gw.example\r\n")
+        .replace("Connection: Upgrade", "Connection: Upgrade, close");
+    assert_eq!(Answer::parse(&send_raw(gateway.addr, request).await).status, 401);
+    assert_eq!(pod.seen().len(), before);
+}
+
+#[tokio::test]
+async fn d17_d25_what_hands_out_tokens_is_the_owner_s_and_asked_for() {
+    let token_api = AuthMode { token_api: true, ..AuthMode::default() };
+    let (gateway, pod) = telling(token_api).await;
+    let bob = "Authorization: Bearer bob";
+    for (method, path, said) in [
+        ("GET", "token", "Token of w"),
+        ("GET", "authorize", "Authorize of w"),
+        ("POST", "refresh", "Refresh of w"),
+    ] {
+        let line = format!("{method} /route/w/_auth/{path}");
+        let own = send(gateway.addr, &line, &[bob], "").await;
+        assert_eq!((own.status, own.body.as_str()), (200, said));
+        assert_eq!(
+            send(gateway.addr, &line, &["Authorization: Bearer alice"], "").await.status,
+            404,
+            "{line}"
+        );
+        assert_eq!(send(gateway.addr, &line, &[], "").await.status, 401, "{line}");
+        let other = if method == "GET" { "DELETE" } else { "GET" };
+        assert_eq!(send(gateway.addr, &line.replacen(method, other, 1), &[bob], "").await.status, 405);
+    }
+    assert_eq!(pod.seen().len(), 0);
+    // Only these very paths are ours.
+    for path in ["/route/w/_auth", "/route/w/_auth/", "/route/w/_auth/tokens", "/route/w/x/_auth/token"] {
+        assert_eq!(get(gateway.addr, path, &[bob]).await.status, 200, "{path}");
+    }
+    for auth in [AuthMode::default(), OPEN] {
+        let (gateway, pod) = telling(auth).await;
+        let refused = get(gateway.addr, "/route/w/_auth/token", &[bob]).await;
+        assert_eq!((refused.status, &refused.json()["code"]), (403, &"NCR0403".into()));
+        assert_eq!(get(gateway.addr, "/route/w/_auth/token", &[]).await.status, 401);
+        assert_eq!(pod.seen().len(), 0);
+    }
 }

@@ -185,7 +185,7 @@ impl Door {
         Some(Challenge::new(&metadata, self.scopes.iter().map(String::as_str)))
     }
 
-    fn refuse(
+    pub(super) fn refuse(
         &self,
         request: seen::Request<'_>,
         query: Option<&str>,
@@ -208,6 +208,13 @@ impl Door {
             message = "a token in the URL is not looked at here: send it in the Authorization header".into();
         }
         self.unauthenticated(request, endpoint, token, &message).with_cookies(cookies)
+    }
+
+    /// The answer to who has a session and no access token, where a workspace takes one.
+    pub(super) fn wants_token(&self, request: seen::Request<'_>) -> Refusal {
+        let message =
+            "this workspace takes an access token, and your session has none: sign in again, or send one";
+        self.unauthenticated(request, "", None, message)
     }
 
     fn unauthenticated(

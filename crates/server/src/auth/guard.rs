@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use ::http::{HeaderValue, Method, Response, request::Parts, uri::PathAndQuery};
-use nocrd_authz::{authenticator::Via, policy::Action};
+use nocrd_authz::{
+    authenticator::{Authenticated, Via},
+    policy::Action,
+};
 use nocrd_model::{Api, Visibility, WorkspaceId, error as codes};
-use nocrd_proxy_core::{Body, BoxFuture, Guard, Peer, Target, Visitor};
+use nocrd_proxy_core::{AuthEndpoint, Body, BoxFuture, Guard, Peer, Target, Visitor};
 
 use super::{Door, Refusal, refusal::see_other, sender::wants_page};
 use crate::{
@@ -25,6 +28,16 @@ impl Gate {
         Self { door }
     }
 
+    fn visitor(&self, authenticated: Authenticated) -> Visitor {
+        Visitor {
+            stay: self.door.stay(&authenticated),
+            via_cookie: authenticated.via != Via::Bearer,
+            cookies: authenticated.cookies_for(true).to_vec(),
+            caller: authenticated.caller,
+            token: authenticated.token,
+        }
+    }
+
     /// What somebody gets who is not recognised: people are sent to where they can sign in.
     fn turn_away(&self, request: seen::Request<'_>, parts: &Parts, refusal: &Refusal) -> Response<Body> {
         let page = request.method == Method::GET && !request.upgrade && wants_page(request.headers);
@@ -38,6 +51,11 @@ impl Gate {
     }
 }
 
+/// What decides about the cookies of a request.
+fn asked<'a>(parts: &'a Parts, peer: &'a Peer, upgrade: bool) -> seen::Request<'a> {
+    seen::Request { method: &parts.method, headers: &parts.headers, host: authority(parts), peer, upgrade }
+}
+
 impl Guard for Gate {
     fn authenticate<'a>(
         &'a self,
@@ -46,13 +64,7 @@ impl Guard for Gate {
         upgrade: bool,
     ) -> BoxFuture<'a, Result<Visitor, Response<Body>>> {
         Box::pin(async move {
-            let request = seen::Request {
-                method: &parts.method,
-                headers: &parts.headers,
-                host: authority(parts),
-                peer,
-                upgrade,
-            };
+            let request = asked(parts, peer, upgrade);
             let found = self.door.who(request, parts.uri.query(), "").await;
             let permitted = found.and_then(|authenticated| {
                 // Before anything is looked up, so that it tells nothing of what there is.
@@ -66,13 +78,7 @@ impl Guard for Gate {
                     if let Some(visit) = Visit::of(&parts.extensions) {
                         visit.note(&authenticated.caller);
                     }
-                    Ok(Visitor {
-                        stay: self.door.stay(&authenticated),
-                        via_cookie: authenticated.via != Via::Bearer,
-                        cookies: authenticated.cookies_for(true).to_vec(),
-                        caller: authenticated.caller,
-                        token: authenticated.token,
-                    })
+                    Ok(self.visitor(authenticated))
                 }
                 Err(refusal) => {
                     audit::not_let_in(parts, &refusal);
@@ -85,6 +91,29 @@ impl Guard for Gate {
     fn may_reach(&self, visitor: &Visitor, target: &Target, api: Option<&Api>, write: bool) -> bool {
         let visibility = api.map_or(&Visibility::Private, |api| &api.visibility);
         self.door.policy.may_reach(&visitor.caller, target.owner(), visibility, write)
+    }
+
+    fn fetch_token<'a>(&'a self, parts: &'a Parts, peer: &'a Peer) -> BoxFuture<'a, Option<Visitor>> {
+        Box::pin(async move {
+            let context = self.door.site.context(asked(parts, peer, false));
+            let found = self.door.authenticator.with_token(&parts.headers, context).await?;
+            Some(self.visitor(found))
+        })
+    }
+
+    fn wants_token(&self, parts: &Parts, peer: &Peer) -> Response<Body> {
+        let request = asked(parts, peer, false);
+        self.turn_away(request, parts, &self.door.wants_token(request))
+    }
+
+    fn auth_endpoint<'a>(
+        &'a self,
+        endpoint: AuthEndpoint,
+        id: &'a WorkspaceId,
+        parts: &'a Parts,
+        peer: &'a Peer,
+    ) -> BoxFuture<'a, Response<Body>> {
+        Box::pin(self.door.workspace_endpoint(endpoint, id, asked(parts, peer, false), parts))
     }
 
     fn turned_away(&self, visitor: &Visitor, id: &WorkspaceId, parts: &Parts) {

@@ -10,6 +10,7 @@
 //! | `admit` | the middleware of the router's endpoints |
 //! | `guard` | the same for the proxy |
 //! | `stay` | how long what a caller opened stays open |
+//! | `workspace` | what workspaces ask about their owner |
 //! | `refusal` | 401 and 403, with their challenges |
 //! | `upstream` | whether the identity provider gives what is needed of it |
 //! | `summary` | what an operator is told at the start |
@@ -30,6 +31,7 @@ mod sender;
 mod stay;
 mod summary;
 mod upstream;
+mod workspace;
 
 pub(crate) use build::{Shared, build, check, policy};
 pub(crate) use counting::Counting;

@@ -13,7 +13,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use nocrd_model::{Api, Subject, Visibility, WorkspaceId};
+use nocrd_model::{Api, AuthMode, Subject, Visibility, WorkspaceId};
 use nocrd_proxy_core::{
     AddressPolicy, Body, Config, Drain, Guard, Lookup, Peer, Pod, Proxy, Target, WorkspaceDirectory,
 };
@@ -66,6 +66,7 @@ pub(crate) fn pod_at(addr: SocketAddr) -> Pod {
         apis: Vec::new(),
         owner: Subject::guest(),
         subfolder: false,
+        auth: AuthMode::default(),
     }
 }
 

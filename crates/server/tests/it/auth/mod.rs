@@ -12,6 +12,7 @@ mod sign_in;
 mod sign_out;
 mod streams;
 mod tunnels;
+mod workspaces;
 
 use nocrd_testkit::{Idp, idp};
 use reqwest::{Method, RequestBuilder, Response, header::HeaderMap};

@@ -22,6 +22,10 @@ impl Browser {
         self.jar.iter().any(|(known, _)| known.starts_with(name))
     }
 
+    pub(super) fn forget(&mut self, name: &str) {
+        self.jar.retain(|(known, _)| known != name);
+    }
+
     pub(super) fn keep(&mut self, headers: &HeaderMap) {
         for cookie in headers.get_all("set-cookie") {
             let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();

@@ -1,0 +1,34 @@
+//! Paths of a workspace that the gateway answers itself, for its owner's pages.
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthEndpoint {
+    /// `GET _auth/token`: the owner's access token, and who they are.
+    Token,
+    /// `GET _auth/authorize`: back to a page of the workspace, with the access token in the fragment.
+    Authorize,
+    /// `POST _auth/refresh`: a new access token.
+    Refresh,
+}
+
+impl AuthEndpoint {
+    /// The endpoint at a path below the workspace's. Only the exact path is reserved.
+    #[must_use]
+    pub fn at(path: &str) -> Option<Self> {
+        match path {
+            "/_auth/token" => Some(Self::Token),
+            "/_auth/authorize" => Some(Self::Authorize),
+            "/_auth/refresh" => Some(Self::Refresh),
+            _ => None,
+        }
+    }
+
+    /// The method it is asked with.
+    #[must_use]
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Token | Self::Authorize => "GET",
+            Self::Refresh => "POST",
+        }
+    }
+}
