@@ -175,7 +175,11 @@ async fn an_issuer_whose_discovery_tells_the_rest() {
         let document: Value = http.get(url).send().await.unwrap().json().await.unwrap();
         assert_eq!(document["resource"], format!("{}{resource}", server.base()), "{document}");
         assert_eq!(document["authorization_servers"], json!([idp.issuer()]), "{document}");
-        assert_eq!(document["scopes_supported"], json!(["nogoo9:read", "nogoo9:write"]), "{document}");
+        assert_eq!(
+            document["scopes_supported"],
+            json!(["nogoo9:read", "nogoo9:write", "nogoo9:admin"]),
+            "{document}"
+        );
     }
     server.stop();
 }

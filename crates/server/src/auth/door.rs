@@ -194,7 +194,14 @@ impl Door {
     ) -> Refusal {
         let code = reason.code();
         if code != codes::UNAUTHENTICATED {
-            return Refusal::new(code, reason.to_string()).with_cookies(cookies);
+            // Nobody has said yet that the token is not good.
+            let message = match &reason {
+                Reason::Token(TokenError::Unavailable) => {
+                    "the identity provider could not be asked about the token".to_owned()
+                }
+                reason => reason.to_string(),
+            };
+            return Refusal::new(code, message).with_cookies(cookies);
         }
         let token = match &reason {
             Reason::Token(error) => Some(error),

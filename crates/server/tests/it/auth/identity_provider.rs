@@ -36,6 +36,10 @@ async fn an_address_where_nobody_answers_shows_at_the_start() {
         let server = start(&cluster, &[env]).await;
         let state = state(&server).await;
         assert_eq!(state["reachable"], false, "{env:?} {state}");
+        let (status, _, body) =
+            send(server.get("/permissions").bearer_auth(key::rs256().sign(&json!({})))).await;
+        let message = "the identity provider could not be asked about the token";
+        assert_eq!((status, &body["message"], &body["code"]), (503, &json!(message), &json!("NCR0406")));
         let told = state["lastError"].as_str().unwrap();
         assert!(told.ends_with("can't be read: not reachable") && !told.contains("127.0.0.1"), "{told}");
         server.stop().await;
