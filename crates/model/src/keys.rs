@@ -114,8 +114,8 @@ keys! {
     WORKSPACE_TYPE = "nogoo9/workspace-type", Annotation, Copied, "text: `html`, `iframe`, `novnc`, `markdown`", "`nogoo9/preview-type`, else `html`", "", "How a dashboard shows the main page.";
     PREVIEW_PATH = "nogoo9/preview-path", Annotation, Copied, "path", "", "", "Older spelling of `nogoo9/workspace-path`.";
     PREVIEW_TYPE = "nogoo9/preview-type", Annotation, Copied, "text", "", "", "Older spelling of `nogoo9/workspace-type`.";
-    WORKSPACE_AUTH_MODE = "nogoo9/workspace-auth-mode", Annotation, Copied, "comma list of `token-api`, `inject-headers`, `no-auth`", "", "0.6", "How the proxy treats authentication for this workspace.";
-    AUTH_REQUIRE_TOKEN = "nogoo9/auth-require-token", Annotation, Copied, "`true` or `false`", "`false`", "0.9", "Whether a session cookie alone is not enough to reach the workspace.";
+    WORKSPACE_AUTH_MODE = "nogoo9/workspace-auth-mode", Annotation, Copied, "comma list of `token-api`, `inject-headers`, `no-auth`", "", "0.6", "How the proxy treats authentication for this workspace. `no-auth`: its own port is for everybody, and told nothing of anybody. `token-api`: pages of it may ask for its owner's access token. `inject-headers`: its owner's access token is fetched for `x-workspace-jwt` where a session brings none.";
+    AUTH_REQUIRE_TOKEN = "nogoo9/auth-require-token", Annotation, Copied, "`true` or `false`", "`false`", "0.9", "Whether a request without an access token, and whose session can yield none, is refused. `no-auth` has no effect beside it.";
     API_PORT = "nogoo9/api.<name>.port", Annotation, Copied, "1 to 65535", "", "", "Declares an additional HTTP port; without it the other keys of that name count for nothing.";
     API_PATH = "nogoo9/api.<name>.path", Annotation, Copied, "path", "`/`", "", "Path under the workspace's URL that leads to that port.";
     API_DESC = "nogoo9/api.<name>.desc", Annotation, Copied, "text", "", "", "What the API is, for people.";

@@ -1,5 +1,5 @@
-//! Rules about single files: keys are spelt out in one place, one crate reads the environment, one file creates pods,
-//! ignored tests say why.
+//! Rules about single files: keys are spelt out in one place, one crate reads the environment, one file creates pods, routes
+//! come from one table, ignored tests say why.
 
 use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 
@@ -20,6 +20,10 @@ const ENVIRONMENT_READERS: &[&str] = &["crates/config", "crates/devcluster/src/k
 const POD_CREATOR: &str = "crates/spawner/src/apply.rs";
 /// Who speaks to the Kubernetes API, behind methods with names, and who is one.
 const API_CLIENTS: &[&str] = &["crates/cluster", "crates/devcluster"];
+
+/// Where routes are made from the table of endpoints, and where there are others: the listener for metrics.
+const ROUTES: &str = "crates/server/src/http/router.rs";
+const OTHER_ROUTES: &str = "crates/server/src/metrics/endpoint.rs";
 
 pub(super) fn check(file: &File) -> Result<Vec<String>> {
     let tokens: TokenStream = file.text.parse().map_err(|error| format!("{}: {error}", file.path))?;
@@ -42,6 +46,9 @@ pub(super) fn check(file: &File) -> Result<Vec<String>> {
         }
         if file.path != POD_CREATOR {
             pods(&mut findings, &code);
+        }
+        if file.is_in("crates/server") && file.path != OTHER_ROUTES {
+            routes(&mut findings, &code, file.path == ROUTES);
         }
         if !API_CLIENTS.iter().any(|client| file.is_in(client)) {
             raw_api(&mut findings, &code);
@@ -146,6 +153,22 @@ fn pods(findings: &mut Findings<'_>, code: &[TokenTree]) {
     }
 }
 
+/// A route that is not made from the table has no row that says who may use it. `from_table` is where they are made, and
+/// where no path is written.
+fn routes(findings: &mut Findings<'_>, code: &[TokenTree], from_table: bool) {
+    for window in code.windows(4) {
+        let [on, TokenTree::Punct(dot), TokenTree::Ident(name), argument] = window else { continue };
+        let makes = ["route", "route_service", "nest", "nest_service"].iter().any(|method| name == method);
+        let own = matches!(on, TokenTree::Ident(word) if word == "self");
+        if dot.as_char() != '.' || !makes || own {
+            continue;
+        }
+        if !from_table || matches!(argument, TokenTree::Literal(_)) {
+            findings.add(name.span(), "a route is made past the table in crates/server/src/endpoints.rs");
+        }
+    }
+}
+
 /// With a client of the Kubernetes API anything can be created.
 fn raw_api(findings: &mut Findings<'_>, code: &[TokenTree]) {
     let is = |token: Option<&TokenTree>, word: &str| token.is_some_and(|token| token.to_string() == word);
@@ -220,6 +243,25 @@ mod tests {
             assert!(found.iter().all(|finding| finding.starts_with(&format!("{path}:3: a pod is created"))));
         }
         for exempt in [POD_CREATOR, "crates/cluster/tests/it/calls.rs", "crates/spawner/src/plan/tests.rs"] {
+            assert!(findings(exempt, text).is_empty(), "{exempt}");
+        }
+    }
+
+    #[test]
+    fn routes_come_from_the_table() {
+        let text = "
+            fn f(r: Router, path: &str) {
+                r.route(\"/x\", get(h));
+                g().nest(\"/y\", r);
+                r.route(path, m);
+                self.route(request);
+                route(\"/x\");
+            }
+        ";
+        assert_eq!(findings("crates/server/src/landing.rs", text).len(), 3);
+        assert_eq!(findings(ROUTES, text).len(), 2);
+        for exempt in [OTHER_ROUTES, "crates/devcluster/src/server.rs", "crates/server/src/listener/tests.rs"]
+        {
             assert!(findings(exempt, text).is_empty(), "{exempt}");
         }
     }

@@ -124,8 +124,11 @@ async fn d21_t32_a_workspace_sees_who_asks_and_no_credentials_of_ours() {
     let by_token = send(forged(world.ask(Method::GET, "/route/w1/", Some(&token)))).await.2;
     let own = format!("{cookie}; theme=dark; nocr_refresh=x");
     let by_cookie = send(forged(world.ask(Method::GET, "/route/w1/", None)).header("cookie", own)).await.2;
+    // The token itself is for the owner's own workspace, by this name and no other.
+    let jwt = format!("\"x-workspace-jwt\": \"{token}\"");
+    assert!(by_token.as_str().unwrap().contains(&jwt) && !by_cookie.as_str().unwrap().contains("jwt"));
     for seen in [by_token, by_cookie.clone()] {
-        let seen = seen.as_str().unwrap();
+        let seen = seen.as_str().unwrap().replace(&jwt, "");
         assert!(seen.contains("\"x-user-sub\": \"alice\""), "{seen}");
         for secret in [token.as_str(), "nocr_", "authorization", "root", "admin", "forged"] {
             assert!(!seen.contains(secret), "{secret}: {seen}");
