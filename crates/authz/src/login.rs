@@ -334,6 +334,7 @@ pub(crate) async fn identify(
         }
         _ => None,
     };
+    let by_id_token = access.is_err();
     let token = match (access, id_token) {
         (Ok(access), Some(id_token)) => {
             let (one, other) = (claim(access.claims(), "sub"), claim(id_token.claims(), "sub"));
@@ -356,10 +357,16 @@ pub(crate) async fn identify(
             return Err(LoginError::Token(error));
         }
     };
-    let identity = paths.identity(token.claims()).map_err(|error| {
+    let mut identity = paths.identity(token.claims()).map_err(|error| {
         tracing::warn!(%error, "a token names nobody");
         LoginError::Token(TokenError::MissingClaim("sub"))
     })?;
+    // An ID token has no scopes; the answer it came with says which were granted.
+    if by_id_token && identity.scopes.is_none() {
+        let granted =
+            tokens.scope.as_deref().map(|text| text.split_whitespace().map(str::to_owned).collect());
+        identity.scopes = granted;
+    }
     Ok((identity, token.expires()))
 }
 

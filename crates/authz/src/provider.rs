@@ -72,6 +72,8 @@ pub struct TokenSet {
     pub refresh_expires_in: Option<Duration>,
     /// The ID token of OpenID Connect.
     pub id_token: Option<SecretString>,
+    /// The scopes that were granted, where the provider tells (RFC 6749 section 5.1).
+    pub scope: Option<String>,
 }
 
 impl fmt::Debug for TokenSet {
@@ -95,6 +97,8 @@ struct TokenAnswer {
     token_type: Option<String>,
     refresh_token: Option<String>,
     refresh_expires_in: Option<serde_json::Value>,
+    #[serde(default)]
+    scope: Option<String>,
     id_token: Option<String>,
 }
 
@@ -242,6 +246,7 @@ impl Provider {
             refresh_token: filled(answer.refresh_token),
             refresh_expires_in: answer.refresh_expires_in.as_ref().and_then(seconds),
             id_token: filled(answer.id_token),
+            scope: answer.scope,
         })
     }
 

@@ -42,6 +42,8 @@ pub struct Ending {
     pub sid: Sid,
     /// Whose it is.
     pub subject: Subject,
+    /// When it was ended.
+    pub at: UnixTime,
     /// When the last of its cookies would have expired: it may be forgotten then.
     pub until: UnixTime,
 }
@@ -91,6 +93,7 @@ impl Whose {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct One {
     whose: Whose,
+    at: UnixTime,
     until: UnixTime,
 }
 
@@ -123,7 +126,10 @@ impl RevocationList {
 
     /// Adds an ending.
     pub fn insert(&mut self, ending: &Ending) {
-        self.add_one(ending.sid, One { whose: Whose::of(&ending.subject), until: ending.until });
+        self.add_one(
+            ending.sid,
+            One { whose: Whose::of(&ending.subject), at: ending.at, until: ending.until },
+        );
     }
 
     /// Adds what the other says.
@@ -134,6 +140,7 @@ impl RevocationList {
 
     fn add_one(&mut self, sid: Sid, one: One) {
         let known = self.ones.entry(sid).or_insert(one);
+        known.at = known.at.min(one.at);
         known.until = known.until.max(one.until);
     }
 
@@ -163,6 +170,9 @@ impl RevocationList {
     pub fn tidy(&mut self, now: UnixTime, longest: Duration) {
         self.ones.retain(|_, one| one.until > now);
         self.alls.retain(|_, all| all.until > now);
+        // What one entry stands for already must not count again, or another replica would end later sign-ins as well.
+        let alls = &self.alls;
+        self.ones.retain(|_, one| alls.get(&one.whose).is_none_or(|all| one.at > all.begun));
         let mut counts: HashMap<Whose, usize> = HashMap::new();
         for one in self.ones.values() {
             *counts.entry(one.whose).or_default() += 1;
@@ -204,10 +214,10 @@ impl RevocationList {
     /// The list as names and values, as a ConfigMap can hold them.
     #[must_use]
     pub fn to_texts(&self) -> BTreeMap<String, String> {
-        let ones = self
-            .ones
-            .iter()
-            .map(|(sid, one)| (sid.to_string(), format!("{}.{}", one.until.as_secs(), one.whose.text())));
+        let ones = self.ones.iter().map(|(sid, one)| {
+            let (until, at) = (one.until.as_secs(), one.at.as_secs());
+            (sid.to_string(), format!("{until}.{at}.{}", one.whose.text()))
+        });
         let alls = self.alls.iter().map(|(whose, all)| {
             let until = all.until.as_secs();
             (format!("{ALL_OF}{}", whose.text()), format!("{until}.{}", all.begun.as_secs()))
@@ -227,8 +237,10 @@ impl RevocationList {
                 if let (Some(whose), Some(begun)) = (Whose::parse(whose), time(rest)) {
                     list.add_all(whose, All { begun, until });
                 }
-            } else if let (Ok(sid), Some(whose)) = (name.parse(), Whose::parse(rest)) {
-                list.add_one(sid, One { whose, until });
+            } else if let (Ok(sid), Some((at, whose))) = (name.parse(), rest.split_once('.'))
+                && let (Some(at), Some(whose)) = (time(at), Whose::parse(whose))
+            {
+                list.add_one(sid, One { whose, at, until });
             }
         }
         list
@@ -311,7 +323,8 @@ mod tests {
     }
 
     fn ending(begun: &Begun, until: i64) -> Ending {
-        Ending { sid: begun.sid, subject: begun.subject.clone(), until: UnixTime::new(until) }
+        let at = begun.auth_time;
+        Ending { sid: begun.sid, subject: begun.subject.clone(), at, until: UnixTime::new(until) }
     }
 
     fn list(endings: impl IntoIterator<Item = Ending>) -> RevocationList {
@@ -386,6 +399,21 @@ mod tests {
             texts.insert(name.to_owned(), value.to_owned());
         }
         assert_eq!(RevocationList::from_texts(&texts), list);
+    }
+
+    #[test]
+    fn t16_many_sign_outs_of_one_end_nothing_later_whoever_puts_them_together() {
+        let mallory: Vec<_> = (0..17).map(|n| sign_in("mallory", 900 + n)).collect();
+        let known = list(mallory.iter().take(16).map(|one| ending(one, 5000)));
+        let mut stored = list(mallory.iter().map(|one| ending(one, 5000)));
+        stored.tidy(UnixTime::new(1000), DAY);
+        // Another replica knows the sixteen, and learns of the one entry; then there is one more sign-out.
+        let mut other = known;
+        other.merge(&stored);
+        other.insert(&ending(&sign_in("mallory", 1100), 5000));
+        other.tidy(UnixTime::new(1200), DAY);
+        assert_eq!(other.len(), 2);
+        assert!(other.contains(mallory[3].id()) && !other.contains(sign_in("mallory", 1150).id()));
     }
 
     #[test]

@@ -136,6 +136,19 @@ impl TokenError {
         }
     }
 
+    /// Whether it is certain that the token is none of the identity provider's for this server, or of no use any more.
+    #[must_use]
+    pub fn is_foreign(self) -> bool {
+        matches!(
+            self,
+            Self::Malformed
+                | Self::UnsupportedAlgorithm
+                | Self::BadSignature
+                | Self::WrongIssuer
+                | Self::Inactive
+        )
+    }
+
     /// Whether a token that just came from the identity provider may be refused so because it is for another server, in a
     /// format that is between those two. Time, doubt and the provider's own word are no such reasons.
     pub(crate) fn may_be_for_others(self) -> bool {

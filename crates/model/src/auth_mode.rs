@@ -60,6 +60,14 @@ impl AuthMode {
                 keys::AUTH_REQUIRE_TOKEN
             ));
         }
+        if mode.open && mode.token_api {
+            // Anybody can leave a script at an open workspace that then asks in its owner's browser.
+            mode.token_api = false;
+            problems.push(format!(
+                "annotation {}: token-api has no effect beside no-auth",
+                keys::WORKSPACE_AUTH_MODE
+            ));
+        }
         (mode, problems)
     }
 }
@@ -94,5 +102,6 @@ mod tests {
         assert_eq!(parse("noauth, same-origin", ""), (none, 2));
         assert_eq!(parse("", "yes"), (AuthMode { require_token: true, ..none }, 1));
         assert_eq!(parse("no-auth", "true"), (AuthMode { require_token: true, ..none }, 1));
+        assert_eq!(parse("no-auth,token-api", ""), (AuthMode { open: true, ..none }, 1));
     }
 }

@@ -218,6 +218,14 @@ impl Target {
         })
     }
 
+    /// Whether a path may be read as that of an API on the workspace's own port, whatever method that takes. Some programs
+    /// don't tell capital letters from small ones.
+    pub(crate) fn has_api_at(&self, path: &str) -> bool {
+        let path = path.to_ascii_lowercase();
+        let on_main = self.apis.iter().filter(|mount| mount.port.number == self.main.number);
+        on_main.into_iter().any(|mount| begins(&path, &mount.alias.to_ascii_lowercase()))
+    }
+
     /// The path under which a port of this pod is seen from outside, for links that name the pod itself; `None` for a
     /// port that is not served.
     pub(crate) fn outside_path(&self, port: u16) -> Option<&str> {

@@ -28,36 +28,53 @@ pub trait Guard: Send + Sync + 'static {
     /// something, or open a WebSocket, without coming from a page of this site; the proxy refuses what is left.
     ///
     /// # Errors
-    /// The answer to somebody unknown.
+    /// [`Unknown`], with the answer to somebody whom it does not know.
     fn authenticate<'a>(
         &'a self,
         request: &'a Parts,
         peer: &'a Peer,
         upgrade: bool,
-    ) -> BoxFuture<'a, Result<Visitor, Response<Body>>>;
+    ) -> BoxFuture<'a, Result<Visitor, Unknown>>;
 
     /// Tells whether they may send a request there: to an API of the workspace, or to the workspace itself. `write` tells
     /// that it may change something. A WebSocket always may, whose handshake is a `GET`: a terminal is one.
     fn may_reach(&self, visitor: &Visitor, target: &Target, api: Option<&Api>, write: bool) -> bool;
 
     /// Fetches the visitor's access token, where they came without one and it can be had without their doing anything: a
-    /// workspace asks for it. The visitor it gives replaces the one it was asked about; `None` when there is no token.
-    fn fetch_token<'a>(&'a self, request: &'a Parts, peer: &'a Peer) -> BoxFuture<'a, Option<Visitor>>;
+    /// workspace asks for it. The visitor it gives replaces the one it was asked about, also without a token, since it may
+    /// have got new cookies; `None` when nothing has changed.
+    fn fetch_token<'a>(
+        &'a self,
+        visitor: &'a Visitor,
+        request: &'a Parts,
+        peer: &'a Peer,
+    ) -> BoxFuture<'a, Option<Visitor>>;
 
     /// The answer to somebody who may reach a workspace that takes an access token, when there is none.
     fn wants_token(&self, request: &Parts, peer: &Peer) -> Response<Body>;
 
-    /// Answers at one of the workspace's [`AuthEndpoint`]s: to its owner, and where the workspace has asked for them.
+    /// Answers at one of the workspace's [`AuthEndpoint`]s: to its owner, and where the workspace has asked for them. What it
+    /// hands out must be `owner`'s, whatever else the request carries.
     fn auth_endpoint<'a>(
         &'a self,
         endpoint: AuthEndpoint,
         id: &'a WorkspaceId,
+        owner: &'a Subject,
         request: &'a Parts,
         peer: &'a Peer,
     ) -> BoxFuture<'a, Response<Body>>;
 
     /// Is told that somebody asked for a workspace that exists, and that they may not reach.
     fn turned_away(&self, _visitor: &Visitor, _id: &WorkspaceId, _request: &Parts) {}
+}
+
+/// Somebody whom a guard does not know, or does not let in.
+#[derive(Debug)]
+pub struct Unknown {
+    /// What they are told, unless the workspace is for everybody.
+    pub answer: Response<Body>,
+    /// Whether it is certain that the `Authorization` header is not for the gateway, but for a program in the workspace.
+    pub foreign_credentials: bool,
 }
 
 /// Somebody who was recognised.
@@ -167,20 +184,19 @@ impl Visitor {
         self.identity().is_some_and(|caller| caller.subject != *owner)
     }
 
-    /// Whether the `Authorization` header told who it is, which then was for us.
-    pub(crate) fn is_by_token(&self) -> bool {
-        self.identity().is_some() && !self.via_cookie
-    }
-
     /// Tells whether a workspace of `owner` must not see these headers' `Authorization`: it was for us; or it is a token
     /// that may have been, and the workspace is not the visitor's own.
     pub(crate) fn keeps_authorization(&self, owner: &Subject, headers: &HeaderMap) -> bool {
         if self.identity().is_none() {
             return false;
         }
-        !self.via_cookie
-            || (self.is_guest_of(owner) && headers.get_all(header::AUTHORIZATION).iter().any(is_bearer))
+        !self.via_cookie || (self.is_guest_of(owner) && has_bearer(headers))
     }
+}
+
+/// Whether one of a request's credentials is a bearer token.
+pub(crate) fn has_bearer(headers: &HeaderMap) -> bool {
+    headers.get_all(header::AUTHORIZATION).iter().any(is_bearer)
 }
 
 /// Whether credentials are a bearer token (RFC 6750).

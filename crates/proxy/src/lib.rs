@@ -42,7 +42,7 @@ pub use directory::{Lookup, Pod, Target, WorkspaceDirectory};
 pub use drain::Drain;
 pub use endpoint::AuthEndpoint;
 pub use error::Error;
-pub use guard::{BoxFuture, Ended, Guard, Stay, Visitor};
+pub use guard::{BoxFuture, Ended, Guard, Stay, Unknown, Visitor};
 pub use peer::Peer;
 pub use proxy::Proxy;
 pub use respond::{ErrorPages, Failure, RenderError, Wants, page};

@@ -10,10 +10,10 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use nocrd_model::{Api, Caller, WorkspaceId};
 
 use crate::{
-    AuthEndpoint, Body, Config, Drain, Error, Failure, Guard, Lookup, Peer, Stay, Target, Visitor,
+    AuthEndpoint, Body, Config, Drain, Error, Failure, Guard, Lookup, Peer, Stay, Target, Unknown, Visitor,
     WorkspaceDirectory,
     directory::{Place, Resolved},
-    guard::Cookies,
+    guard::{Cookies, has_bearer},
     headers::{self, Outside, Said},
     path::{self, Route},
     respond::Asker,
@@ -53,6 +53,8 @@ struct Exchange<'a> {
     stay: Option<&'a Stay>,
     /// Whether the workspace is somebody else's.
     guest: bool,
+    /// Whether its pages are kept from the rest of the site.
+    shut_in: bool,
 }
 
 /// Who sends a request.
@@ -60,7 +62,7 @@ enum Sender {
     /// Somebody.
     Known(Visitor),
     /// Nobody knows, and this is what they are told unless the workspace is for everybody.
-    Unknown(Response<Body>),
+    Unknown(Unknown),
 }
 
 impl Sender {
@@ -85,7 +87,7 @@ impl Sender {
                 }
                 Err(Error::NotFound(id.clone()))
             }
-            Self::Unknown(answer) => Ok(answer),
+            Self::Unknown(unknown) => Ok(unknown.answer),
         }
     }
 }
@@ -176,7 +178,7 @@ impl Inner {
             None => Sender::Known(Visitor::local()),
             Some(guard) => match guard.authenticate(&parts, peer, upgrade.is_some()).await {
                 Ok(visitor) => Sender::Known(visitor),
-                Err(answer) => Sender::Unknown(answer),
+                Err(unknown) => Sender::Unknown(unknown),
             },
         };
         // What a WebSocket carries later can't be told from its handshake.
@@ -196,7 +198,7 @@ impl Inner {
         let (found, sender) = match (self.find(&id), sender) {
             (Ok(found), sender) => (found, sender),
             // Whom nobody knows learns nothing of what there is.
-            (Err(_), Sender::Unknown(answer)) => return Ok(answer),
+            (Err(_), Sender::Unknown(unknown)) => return Ok(unknown.answer),
             (Err(error), Sender::Known(_)) => return Err(error),
         };
         let target = found.target();
@@ -205,9 +207,11 @@ impl Inner {
             let asked = Asked { endpoint, id: &id, target, parts: &parts, peer };
             return self.auth_endpoint(asked, sender, guard, cookies).await;
         }
+        // What begins like an API on the workspace's own port is that API's, whatever the method.
+        let is_open = auth.open && !target.has_api_at(rest);
         let resolved = {
             let may_reach = |api: Option<&Api>| match &sender {
-                _ if auth.open && api.is_none() => true,
+                _ if is_open && api.is_none() => true,
                 Sender::Known(visitor) => {
                     guard.is_none_or(|guard| guard.may_reach(visitor, target, api, write))
                 }
@@ -225,25 +229,29 @@ impl Inner {
         };
         cookies.grant();
         found.check(&id, &self.config)?;
-        let place = target.enter(self.config.max_requests_per_workspace).ok_or(Error::Busy)?;
+        let foreign = matches!(&sender, Sender::Unknown(unknown) if unknown.foreign_credentials);
         let mut visitor = sender.known();
         let guest =
             guard.is_some() && visitor.as_ref().is_none_or(|visitor| visitor.is_guest_of(target.owner()));
         // What is for everybody is told nothing of anybody.
-        let open = guard.is_some() && auth.open && resolved.api.is_none();
+        let open = guard.is_some() && is_open && resolved.api.is_none();
+        // However many others come, its owner gets through.
+        let most = self.config.max_requests_per_workspace;
+        let place = target.enter(if guest { others_share(most) } else { most }).ok_or(Error::Busy)?;
         let injects = self.config.inject_token && !guest && !open;
         if let (Some(guard), Some(known)) = (guard, &visitor)
             && known.token.is_none()
             && !open
             && (auth.require_token || auth.inject_headers && injects)
         {
-            match guard.fetch_token(&parts, peer).await {
-                Some(mut with_token) => {
-                    cookies.replace(&mut with_token);
-                    visitor = Some(with_token);
-                }
-                None if auth.require_token => return Ok(guard.wants_token(&parts, peer)),
-                None => {}
+            let fetched = guard.fetch_token(known, &parts, peer).await;
+            let has_token = fetched.as_ref().is_some_and(|fetched| fetched.token.is_some());
+            if let Some(mut fetched) = fetched {
+                cookies.replace(&mut fetched);
+                visitor = Some(fetched);
+            }
+            if auth.require_token && !has_token {
+                return Ok(guard.wants_token(&parts, peer));
             }
         }
 
@@ -258,6 +266,8 @@ impl Inner {
             identity: known.and_then(Visitor::identity),
             stay: known.map(|visitor| &visitor.stay),
             guest,
+            // Anybody may have left a script there.
+            shut_in: guest || open,
         };
         // Programs compare a WebSocket's `Origin` with its `Host`, so that must be the one the client used. For other
         // requests it is the pod's address, which development servers accept without being told our name.
@@ -273,9 +283,9 @@ impl Inner {
             identity: exchange.identity,
             token: known.and_then(|visitor| visitor.token.as_ref()).filter(|_| injects),
             keeps_authorization: match &visitor {
-                Some(visitor) if open => visitor.is_by_token(),
                 Some(visitor) => visitor.keeps_authorization(target.owner(), &parts.headers),
-                None => false,
+                // It may be one of ours that was not looked at, or is not enough.
+                None => !foreign && has_bearer(&parts.headers),
             },
         };
         headers::clean_request(&mut parts.headers, said);
@@ -320,7 +330,7 @@ impl Inner {
             return Err(Error::MethodNotAllowed);
         }
         match guard {
-            Some(guard) => Ok(guard.auth_endpoint(endpoint, id, parts, peer).await),
+            Some(guard) => Ok(guard.auth_endpoint(endpoint, id, target.owner(), parts, peer).await),
             None => Err(Error::NobodyAsked),
         }
     }
@@ -397,7 +407,9 @@ impl Inner {
         handshake: &Handshake,
         client: OnUpgrade,
     ) -> Result<Response<Body>, Error> {
-        let seat = self.tunnels.take(exchange.identity.map(|caller| &caller.subject), exchange.id)?;
+        let stranger_at = (exchange.guest && exchange.identity.is_none()).then(|| exchange.target.owner());
+        let user = exchange.identity.map(|caller| &caller.subject);
+        let seat = self.tunnels.take(user, stranger_at, exchange.id, exchange.guest)?;
         Handshake::write_request(request.headers_mut());
         let (mut answer, lease) = self.upstream.send_upgradeable(exchange.destination(), request).await?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -435,7 +447,7 @@ impl Inner {
             stripped: exchange.resolved.stripped,
             target: exchange.target,
         };
-        headers::clean_response(&mut parts.headers, &outside, exchange.guest);
+        headers::clean_response(&mut parts.headers, &outside, exchange.shut_in);
         (parts.status, parts.headers, body)
     }
 
@@ -533,6 +545,11 @@ fn redirect_to_slash(uri: &Uri) -> Result<Response<Body>, Error> {
     headers.insert(header::LOCATION, header_value(&[uri.path(), "/", &query].concat())?);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(respond(StatusCode::PERMANENT_REDIRECT, headers, Body::empty()))
+}
+
+/// How much of what there is for a workspace is for others than its owner.
+pub(crate) fn others_share(all: usize) -> usize {
+    all - all.div_ceil(4)
 }
 
 /// Whether it is a stream of events, which ends when one side has had enough (HTML Living Standard, 9.2).

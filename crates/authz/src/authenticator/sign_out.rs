@@ -35,7 +35,8 @@ impl Authenticator {
         let now = self.clock.now();
         let mut ended: BTreeMap<Sid, Ending> = BTreeMap::new();
         let mut end = |sid: Sid, subject: &Subject, until: UnixTime| {
-            let ending = ended.entry(sid).or_insert_with(|| Ending { sid, subject: subject.clone(), until });
+            let ending =
+                ended.entry(sid).or_insert_with(|| Ending { sid, subject: subject.clone(), at: now, until });
             ending.until = ending.until.max(until);
         };
         let mut subject = None;

@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use moka::future::Cache;
+use nocrd_model::Subject;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     Authenticated, Authenticator, Context, Found, Reason, SameOrigin, Unauthenticated, renew::RefreshFailed,
 };
-use crate::{
-    clock::UnixTime,
-    session::{Session, Sid},
-};
+use crate::{clock::UnixTime, session::Sid};
 
 /// Most that the tokens may weigh, in bytes of their texts.
 const BYTES: u64 = 32 * 1024 * 1024;
@@ -56,14 +54,23 @@ impl Tokens {
 }
 
 impl Authenticator {
-    /// The caller of a request with cookies, with their access token: the one that is known, or one that is fetched with the
-    /// refresh token now. `None` when there is none to be had, or the cookies say nothing.
-    pub async fn with_token(&self, headers: &HeaderMap, context: Context) -> Option<Authenticated> {
+    /// The caller of a request with cookies, who must be `subject`, with their access token: the one that is known, or one
+    /// that is fetched with the refresh token now. There may be none to be had, and new cookies all the same: they replace
+    /// what has been used up. `None` when nothing was learnt.
+    pub async fn with_token(
+        &self,
+        headers: &HeaderMap,
+        context: Context,
+        subject: &Subject,
+    ) -> Option<Authenticated> {
         if context.same_origin == SameOrigin::Missing {
             return None;
         }
         let now = self.clock.now();
         let Found::One(session) = self.session(headers, now) else { return None };
+        if session.identity.subject != *subject {
+            return None;
+        }
         if let Some(kept) = self.tokens.get(session.sid, now).await {
             let found = self.by_session(session, Vec::new());
             return Some(Authenticated {
@@ -75,18 +82,27 @@ impl Authenticator {
         if self.idp_rests(now) {
             return None;
         }
-        self.by_grant(headers, context, Some(session), now).await.ok().filter(|found| found.token.is_some())
+        let Found::One(ticket) = self.ticket(headers, now, Some(&session)) else { return None };
+        Some(match self.refresh(&ticket, context).await {
+            Ok(renewed) => renewed,
+            Err(RefreshFailed::Unavailable(cookies)) => self.by_session(session, cookies),
+            Err(RefreshFailed::Refused) => {
+                let cookies = self.mint.clear_refresh(context.secure).into_iter().collect();
+                self.by_session(session, cookies)
+            }
+        })
     }
 
-    /// A new access token for a request with cookies, whatever is known.
+    /// A new access token of `subject`, for a request with cookies of theirs, whatever is known.
     ///
     /// # Errors
-    /// [`Unauthenticated`]: the cookies don't count, have no refresh token, or it is refused; or the identity provider does not
-    /// answer.
+    /// [`Unauthenticated`]: the cookies don't count, are not theirs, have no refresh token, or it is refused; or the identity
+    /// provider does not answer.
     pub async fn renew(
         &self,
         headers: &HeaderMap,
         context: Context,
+        subject: &Subject,
     ) -> Result<Authenticated, Unauthenticated> {
         if context.same_origin == SameOrigin::Missing {
             return Err(Reason::CrossSite.into());
@@ -100,18 +116,9 @@ impl Authenticator {
             Found::Nothing => None,
             Found::Conflict => return Err(Reason::SignedOut.into()),
         };
-        self.by_grant(headers, context, session, now).await
-    }
-
-    async fn by_grant(
-        &self,
-        headers: &HeaderMap,
-        context: Context,
-        session: Option<Session>,
-        now: UnixTime,
-    ) -> Result<Authenticated, Unauthenticated> {
-        let Found::One(ticket) = self.ticket(headers, now, session.as_ref()) else {
-            return Err(Reason::NoRefreshToken.into());
+        let ticket = match self.ticket(headers, now, session.as_ref()) {
+            Found::One(ticket) if ticket.subject == *subject => ticket,
+            _ => return Err(Reason::NoRefreshToken.into()),
         };
         self.refresh(&ticket, context).await.map_err(|failed| match failed {
             RefreshFailed::Refused => {

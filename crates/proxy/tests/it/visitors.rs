@@ -11,7 +11,7 @@ use http::{HeaderMap, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use nocrd_model::{Api, AuthMode, Caller, Grants, Role, Subject, Visibility, WorkspaceId};
 use nocrd_proxy_core::{
-    AuthEndpoint, Body, BoxFuture, Config, Ended, Guard, Lookup, Peer, Pod, Stay, Target, Visitor,
+    AuthEndpoint, Body, BoxFuture, Config, Ended, Guard, Lookup, Peer, Pod, Stay, Target, Unknown, Visitor,
 };
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
 
@@ -53,12 +53,13 @@ impl Guard for Names {
         request: &'a Parts,
         _: &'a Peer,
         _: bool,
-    ) -> BoxFuture<'a, Result<Visitor, Response<Body>>> {
+    ) -> BoxFuture<'a, Result<Visitor, Unknown>> {
         Box::pin(async {
             let Some((name, via_cookie)) = name(&request.headers) else {
                 let mut answer = Response::new(Body::empty());
                 *answer.status_mut() = StatusCode::UNAUTHORIZED;
-                return Err(answer);
+                let foreign_credentials = request.headers.contains_key("x-certainly-foreign");
+                return Err(Unknown { answer, foreign_credentials });
             };
             let grants = Grants { named_roles: ["viewer".to_owned()].into(), ..Grants::default() };
             Ok(Visitor {
@@ -72,7 +73,12 @@ impl Guard for Names {
     }
 
     /// Who brings the cookie `more` has a token to be had.
-    fn fetch_token<'a>(&'a self, request: &'a Parts, peer: &'a Peer) -> BoxFuture<'a, Option<Visitor>> {
+    fn fetch_token<'a>(
+        &'a self,
+        _: &'a Visitor,
+        request: &'a Parts,
+        peer: &'a Peer,
+    ) -> BoxFuture<'a, Option<Visitor>> {
         Box::pin(async move {
             let more = request
                 .headers
@@ -100,6 +106,7 @@ impl Guard for Names {
         &'a self,
         endpoint: AuthEndpoint,
         id: &'a WorkspaceId,
+        _: &'a Subject,
         _: &'a Parts,
         _: &'a Peer,
     ) -> BoxFuture<'a, Response<Body>> {
@@ -382,6 +389,32 @@ async fn t16_t19_so_does_a_stream_of_events_and_no_other_answer() {
 }
 
 #[tokio::test]
+async fn t42_guests_leave_room_for_the_owner() {
+    let pod = Program::raw(|mut wire, _| async move {
+        wire.read_head().await;
+        wire.write("HTTP/1.1 200 OK\r\n\r\nx").await;
+        hold(wire.0).await;
+    })
+    .await;
+    let gateway = gateway(Config { max_requests_per_workspace: 4, ..config() }).await;
+    let apis = vec![Api { visibility: Visibility::Internal, ..api("open", pod.addr.port(), "/open") }];
+    gateway.directory.add("w", Pod { apis, ..bobs(pod.addr) });
+    let begin = async |who: &str| {
+        let mut wire = Wire::connect(gateway.addr).await;
+        let request =
+            format!("GET /route/w/open HTTP/1.1\r\nHost: gw\r\nAuthorization: Bearer {who}\r\n\r\n");
+        wire.write(request).await;
+        let head = wire.read_head().await;
+        (Answer::parse(head.as_bytes()).status, wire)
+    };
+    let guests = [begin("alice").await, begin("alice").await, begin("carol").await];
+    assert!(guests.iter().all(|(status, _)| *status == 200));
+    assert_eq!(begin("carol").await.0, 503);
+    let owner = begin("bob").await;
+    assert_eq!((owner.0, begin("bob").await.0), (200, 503));
+}
+
+#[tokio::test]
 async fn t42_requests_under_way_to_one_workspace_are_limited() {
     let pod = Program::raw(|mut wire, _| async move {
         wire.read_head().await;
@@ -438,7 +471,7 @@ async fn telling(auth: AuthMode) -> (Gateway, Program) {
     let pod = Program::http(|request| async move { told_headers(&request) }).await;
     let gateway = gateway(config()).await;
     let apis = vec![
-        api("own", pod.addr.port(), "/own"),
+        Api { methods: vec!["GET".to_owned()], ..api("own", pod.addr.port(), "/own") },
         Api { visibility: Visibility::Internal, ..api("shared", pod.addr.port(), "/shared") },
     ];
     gateway.directory.add("w", Pod { auth, apis, ..bobs(pod.addr) });
@@ -462,15 +495,19 @@ async fn d08_d07_an_open_workspace_is_for_everybody_and_is_told_nothing_of_anybo
         for secret in ["nocr_", "bearer", "x-user-", "x-workspace-jwt", "alice", "bob", "root", "forged"] {
             assert!(!told.contains(secret), "{credentials:?}: {told}");
         }
-        // Scripts of it must not act for whoever visits, nor for who signs in later.
+        // Anybody may have left a script there, which must act for nobody: not for who signs in later, nor its owner.
         let policies = answer.headers.iter().filter(|(name, _)| name == "content-security-policy");
-        let owner = credentials.iter().any(|line| line.contains("bob"));
         let shut_in = policies.filter(|(_, policy)| policy.starts_with("sandbox")).count();
-        assert_eq!(shut_in, usize::from(!owner), "{credentials:?}");
+        assert_eq!(shut_in, 1, "{credentials:?}");
     }
-    // What is a program's own, beside no credentials of ours, is passed on.
-    let answer = get(gateway.addr, "/route/w/x", &["Authorization: Basic eA=="]).await;
-    assert!(answer.body.contains("Basic eA=="), "{}", answer.body);
+    // What is a program's own is passed on, and a token only where it is certain that it is none of ours: one that nobody
+    // could look at, or that lacks a right, is still good.
+    let told = async |headers: &[&str]| get(gateway.addr, "/route/w/x", headers).await.body;
+    assert!(told(&["Authorization: Basic eA=="]).await.contains("authorization: Basic eA=="));
+    let token = "authorization: bearer\tof-somebody";
+    assert!(!told(&[token]).await.contains("of-somebody"));
+    assert!(told(&[token, "X-Certainly-Foreign: 1"]).await.contains("of-somebody"));
+    assert!(!told(&[token, "Cookie: nocr_sess=alice"]).await.contains("of-somebody"));
     // Additional ports keep their visibility, and their doors.
     for (path, credentials, status) in [
         ("/route/w/own", &[][..], 401),
@@ -480,6 +517,10 @@ async fn d08_d07_an_open_workspace_is_for_everybody_and_is_told_nothing_of_anybo
         ("/route/none/", &[], 401),
     ] {
         assert_eq!(get(gateway.addr, path, credentials).await.status, status, "{path} {credentials:?}");
+    }
+    // An API on the workspace's own port is not reached by another method, or another spelling.
+    for line in ["DELETE /route/w/own", "HEAD /route/w/own/x", "PUT /route/w/OWN/x"] {
+        assert_eq!(send(gateway.addr, line, &[], "").await.status, 401, "{line}");
     }
     let before = pod.seen().len();
     // A page elsewhere may not use somebody's cookie, and may do what anybody may.

@@ -6,9 +6,10 @@ use ::http::{HeaderValue, Method, Response, request::Parts, uri::PathAndQuery};
 use nocrd_authz::{
     authenticator::{Authenticated, Via},
     policy::Action,
+    verify::TokenError,
 };
-use nocrd_model::{Api, Visibility, WorkspaceId, error as codes};
-use nocrd_proxy_core::{AuthEndpoint, Body, BoxFuture, Guard, Peer, Target, Visitor};
+use nocrd_model::{Api, Subject, Visibility, WorkspaceId, error as codes};
+use nocrd_proxy_core::{AuthEndpoint, Body, BoxFuture, Guard, Peer, Target, Unknown, Visitor};
 
 use super::{Door, Refusal, refusal::see_other, sender::wants_page};
 use crate::{
@@ -62,7 +63,7 @@ impl Guard for Gate {
         parts: &'a Parts,
         peer: &'a Peer,
         upgrade: bool,
-    ) -> BoxFuture<'a, Result<Visitor, Response<Body>>> {
+    ) -> BoxFuture<'a, Result<Visitor, Unknown>> {
         Box::pin(async move {
             let request = asked(parts, peer, upgrade);
             let found = self.door.who(request, parts.uri.query(), "").await;
@@ -82,7 +83,8 @@ impl Guard for Gate {
                 }
                 Err(refusal) => {
                     audit::not_let_in(parts, &refusal);
-                    Err(self.turn_away(request, parts, &refusal))
+                    let foreign_credentials = refusal.reason().is_some_and(TokenError::is_foreign);
+                    Err(Unknown { answer: self.turn_away(request, parts, &refusal), foreign_credentials })
                 }
             }
         })
@@ -93,27 +95,34 @@ impl Guard for Gate {
         self.door.policy.may_reach(&visitor.caller, target.owner(), visibility, write)
     }
 
-    fn fetch_token<'a>(&'a self, parts: &'a Parts, peer: &'a Peer) -> BoxFuture<'a, Option<Visitor>> {
+    fn fetch_token<'a>(
+        &'a self,
+        visitor: &'a Visitor,
+        parts: &'a Parts,
+        peer: &'a Peer,
+    ) -> BoxFuture<'a, Option<Visitor>> {
         Box::pin(async move {
             let context = self.door.site.context(asked(parts, peer, false));
-            let found = self.door.authenticator.with_token(&parts.headers, context).await?;
+            let subject = &visitor.caller.subject;
+            let found = self.door.authenticator.with_token(&parts.headers, context, subject).await?;
             Some(self.visitor(found))
         })
     }
 
     fn wants_token(&self, parts: &Parts, peer: &Peer) -> Response<Body> {
-        let request = asked(parts, peer, false);
-        self.turn_away(request, parts, &self.door.wants_token(request))
+        // Nobody is sent to sign in: where that yields no token, they would come back here without end.
+        self.door.wants_token(asked(parts, peer, false)).answer(&parts.headers).map(Body::from)
     }
 
     fn auth_endpoint<'a>(
         &'a self,
         endpoint: AuthEndpoint,
         id: &'a WorkspaceId,
+        owner: &'a Subject,
         parts: &'a Parts,
         peer: &'a Peer,
     ) -> BoxFuture<'a, Response<Body>> {
-        Box::pin(self.door.workspace_endpoint(endpoint, id, asked(parts, peer, false), parts))
+        Box::pin(self.door.workspace_endpoint(endpoint, id, owner, asked(parts, peer, false), parts))
     }
 
     fn turned_away(&self, visitor: &Visitor, id: &WorkspaceId, parts: &Parts) {

@@ -5,7 +5,7 @@
 
 use ::http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
 use nocrd_authz::authenticator::{Authenticated, Reason, Unauthenticated};
-use nocrd_model::{WorkspaceId, error as codes};
+use nocrd_model::{Subject, WorkspaceId, error as codes};
 use nocrd_proxy_core::{AuthEndpoint, Body};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -23,24 +23,25 @@ impl Door {
         &self,
         endpoint: AuthEndpoint,
         id: &WorkspaceId,
+        owner: &Subject,
         request: seen::Request<'_>,
         parts: &Parts,
     ) -> Response<Body> {
         let query = parts.uri.query();
         match endpoint {
-            AuthEndpoint::Token => match self.with_token(request, query).await {
+            AuthEndpoint::Token => match self.with_token(owner, request, query).await {
                 Ok(found) => {
                     let token = found.token.as_ref().map(|token| token.expose_secret());
                     told(&json!({ "token": token, "session": session(&found) }), &found.cookies)
                 }
                 Err(refusal) => refusal.answer(request.headers).map(Body::from),
             },
-            AuthEndpoint::Authorize => match self.authorize(id, request, query).await {
+            AuthEndpoint::Authorize => match self.authorize(id, owner, request, query).await {
                 Ok(answer) => answer,
                 Err(refusal) => refusal.answer(request.headers).map(Body::from),
             },
             AuthEndpoint::Refresh => {
-                match self.authenticator.renew(request.headers, self.site.context(request)).await {
+                match self.authenticator.renew(request.headers, self.site.context(request), owner).await {
                     Ok(renewed) => {
                         let token = renewed.token.as_ref().map(|token| token.expose_secret());
                         told(&json!({ "token": token }), &renewed.cookies)
@@ -68,25 +69,36 @@ impl Door {
     /// Whoever sent the request, with their access token where there is one to be had.
     async fn with_token(
         &self,
+        owner: &Subject,
         request: seen::Request<'_>,
         query: Option<&str>,
     ) -> Result<Authenticated, Refusal> {
         let found = self.who(request, query, "").await?;
+        // A request may carry several credentials, of which one is over meanwhile.
+        if found.caller.subject != *owner {
+            return Err(Refusal::new(codes::UNAUTHENTICATED, "the session is over"));
+        }
         if found.token.is_some() {
             return Ok(found);
         }
-        let fetched = self.authenticator.with_token(request.headers, self.site.context(request)).await;
-        Ok(fetched.unwrap_or(found))
+        let context = self.site.context(request);
+        Ok(self.authenticator.with_token(request.headers, context, owner).await.unwrap_or(found))
     }
 
     /// Back to a page of this workspace, with the token where no server sees it.
     async fn authorize(
         &self,
         id: &WorkspaceId,
+        owner: &Subject,
         request: seen::Request<'_>,
         query: Option<&str>,
     ) -> Result<Response<Body>, Refusal> {
         let refuse = |message: &'static str| Refusal::new(codes::INVALID_ARGUMENT, message);
+        // It begins at a page of the workspace, or the user's own hand; browsers don't tell that over plain http.
+        let from = request.headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+        if from.is_some_and(|from| from != b"same-origin" && from != b"none") {
+            return Err(Refusal::new(codes::HOST_NOT_ALLOWED, "a page of another site sent this request"));
+        }
         let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         let mut target = None;
         for (name, value) in pairs.by_ref() {
@@ -104,7 +116,7 @@ impl Door {
         let target = target.ok_or_else(|| refuse("Missing redirect_uri query parameter"))?;
         let page = self.site.seen(request).page(&target).filter(|page| self.is_page_of(id, page));
         let page = page.ok_or_else(|| refuse("redirect_uri must be a page of this workspace"))?;
-        let found = self.with_token(request, query).await?;
+        let found = self.with_token(owner, request, query).await?;
         let token = found.token.as_ref().map_or("", |token| token.expose_secret());
         let token: String = form_urlencoded::byte_serialize(token.as_bytes()).collect();
         let page = page.split('#').next().unwrap_or_default();

@@ -7,9 +7,12 @@ use serde_json::{Map, Value};
 use super::{Inputs, Resolved, references};
 use crate::{Error, PodSecurity, policy};
 
-/// Pod-level fields that keep a curated template's pods apart from others, rank them among others, or name the account
-/// whose token the template may mount.
-const TEMPLATES_OWN: [&str; 13] = [
+/// Pod-level fields that keep a curated template's pods apart from others, rank them among others, say whom its containers
+/// speak to, or name the account whose token the template may mount.
+const TEMPLATES_OWN: [&str; 16] = [
+    "dnsConfig",
+    "dnsPolicy",
+    "hostAliases",
     "hostUsers",
     "nodeName",
     "os",

@@ -60,6 +60,15 @@ fn check_pod(
     let own = template.volumes.as_deref().unwrap_or_default();
     let mut spoken_for = Vec::new();
     for (i, volume) in spec.volumes.iter().flatten().enumerate().filter(|(_, volume)| !own.contains(volume)) {
+        // Containers that the caller may not change would find something else under the name they know.
+        if own.iter().any(|own| own.name == volume.name) {
+            violations.push(format!(
+                "{path}volumes[{i}]: volume {:?} is the template's: choose another name",
+                volume.name
+            ));
+            spoken_for.push(Usage::Volume(volume));
+            continue;
+        }
         if let Some(kind) = kept_kind(volume) {
             violations
                 .push(format!("{path}volumes[{i}].{kind}: only a template can have a volume of this kind"));
@@ -146,6 +155,7 @@ fn check_mounts(
         brought.typed.volumes.iter().flatten().filter(|volume| volume.name == name).any(|volume| {
             let references = references::of_volume("", volume);
             kept_kind(volume).is_some()
+                || identifies(volume)
                 || references.iter().any(|reference| !is_listed(brought.inputs, reference))
         })
     };
@@ -157,6 +167,14 @@ fn check_mounts(
             ));
         }
     }
+}
+
+/// Whether a volume holds a token or a certificate of the pod's ServiceAccount.
+fn identifies(volume: &Volume) -> bool {
+    let sources = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
+    sources
+        .into_iter()
+        .any(|source| source.service_account_token.is_some() || source.pod_certificate.is_some())
 }
 
 fn mounts(container: &Container) -> &[VolumeMount] {

@@ -23,7 +23,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// Ends a sign-in of alice, begun long ago.
 async fn end(list: &SharedRevocations, sid: Sid, until: UnixTime) -> Result<(), NotStored> {
-    list.revoke(&[Ending { sid, subject: "alice".into(), until }]).await
+    list.revoke(&[Ending { sid, subject: "alice".into(), at: Clock::system().now(), until }]).await
 }
 
 fn is_ended(list: &SharedRevocations, sid: Sid) -> bool {
@@ -141,7 +141,7 @@ async fn t42_many_sign_outs_are_few_writes() {
     let one_each = sids.iter().enumerate().map(|(n, sid)| {
         let subject = format!("user-{n}").as_str().into();
         let list = &list;
-        async move { list.revoke(&[Ending { sid: *sid, subject, until }]).await }
+        async move { list.revoke(&[Ending { sid: *sid, subject, at: Clock::system().now(), until }]).await }
     });
     let began = tokio::time::Instant::now();
     assert!(join_all(one_each).await.iter().all(Result::is_ok));
@@ -150,8 +150,9 @@ async fn t42_many_sign_outs_are_few_writes() {
     let first = version(world.ended_map());
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     // One person's are one entry, however many, and nobody else's goes for it.
-    let own: Vec<_> =
-        (0..40).map(|_| Ending { sid: Sid::random(), subject: "mallory".into(), until }).collect();
+    let own: Vec<_> = (0..40)
+        .map(|_| Ending { sid: Sid::random(), subject: "mallory".into(), at: Clock::system().now(), until })
+        .collect();
     list.revoke(&own).await.unwrap();
     assert_eq!(world.ended().as_object().unwrap().len(), 201);
     assert_eq!(version(world.ended_map()), first + 1);

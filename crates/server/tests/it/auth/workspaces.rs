@@ -68,6 +68,16 @@ async fn d24_d25_pages_get_their_owner_s_token_and_no_grant_is_made_twice() {
     assert_eq!((world.idp.counts().refresh_grants, world.idp.counts().reuses), (2, 0));
     assert!(browser.has("nocr_sess"));
 
+    // Who is let in by one token does not get somebody else's by a cookie beside it.
+    let bob = world.session(&world.token("bob", &["user"], "nogoo9:read nogoo9:write")).await;
+    let by_alice = world.token("alice", &["user"], "nogoo9:read nogoo9:write");
+    for (method, path) in [(Method::POST, "refresh"), (Method::GET, "token")] {
+        let request = world.ask(method, &format!("/route/w1/_auth/{path}"), Some(&by_alice));
+        let (_, _, body) = send(request.header("cookie", &bob).header("sec-fetch-site", "same-origin")).await;
+        let token = body["token"].as_str();
+        assert!(token.is_none() || token == Some(by_alice.as_str()), "{path}: {body}");
+    }
+
     // Nor can a page elsewhere have it done.
     let foreign =
         world.ask(Method::POST, "/route/w1/_auth/refresh", None).header("cookie", browser.cookies());
@@ -116,6 +126,9 @@ async fn d17_the_token_goes_to_pages_of_this_workspace_in_the_fragment() {
         let (status, headers, _) = ask(&world, &mut browser, Method::GET, &to(target)).await;
         assert_eq!((status, headers.get("location")), (400, None), "{target}");
     }
+    // It begins at a page of ours, and not at a link from elsewhere.
+    let link = world.ask(Method::GET, &to("/route/w1/"), None).header("cookie", browser.cookies());
+    assert_eq!(send(link.header("sec-fetch-site", "cross-site")).await.0, 403);
     for query in ["", "?redirect_uri=%2Froute%2Fw1%2F&response_mode=query", "?redirect_uri=a&redirect_uri=b"]
     {
         let path = format!("/route/w1/_auth/authorize{query}");

@@ -313,6 +313,35 @@ fn c01_but_no_more_of_them_than_the_template_shows() {
 }
 
 #[test]
+fn nobody_changes_what_other_containers_of_a_template_find() {
+    let mut template = rich();
+    let token = json!({"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}});
+    template["volumes"].as_array_mut().unwrap().push(token);
+    template["automountServiceAccountToken"] = json!(true);
+    let scratch = |instead: Value| {
+        let mut volumes = template["volumes"].clone();
+        volumes[3] = instead;
+        json!({ "volumes": volumes })
+    };
+    let mount = |name: &str| json!([{"name": "m", "volumeMounts": [{"name": name, "mountPath": "/x"}]}]);
+    let plan = |containers: Value, top: Value| {
+        overridden(user(), containers, top).template_plan(&[], template.clone())
+    };
+    for (containers, top) in [
+        (json!([]), scratch(json!({"name": "scratch", "image": {"reference": "evil"}}))),
+        (json!([]), scratch(json!({"name": "scratch", "emptyDir": {"medium": "Memory"}}))),
+        (json!([]), json!({"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["db.example"]}]})),
+        (json!([]), json!({"dnsConfig": {"nameservers": ["192.0.2.1"]}})),
+        (json!([]), json!({"dnsPolicy": "None"})),
+        (mount("token"), json!({})),
+    ] {
+        let outcome = plan(containers.clone(), top.clone());
+        assert!(matches!(outcome, Err(Error::Policy { .. })), "{containers} {top}: {outcome:?}");
+    }
+    assert!(plan(mount("scratch"), scratch(json!({"name": "scratch", "emptyDir": {}}))).is_ok());
+}
+
+#[test]
 fn c01_the_server_s_own_secrets_are_nobody_s() {
     for name in ["nogoo9-session-key", "nogoo9-refresh-x", "ws-w1-context"] {
         let spec = with_container(json!({"env": [variable(name, "k")]}));
