@@ -186,6 +186,8 @@ async fn h01_raw_pods_asked_for_by_everybody() {
     const TEMPLATES: [Gets; 9] = [Unknown, Denied, Done, Done, Done, Scope, Scope, Done, Done];
     /// Objects of the namespace besides, which only administrators bring.
     const FOREIGN: [Gets; 9] = [Unknown, Denied, Denied, Refused, Denied, Scope, Scope, Done, Refused];
+    const TEMPLATES_OWN: [Gets; 9] =
+        [Unknown, Denied, Denied, Refused, Denied, Scope, Scope, Refused, Refused];
     fn from(kind: &str, source: Value) -> Value {
         json!({"name": "A", "valueFrom": {kind: source}})
     }
@@ -207,7 +209,9 @@ async fn h01_raw_pods_asked_for_by_everybody() {
         (container(json!({"volumeMounts": []})), RAW),
         (container(json!({"envFrom": []})), RAW),
         (top(json!({"volumes": [{"name": "v", "emptyDir": {}}]})), RAW),
-        (top(json!({"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["x"]}]})), RAW),
+        (top(json!({"hostname": "x"})), RAW),
+        // Whom the template's containers speak to is the template's to say, at this level to administrators, too.
+        (top(json!({"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["x"]}]})), TEMPLATES_OWN),
         (
             container(
                 json!({"env": [from("fileKeyRef", json!({"volumeName": "v", "path": "p", "key": "k"}))]}),
