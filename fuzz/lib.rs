@@ -46,7 +46,7 @@ impl Door {
             keys: Arc::new(KeyRing::known(keys)),
             provider: None,
             grants: Arc::new(LocalGrants::default()),
-            revocations: Arc::new(LocalRevocations::new(clock.clone())),
+            revocations: Arc::new(LocalRevocations::new(clock.clone(), Lifetimes::default().sign_in)),
             cookies: CookiePath::new("/nocr").unwrap(),
             lifetimes: Lifetimes::default(),
             clock,
