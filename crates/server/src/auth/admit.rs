@@ -59,7 +59,7 @@ pub(crate) async fn admit(State(admission): State<Admission>, request: Request, 
     if let Some(challenge) = challenge {
         parts.extensions.insert(challenge);
     }
-    let stay = door.stay(&authenticated);
+    let stay = door.stay(authenticated.session.clone(), authenticated.token_expires);
     parts.extensions.insert(authenticated.caller.clone());
     parts.extensions.insert(Arc::new(authenticated));
     let mut answer = next.run(Request::from_parts(parts, body)).await;

@@ -31,9 +31,9 @@ impl Gate {
 
     fn visitor(&self, authenticated: Authenticated) -> Visitor {
         Visitor {
-            stay: self.door.stay(&authenticated),
             via_cookie: authenticated.via != Via::Bearer,
             cookies: authenticated.cookies_for(true).to_vec(),
+            stay: self.door.stay(authenticated.session, authenticated.token_expires),
             caller: authenticated.caller,
             token: authenticated.token,
         }

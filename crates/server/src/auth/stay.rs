@@ -13,7 +13,7 @@ use axum::{
     response::Response,
 };
 use http_body::{Frame, SizeHint};
-use nocrd_authz::authenticator::Authenticated;
+use nocrd_authz::{clock::UnixTime, session::Session};
 use nocrd_proxy_core::{Ended, Stay};
 
 use super::Door;
@@ -23,17 +23,17 @@ impl Door {
     /// session can't be extended any more as it is now, though the browser's may be carried on by then, which an open
     /// connection does not learn of; or, for who came with a token and has no session, as long after the token's end as a
     /// session would last. Whoever is still let in connects again.
-    pub(super) fn stay(&self, authenticated: &Authenticated) -> Stay {
-        let last = match &authenticated.session {
+    pub(super) fn stay(&self, session: Option<Session>, token_expires: Option<UnixTime>) -> Stay {
+        let last = match &session {
             Some(session) => Some((session.latest, Duration::ZERO)),
-            None => authenticated.token_expires.map(|end| (end, self.session_ttl)),
+            None => token_expires.map(|end| (end, self.session_ttl)),
         };
         let until = last.and_then(|(end, more)| {
             // A time before 1970 is over.
             let end = Duration::from_secs(u64::try_from(end.as_secs()).unwrap_or_default());
             SystemTime::UNIX_EPOCH.checked_add(end)?.checked_add(more)
         });
-        let ended = authenticated.session.clone().map(|session| {
+        let ended = session.map(|session| {
             let endings = self.endings.clone();
             Ended::new(move || endings.clone().of(session.clone()))
         });
