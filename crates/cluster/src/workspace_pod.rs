@@ -6,7 +6,7 @@ mod tests;
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16};
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
-use nocrd_model::{Api, AuthMode, Namespace, Subject, WorkspaceId, api::parse_port, keys};
+use nocrd_model::{Api, AuthMode, Namespace, Protocol, Subject, WorkspaceId, api::parse_port, keys};
 
 use crate::{
     status::{self, Status},
@@ -98,6 +98,8 @@ pub struct WorkspacePod {
     pub problems: Vec<String>,
     /// Port of the main page; `None` means the server's default.
     pub port: Option<NonZeroU16>,
+    /// How requests go to that port.
+    pub protocol: Protocol,
     /// How the gateway treats authentication for it.
     pub auth: AuthMode,
     /// The template the workspace was spawned from.
@@ -137,6 +139,7 @@ impl WorkspacePod {
         let (auth, unclear) = AuthMode::parse(&annotations);
         problems.extend(unclear);
         let port = main_port(&annotations, &mut problems);
+        let protocol = main_protocol(&annotations, &mut problems);
         let deleting = metadata.deletion_timestamp.is_some();
         let spec = spec.unwrap_or_default();
         let pod_status = pod_status.unwrap_or_default();
@@ -160,6 +163,7 @@ impl WorkspacePod {
             apis,
             problems,
             port,
+            protocol,
             auth,
             template_ref: annotations.get(keys::TEMPLATE_REF).cloned(),
             template_version: annotations.get(keys::TEMPLATE_VERSION).cloned(),
@@ -187,6 +191,14 @@ fn main_port(annotations: &BTreeMap<String, String>, problems: &mut Vec<String>)
         ));
     }
     port
+}
+
+fn main_protocol(annotations: &BTreeMap<String, String>, problems: &mut Vec<String>) -> Protocol {
+    let text = annotations.get(keys::WORKSPACE_PROTOCOL).map_or("", String::as_str);
+    Protocol::parse(text).unwrap_or_else(|problem| {
+        problems.push(format!("annotation {} is not usable: {problem}", keys::WORKSPACE_PROTOCOL));
+        Protocol::default()
+    })
 }
 
 fn has_subfolder(spec: &PodSpec) -> bool {

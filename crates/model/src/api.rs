@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroU16};
 
-use crate::{Refresh, Visibility, keys};
+use crate::{Protocol, Refresh, Visibility, keys};
 
 /// One declared port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Api {
     pub refresh: Option<Refresh>,
     /// Who may reach it.
     pub visibility: Visibility,
+    /// How requests go to it.
+    pub protocol: Protocol,
 }
 
 /// A declaration that can't be used, and why.
@@ -85,6 +87,8 @@ impl Api {
         }
         let refresh =
             get("refresh").map(Refresh::parse).transpose().map_err(|e| refuse("refresh", e.to_string()))?;
+        let protocol =
+            Protocol::parse(get("protocol").unwrap_or_default()).map_err(|e| refuse("protocol", e))?;
         let methods = get("method").map_or_else(Vec::new, |list| {
             list.split(',').map(|m| m.trim().to_ascii_uppercase()).filter(|m| !m.is_empty()).collect()
         });
@@ -96,6 +100,7 @@ impl Api {
             methods,
             refresh,
             visibility: get("visibility").map_or_else(|| Visibility::default_for(name), Visibility::parse),
+            protocol,
         }))
     }
 }
@@ -115,6 +120,7 @@ mod tests {
             ("t.path", "/terminal"),
             ("t.method", "get, POST"),
             ("t.refresh", "10s"),
+            ("t.protocol", "h2c"),
             ("stats.port", "1"),
             ("half.path", "/x"),
         ]));
@@ -122,7 +128,7 @@ mod tests {
         let [stats, t] = apis.as_slice() else { panic!("{apis:?}") };
         assert_eq!((stats.visibility.clone(), stats.path.as_str()), (Visibility::Admin, "/"));
         assert!(t.allows("GET") && t.allows("POST") && !t.allows("PUT"));
-        assert_eq!(t.port.get(), 7681);
+        assert_eq!((t.port.get(), t.protocol, stats.protocol), (7681, Protocol::H2c, Protocol::Http));
     }
 
     #[test]
@@ -138,6 +144,7 @@ mod tests {
             ("path", "/a%2fb"),
             ("path", "\\x"),
             ("refresh", "often"),
+            ("protocol", "spdy"),
         ] {
             let mut all = annotations(&[("t.port", "80"), ("ok.port", "81")]);
             all.insert(format!("nogoo9/api.t.{field}"), value.to_owned());

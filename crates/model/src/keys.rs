@@ -110,6 +110,7 @@ keys! {
     ALLOWED_ROLES = "nogoo9/allowed-roles", Annotation, Directive, "comma-separated roles", "everybody", "0.17", "Who may start a pod from the template: holders of one of these roles, and administrators. A list that names none, such as `,`, lets in administrators only.";
     ALLOWED_SCOPES = "nogoo9/allowed-scopes", Annotation, Directive, "comma-separated scopes", "everybody", "0.17", "Likewise by scope, which must stand in the token; with both given, both must hold.";
     WORKSPACE_PORT = "nogoo9/workspace-port", Annotation, Copied, "1 to 65535", "`DEFAULT_WORKSPACE_PORT`, else 3000", "", "Port of the workspace's main page.";
+    WORKSPACE_PROTOCOL = "nogoo9/workspace-protocol", Annotation, Copied, "`http` or `h2c`", "`http`", "0.18", "Version of HTTP that the workspace's port speaks. `http`: HTTP/1.1, and HTTP/2 for gRPC. `h2c`: HTTP/2 without TLS (prior knowledge) for everything but WebSockets.";
     WORKSPACE_PATH = "nogoo9/workspace-path", Annotation, Copied, "path", "`nogoo9/preview-path`, else `/`", "", "Where the workspace's main page is.";
     WORKSPACE_TYPE = "nogoo9/workspace-type", Annotation, Copied, "text: `html`, `iframe`, `novnc`, `markdown`", "`nogoo9/preview-type`, else `html`", "", "How a dashboard shows the main page.";
     PREVIEW_PATH = "nogoo9/preview-path", Annotation, Copied, "path", "", "", "Older spelling of `nogoo9/workspace-path`.";
@@ -121,6 +122,7 @@ keys! {
     API_DESC = "nogoo9/api.<name>.desc", Annotation, Copied, "text", "", "", "What the API is, for people.";
     API_METHOD = "nogoo9/api.<name>.method", Annotation, Copied, "comma list of HTTP methods, or `*`", "any method", "", "Methods that reach that port.";
     API_REFRESH = "nogoo9/api.<name>.refresh", Annotation, Copied, "`10s`, `1m`, `init`", "", "0.8.1", "How often a dashboard asks it.";
+    API_PROTOCOL = "nogoo9/api.<name>.protocol", Annotation, Copied, "`http` or `h2c`", "`http`", "0.18", "Version of HTTP that port speaks, as `nogoo9/workspace-protocol`. APIs that share a port share its version: one that says `h2c` is enough.";
     API_VISIBILITY = "nogoo9/api.<name>.visibility", Annotation, Copied, "`private`, `internal`, `admin`, `scope:<s>`, `role:<r>` or comma-separated subjects", "`private`; `admin` for `stats` and `last_activity`", "0.10", "Who may reach it.";
 }
 
@@ -128,11 +130,11 @@ keys! {
 pub const API_PREFIX: &str = "nogoo9/api.";
 
 /// Splits `nogoo9/api.<name>.<field>` into name and field. The name has no dot and is not empty; the field is one of
-/// the known six.
+/// the known seven.
 #[must_use]
 pub fn split_api_key(key: &str) -> Option<(&str, &str)> {
     let (name, field) = key.strip_prefix(API_PREFIX)?.split_once('.')?;
-    let known = matches!(field, "port" | "path" | "desc" | "method" | "refresh" | "visibility");
+    let known = matches!(field, "port" | "path" | "desc" | "method" | "refresh" | "visibility" | "protocol");
     (!name.is_empty() && known).then_some((name, field))
 }
 

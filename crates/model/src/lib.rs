@@ -11,6 +11,7 @@
 //! | [`caller`] | [`Caller`] and the [`Role`] ladder |
 //! | [`auth_mode`] | how the gateway treats authentication for a workspace |
 //! | [`api`] | the additional HTTP ports a workspace declares |
+//! | [`protocol`] | which version of HTTP such a port speaks |
 //! | [`visibility`] | who may reach such a port |
 //! | [`refresh`] | how often a dashboard polls it |
 //! | [`placeholder`] | `${{user}}` and friends, replaced in a parsed tree |
@@ -25,6 +26,7 @@ pub mod id;
 pub mod keys;
 pub mod layers;
 pub mod placeholder;
+pub mod protocol;
 pub mod refresh;
 pub mod restriction;
 pub mod subject;
@@ -35,6 +37,7 @@ pub use auth_mode::AuthMode;
 pub use caller::{Caller, Grants, Role, Trust};
 pub use error::{Code, ErrorKind};
 pub use id::{InvalidName, Namespace, WorkspaceId};
+pub use protocol::Protocol;
 pub use refresh::Refresh;
 pub use restriction::Restriction;
 pub use subject::Subject;

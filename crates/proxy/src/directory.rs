@@ -12,7 +12,7 @@ use std::{
 };
 
 use http::{HeaderValue, Method};
-use nocrd_model::{Api, AuthMode, Subject, WorkspaceId};
+use nocrd_model::{Api, AuthMode, Protocol, Subject, WorkspaceId};
 
 use crate::path::{Problem, lenient};
 
@@ -57,6 +57,8 @@ pub struct Pod {
     pub ip: IpAddr,
     /// Port of the workspace itself.
     pub port: NonZeroU16,
+    /// How requests go to that port.
+    pub protocol: Protocol,
     /// Its additional ports.
     pub apis: Vec<Api>,
     /// Whose it is.
@@ -97,6 +99,7 @@ impl Drop for Place {
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) number: NonZeroU16,
+    pub(crate) protocol: Protocol,
     /// `<ip>:<port>`, the port left out when it is 80.
     pub(crate) authority: HeaderValue,
 }
@@ -127,7 +130,14 @@ impl Target {
     /// reachable through the proxy.
     #[must_use]
     pub fn new(pod: Pod) -> Self {
-        let port = |number| Port { number, authority: authority(pod.ip, number) };
+        // A port speaks one version, whichever of its declarations says so.
+        let declared = pod.apis.iter().map(|api| (api.port, api.protocol)).chain([(pod.port, pod.protocol)]);
+        let h2c: Vec<_> = declared.filter(|(_, protocol)| *protocol == Protocol::H2c).collect();
+        let port = |number| Port {
+            number,
+            protocol: h2c.iter().find(|(port, _)| *port == number).map_or(Protocol::Http, |found| found.1),
+            authority: authority(pod.ip, number),
+        };
         let mut apis: Vec<Mount> = pod.apis.into_iter().filter_map(|api| Mount::new(api, port)).collect();
         // Stable: of two APIs at one path, the first that allows the method is taken.
         apis.sort_by_key(|mount| Reverse(mount.path.len()));
@@ -147,7 +157,8 @@ impl Target {
     pub(crate) fn absent(owner: Subject, apis: Vec<Api>, auth: AuthMode) -> Self {
         let port = NonZeroU16::MIN;
         let ip = Ipv4Addr::UNSPECIFIED.into();
-        Self::new(Pod { uid: String::new(), ip, port, apis, owner, subfolder: false, auth })
+        let protocol = Protocol::default();
+        Self::new(Pod { uid: String::new(), ip, port, protocol, apis, owner, subfolder: false, auth })
     }
 
     /// A place for one more request; `None` when `most` are under way.
@@ -284,6 +295,7 @@ mod tests {
             port: NonZeroU16::new(3000).unwrap(),
             apis,
             owner: Subject::guest(),
+            protocol: Protocol::Http,
             subfolder: false,
             auth: AuthMode::default(),
         })

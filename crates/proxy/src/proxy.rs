@@ -3,11 +3,12 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts,
-    uri::PathAndQuery,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+    request::Parts,
+    uri::{PathAndQuery, Scheme},
 };
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use nocrd_model::{Api, Caller, WorkspaceId};
+use nocrd_model::{Api, Caller, Protocol, WorkspaceId};
 
 use crate::{
     AuthEndpoint, Body, Config, Drain, Error, Failure, Guard, Lookup, Peer, Stay, Target, Unknown, Visitor,
@@ -45,6 +46,8 @@ struct Exchange<'a> {
     id: &'a WorkspaceId,
     target: &'a Target,
     resolved: Resolved<'a>,
+    /// How the request goes to the pod.
+    protocol: Protocol,
     /// `<base>/route/<id>`.
     prefix: &'a str,
     /// Who the workspace is told it is.
@@ -262,6 +265,7 @@ impl Inner {
             id: &id,
             target,
             resolved,
+            protocol: if is_grpc(&parts) { Protocol::H2c } else { resolved.port.protocol },
             prefix,
             identity: known.and_then(Visitor::identity),
             stay: known.map(|visitor| &visitor.stay),
@@ -368,12 +372,14 @@ impl Inner {
         place: Place,
         mut request: Request<Outgoing>,
     ) -> Result<Response<Body>, Error> {
-        if matches!(request.body(), Outgoing::Upload(..))
+        if exchange.protocol == Protocol::H2c {
+            address_http2(&mut request)?;
+        } else if matches!(request.body(), Outgoing::Upload(..))
             && !request.headers().contains_key(header::CONTENT_LENGTH)
         {
             request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        if !self.config.keep_alive {
+        if !self.config.keep_alive && exchange.protocol == Protocol::Http {
             request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let (answer, lease) = self.upstream.send(exchange.destination(), request).await?;
@@ -518,6 +524,7 @@ impl<'a> Exchange<'a> {
         Destination {
             addr: SocketAddr::new(self.target.ip(), self.resolved.port.number.get()),
             uid: self.target.uid(),
+            protocol: self.protocol,
         }
     }
 }
@@ -550,6 +557,29 @@ fn redirect_to_slash(uri: &Uri) -> Result<Response<Body>, Error> {
 /// How much of what there is for a workspace is for others than its owner.
 pub(crate) fn others_share(all: usize) -> usize {
     all - all.div_ceil(4)
+}
+
+/// Whether it is a call of gRPC, which exists over HTTP/2 only.
+fn is_grpc(parts: &Parts) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    parts.version == Version::HTTP_2
+        && parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+            let kind = kind.as_bytes();
+            kind.get(..GRPC.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(GRPC))
+                // gRPC-Web is made for HTTP/1.1.
+                && matches!(kind.get(GRPC.len()), None | Some(b'+' | b';'))
+        })
+}
+
+/// In HTTP/2 the target tells what `Host` does elsewhere (RFC 9113, 8.3.1).
+fn address_http2(request: &mut Request<Outgoing>) -> Result<(), Error> {
+    let authority = request.headers_mut().remove(header::HOST).ok_or(Error::RouteNotFound)?;
+    let mut target = std::mem::take(request.uri_mut()).into_parts();
+    target.scheme = Some(Scheme::HTTP);
+    target.authority = Some(authority.as_bytes().try_into().map_err(|_| Error::RouteNotFound)?);
+    *request.uri_mut() = Uri::from_parts(target).map_err(|_| Error::RouteNotFound)?;
+    *request.version_mut() = Version::HTTP_2;
+    Ok(())
 }
 
 /// Whether it is a stream of events, which ends when one side has had enough (HTML Living Standard, 9.2).

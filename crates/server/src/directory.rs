@@ -54,6 +54,7 @@ impl Directory {
             uid: pod.uid.clone(),
             ip: pod.ip?,
             port: pod.port.unwrap_or(self.default_port),
+            protocol: pod.protocol,
             apis: pod.apis.clone(),
             owner: pod.owner.clone(),
             subfolder: pod.subfolder,

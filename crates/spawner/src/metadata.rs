@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use nocrd_model::{Api, Caller, Namespace, Subject, WorkspaceId, api, keys};
+use nocrd_model::{Api, Caller, Namespace, Protocol, Subject, WorkspaceId, api, keys};
 
 use crate::{Config, Error};
 
@@ -161,6 +161,11 @@ pub(crate) fn check_values(annotations: &Pairs) -> Result<(), Error> {
             key: keys::WORKSPACE_PORT.into(),
             reason: format!("{shown:?} is no port from 1 to 65535"),
         });
+    }
+    if let Some(text) = annotations.get(keys::WORKSPACE_PROTOCOL)
+        && let Err(reason) = Protocol::parse(text)
+    {
+        return Err(Error::Annotation { key: keys::WORKSPACE_PROTOCOL.into(), reason });
     }
     match Api::parse_all(annotations).1.into_iter().next() {
         Some(problem) => Err(Error::Annotation { key: problem.key, reason: problem.reason }),

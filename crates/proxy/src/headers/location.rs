@@ -117,6 +117,7 @@ pub(super) mod tests {
             methods: Vec::new(),
             refresh: None,
             visibility: Visibility::Private,
+            protocol: nocrd_model::Protocol::Http,
         };
         Target::new(Pod {
             uid: "u".into(),
@@ -124,6 +125,7 @@ pub(super) mod tests {
             port: NonZeroU16::new(3000).unwrap(),
             apis: apis.iter().map(api).collect(),
             owner: Subject::guest(),
+            protocol: nocrd_model::Protocol::Http,
             subfolder: false,
             auth: nocrd_model::AuthMode::default(),
         })

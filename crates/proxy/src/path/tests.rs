@@ -223,6 +223,7 @@ fn two_apis() -> crate::Target {
         port: 3000.try_into().unwrap(),
         apis: nocrd_model::Api::parse_all(&annotations).0,
         owner: nocrd_model::Subject::guest(),
+        protocol: nocrd_model::Protocol::Http,
         subfolder: false,
         auth: nocrd_model::AuthMode::default(),
     })

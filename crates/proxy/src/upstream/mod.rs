@@ -5,25 +5,35 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use http::{Method, Request, Response, StatusCode};
 use hyper::{
     body::Incoming,
-    client::conn::http1::{self, SendRequest},
+    client::conn::{
+        TrySendError,
+        http1::{self, SendRequest},
+        http2,
+    },
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use nocrd_model::Protocol;
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{Config, Error};
 
 mod idle;
 mod pool;
+mod shared;
 mod upload;
 
 pub(crate) use idle::IdleLimit;
-pub(crate) use pool::Lease;
-use pool::Pool;
+use pool::{Alone, Pool};
+use shared::{Seat, SharedPool};
 pub(crate) use upload::Outgoing;
+use upload::Progress;
 
 /// The longest a connection may have rested before a request is sent over it that could not be sent again. A program
 /// that closes resting connections might just do so.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// The most bytes of headers in an HTTP/2 answer (RFC 9113, 6.5.2: names, values, and 32 for each).
+const MOST_HEADERS: u32 = 64 * 1024;
 
 /// Where a request goes.
 #[derive(Debug, Clone, Copy)]
@@ -31,20 +41,43 @@ pub(crate) struct Destination<'a> {
     pub(crate) addr: SocketAddr,
     /// The pod's uid: whose address that is.
     pub(crate) uid: &'a Arc<str>,
+    pub(crate) protocol: Protocol,
+}
+
+/// What an answer under way holds of its connection. Dropped before the end, it ends what is left of the exchange.
+#[derive(Debug)]
+pub(crate) enum Lease {
+    /// HTTP/1.1: all of it.
+    Alone(Alone),
+    /// HTTP/2: one stream, which ends with the body.
+    Shared { _seat: Seat },
+}
+
+impl Lease {
+    /// The answer has ended: others may use the connection.
+    pub(crate) fn release(self) {
+        match self {
+            Self::Alone(connection) => connection.release(),
+            Self::Shared { .. } => {}
+        }
+    }
 }
 
 /// The way to all pods.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pool: Arc<Pool>,
+    shared: Arc<SharedPool>,
     connect_timeout: Duration,
     response_timeout: Option<Duration>,
 }
 
 impl Upstream {
     pub(crate) fn new(config: &Config) -> Self {
+        let resting = config.keep_alive.then_some(config.keep_alive_timeout);
         Self {
-            pool: Arc::new(Pool::new(config.keep_alive.then_some(config.keep_alive_timeout))),
+            pool: Arc::new(Pool::new(resting)),
+            shared: Arc::new(SharedPool::new(resting)),
             connect_timeout: config.connect_timeout,
             response_timeout: config.response_timeout,
         }
@@ -61,12 +94,11 @@ impl Upstream {
         request: Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Error> {
         let repeatable = is_idempotent(request.method()) && matches!(request.body(), Outgoing::Empty);
-        let most_rested = if repeatable { Duration::MAX } else { FRESH };
-        let Some(sender) = self.pool.take(to, most_rested) else {
+        let Some(connection) = self.take(to, if repeatable { Duration::MAX } else { FRESH }) else {
             return self.send_afresh(to, request).await;
         };
         let spare = repeatable.then(|| copy(&request));
-        match self.send_over(sender, to, request).await {
+        match self.send_over(connection, to, request).await {
             Ok(answer) => Ok(answer),
             Err(Failed { unsent: Some(request), .. }) => self.send_afresh(to, *request).await,
             Err(Failed { error: Error::Broken(error), .. }) => match spare {
@@ -82,13 +114,31 @@ impl Upstream {
         to: Destination<'_>,
         request: Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Error> {
-        let (sender, connection) = self.connect(to.addr).await?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection to a pod ended");
+        let connection = match to.protocol {
+            Protocol::Http => {
+                let (sender, connection) = self.connect(to.addr).await?;
+                drive(connection);
+                Connection::Alone(sender)
             }
-        });
-        self.send_over(sender, to, request).await.map_err(|failed| failed.error)
+            Protocol::H2c => {
+                let stream = self.dial(to.addr).await?;
+                let builder = http2_builder();
+                let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
+                drive(connection);
+                let seat = self.shared.share(to, &sender);
+                Connection::Shared(sender, seat)
+            }
+        };
+        self.send_over(connection, to, request).await.map_err(|failed| failed.error)
+    }
+
+    /// A connection that has served others, of those that have rested no longer than `most_rested` when none may be used
+    /// that ends at that moment. Over HTTP/2 pods say which requests they have not looked at.
+    fn take(&self, to: Destination<'_>, most_rested: Duration) -> Option<Connection> {
+        match to.protocol {
+            Protocol::Http => self.pool.take(to, most_rested).map(Connection::Alone),
+            Protocol::H2c => self.shared.take(to).map(|(sender, seat)| Connection::Shared(sender, seat)),
+        }
     }
 
     /// Sends a request over a connection of its own, which the answer may turn into another protocol's.
@@ -98,35 +148,42 @@ impl Upstream {
         request: Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Error> {
         let (sender, connection) = self.connect(to.addr).await?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "connection to a pod ended");
-            }
-        });
-        let answer = self.exchange(sender, to, request, self.pool.unpooled()).await;
-        answer.map_err(|failed| failed.error)
+        drive(connection.with_upgrades());
+        self.exchange(sender, to, request, self.pool.unpooled()).await.map_err(|failed| failed.error)
     }
 
     async fn connect(
         &self,
         addr: SocketAddr,
     ) -> Result<(SendRequest<Outgoing>, http1::Connection<TokioIo<TcpStream>, Outgoing>), Error> {
+        let stream = self.dial(addr).await?;
+        http1::handshake(TokioIo::new(stream)).await.map_err(broken)
+    }
+
+    async fn dial(&self, addr: SocketAddr) -> Result<TcpStream, Error> {
         let refused = |source| Error::Refused { port: addr.port(), source };
         let stream = timeout(self.connect_timeout, TcpStream::connect(addr))
             .await
             .map_err(|_| Error::ConnectTimeout)?
             .map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
-        http1::handshake(TokioIo::new(stream)).await.map_err(Error::Broken)
+        Ok(stream)
     }
 
     async fn send_over(
         &self,
-        sender: SendRequest<Outgoing>,
+        connection: Connection,
         to: Destination<'_>,
         request: Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Failed> {
-        let (answer, lease) = self.exchange(sender, to, request, Arc::clone(&self.pool)).await?;
+        let (answer, lease) = match connection {
+            Connection::Alone(sender) => self.exchange(sender, to, request, Arc::clone(&self.pool)).await?,
+            Connection::Shared(mut sender, seat) => {
+                let progress = request.body().progress();
+                let answer = sender.try_send_request(request);
+                (self.answer(answer, progress).await?, Lease::Shared { _seat: seat })
+            }
+        };
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::Invalid("the pod switched protocols unasked".into()).into());
         }
@@ -142,26 +199,70 @@ impl Upstream {
     ) -> Result<(Response<Incoming>, Lease), Failed> {
         let progress = request.body().progress();
         let answer = sender.try_send_request(request);
-        let answer = upload::within(self.response_timeout, progress.as_deref(), answer).await?;
-        match answer {
-            Ok(answer) => {
-                let lease = Lease::new(sender, to, pool, answer.headers());
-                Ok((answer, lease))
-            }
+        let answer = self.answer(answer, progress).await?;
+        let lease = Lease::Alone(Alone::new(sender, to, pool, answer.headers()));
+        Ok((answer, lease))
+    }
+
+    /// Waits for the head of an answer.
+    async fn answer(
+        &self,
+        answer: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>>,
+        progress: Option<Arc<Progress>>,
+    ) -> Result<Response<Incoming>, Failed> {
+        match upload::within(self.response_timeout, progress.as_deref(), answer).await? {
+            Ok(answer) => Ok(answer),
             Err(mut failed) => {
                 let unsent = failed.take_message().map(Box::new);
                 let error = failed.into_error();
                 let error = if progress.is_some_and(|progress| progress.has_failed()) {
                     Error::RequestBody(error)
-                } else if error.is_parse() {
-                    Error::Invalid(error.into())
                 } else {
-                    Error::Broken(error)
+                    broken(error)
                 };
                 Err(Failed { error, unsent })
             }
         }
     }
+}
+
+/// A connection to a pod, ready for a request.
+enum Connection {
+    /// HTTP/1.1.
+    Alone(SendRequest<Outgoing>),
+    /// HTTP/2.
+    Shared(http2::SendRequest<Outgoing>, Seat),
+}
+
+/// Lets a connection work until it ends.
+fn drive(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection to a pod ended");
+        }
+    });
+}
+
+/// How HTTP/2 is spoken to pods: whatever is on its way takes a bounded room.
+fn http2_builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(shared::STREAM_WINDOW)
+        .initial_connection_window_size(shared::CONNECTION_WINDOW)
+        .max_send_buf_size(shared::STREAM_WINDOW as usize)
+        .max_header_list_size(MOST_HEADERS);
+    builder
+}
+
+/// What became of an exchange that a connection failed.
+fn broken(error: hyper::Error) -> Error {
+    let is_h2_nonsense = || {
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<h2::Error>());
+        // What this side noticed, not what the pod said.
+        source.is_some_and(|error| error.is_library() && !error.is_io())
+    };
+    if error.is_parse() || is_h2_nonsense() { Error::Invalid(error.into()) } else { Error::Broken(error) }
 }
 
 /// A request that got no answer.

@@ -132,9 +132,9 @@ async fn sweep(pool: Weak<Pool>) {
     }
 }
 
-/// A connection in use. Dropped, it closes the connection; released, it is used again.
+/// A connection in use, alone. Dropped, it closes the connection; released, it is used again.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub(crate) struct Alone {
     sender: SendRequest<Outgoing>,
     addr: SocketAddr,
     uid: Arc<str>,
@@ -142,7 +142,7 @@ pub(crate) struct Lease {
     timeout: Duration,
 }
 
-impl Lease {
+impl Alone {
     /// The connection over which an answer with these headers comes.
     pub(super) fn new(
         sender: SendRequest<Outgoing>,
@@ -157,7 +157,7 @@ impl Lease {
     }
 
     /// The answer has ended: lets the connection rest.
-    pub(crate) fn release(self) {
+    pub(super) fn release(self) {
         if !self.timeout.is_zero() && !self.sender.is_closed() {
             let connection = Connection { sender: self.sender, since: Instant::now(), timeout: self.timeout };
             self.pool.put(self.addr, self.uid, connection);

@@ -10,6 +10,7 @@
 
 mod failures;
 mod forwarding;
+mod http2;
 mod hygiene;
 mod reuse;
 mod smuggling;

@@ -63,6 +63,7 @@ pub(crate) fn pod_at(addr: SocketAddr) -> Pod {
         uid: "uid-1".into(),
         ip: addr.ip(),
         port: NonZeroU16::new(addr.port()).unwrap(),
+        protocol: nocrd_model::Protocol::Http,
         apis: Vec::new(),
         owner: Subject::guest(),
         subfolder: false,
@@ -79,6 +80,7 @@ pub(crate) fn api(name: &str, port: u16, path: &str) -> Api {
         methods: Vec::new(),
         refresh: None,
         visibility: Visibility::Private,
+        protocol: nocrd_model::Protocol::Http,
     }
 }
 

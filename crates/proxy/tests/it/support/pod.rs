@@ -104,7 +104,8 @@ pub(crate) fn text(body: impl Into<Bytes>) -> Answer {
     Response::new(Full::new(body.into()).boxed())
 }
 
-async fn echo(request: Request<Incoming>) -> Answer {
+/// Tells what it was asked, as JSON.
+pub(crate) async fn echo(request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
     let headers: Vec<[String; 2]> = pairs(&parts.headers);
     let body = body.collect().await;
