@@ -15,6 +15,7 @@ mod auth;
 mod bad_input;
 mod crash;
 mod dev;
+mod grpc;
 mod journey;
 mod kubectl;
 mod mcp;

@@ -22,6 +22,11 @@ pub(crate) fn python_oauth_client() -> PathBuf {
     clients().join("python/oauth.py")
 }
 
+/// A gRPC server, and a client of it.
+pub(crate) fn python_grpc() -> PathBuf {
+    clients().join("python/grpc_echo.py")
+}
+
 /// The MCP client for Node, with the SDK beside it.
 pub(crate) fn node_client() -> PathBuf {
     for_node("typescript", "client.mjs", "@modelcontextprotocol/client")
