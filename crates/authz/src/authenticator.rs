@@ -19,7 +19,7 @@ use crate::{
     grants::{GrantStore, Grants},
     keys::{KeyRing, SealError},
     login::Login,
-    mint::{Lifetimes, Mint},
+    mint::{Lifetimes, Mint, Minted, SignIn},
     policy::Policy,
     provider::Provider,
     revocation::Revocations,
@@ -28,13 +28,16 @@ use crate::{
 };
 
 mod found;
+mod handover;
 mod renew;
 mod sign_out;
 mod tokens;
 
+pub use handover::{Asking, HandedOver, NotHandedOver, PATIENCE as LINK_PATIENCE, Pending};
 pub use sign_out::SignedOut;
 
 use found::Found;
+use handover::Used;
 use renew::RefreshFailed;
 pub(crate) use tokens::Tokens;
 
@@ -186,6 +189,8 @@ pub struct Authenticator {
     revocations: Arc<dyn Revocations>,
     mint: Mint,
     tokens: Arc<Tokens>,
+    /// Links that were answered.
+    used: Used,
     clock: Clock,
     /// Until when sessions that are still good are not refreshed.
     idp_rests_until: AtomicI64,
@@ -212,6 +217,7 @@ impl Authenticator {
             revocations,
             mint: Mint { keys, path: cookies, lifetimes },
             tokens: Arc::default(),
+            used: Used::default(),
             clock,
             idp_rests_until: AtomicI64::new(i64::MIN),
         }
@@ -334,11 +340,7 @@ impl Authenticator {
         }
         let sign_in = present.as_ref().map(|session| self.mint.sign_in_of(session)).filter(|s| s.end > now);
         let fresh = sign_in.is_none();
-        let sign_in = sign_in.unwrap_or_else(|| self.mint.new_sign_in(now));
-        // Who asked the identity provider about the token may get another answer soon, which a session does not ask for: it
-        // must not be carried on without the token.
-        let said_until = if self.verifier.asks() { now.min(token_expires) } else { token_expires };
-        match self.mint.mint(sign_in, identity, Some(said_until), None, now, context.secure) {
+        match self.session_of_token(identity, token_expires, sign_in, now, context.secure) {
             Ok(Some(minted)) => {
                 let mut cookies = minted.cookies;
                 // The refresh token of another sign-in must not carry this one on.
@@ -353,6 +355,22 @@ impl Authenticator {
                 (None, Vec::new())
             }
         }
+    }
+
+    /// The session that a token alone is worth, in a sign-in that has begun or in one that begins now.
+    fn session_of_token(
+        &self,
+        identity: Identity,
+        token_expires: UnixTime,
+        sign_in: Option<SignIn>,
+        now: UnixTime,
+        secure: bool,
+    ) -> Result<Option<Minted>, SealError> {
+        let sign_in = sign_in.unwrap_or_else(|| self.mint.new_sign_in(now));
+        // Who asked the identity provider about the token may get another answer soon, which a session does not ask for: it
+        // must not be carried on without the token.
+        let said_until = if self.verifier.asks() { now.min(token_expires) } else { token_expires };
+        self.mint.mint(sign_in, identity, Some(said_until), None, now, secure)
     }
 
     /// A request with cookies, if they count.

@@ -48,6 +48,8 @@ pub enum Purpose {
     Refresh,
     /// The cookie of a sign-in under way.
     Login,
+    /// The cookie of a link with a token whose browser is asked.
+    Link,
     /// An access token kept in a cookie.
     Token,
     /// The outcome of a refresh grant, shared between replicas.
@@ -58,14 +60,15 @@ pub enum Purpose {
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 6] =
-        [Self::Session, Self::Refresh, Self::Login, Self::Token, Self::Grant, Self::Cursor];
+    pub const ALL: [Self; 7] =
+        [Self::Session, Self::Refresh, Self::Login, Self::Link, Self::Token, Self::Grant, Self::Cursor];
 
     fn label(self) -> &'static str {
         match self {
             Self::Session => "session",
             Self::Refresh => "refresh",
             Self::Login => "login",
+            Self::Link => "link",
             Self::Token => "token",
             Self::Grant => "grant",
             Self::Cursor => "cursor",
@@ -196,6 +199,7 @@ struct Key {
     session: Derived,
     refresh: Derived,
     login: Derived,
+    link: Derived,
     token: Derived,
     grant: Derived,
     cursor: Derived,
@@ -214,6 +218,7 @@ impl Key {
             session: derive(Purpose::Session)?,
             refresh: derive(Purpose::Refresh)?,
             login: derive(Purpose::Login)?,
+            link: derive(Purpose::Link)?,
             token: derive(Purpose::Token)?,
             grant: derive(Purpose::Grant)?,
             cursor: derive(Purpose::Cursor)?,
@@ -225,6 +230,7 @@ impl Key {
             Purpose::Session => &self.session,
             Purpose::Refresh => &self.refresh,
             Purpose::Login => &self.login,
+            Purpose::Link => &self.link,
             Purpose::Token => &self.token,
             Purpose::Grant => &self.grant,
             Purpose::Cursor => &self.cursor,

@@ -19,7 +19,7 @@ use crate::{
     authenticator::Tokens,
     claims::{ClaimPaths, Claims, Identity},
     clock::{Clock, UnixTime},
-    cookies::{self, LOGIN_PREFIX},
+    cookies::{self, CookiePath, LOGIN_PREFIX},
     discovery::same_issuer,
     error::shortened,
     keys::{Purpose, SealError},
@@ -190,15 +190,8 @@ impl Login {
         let value =
             self.mint.keys.seal(Purpose::Login, name.as_bytes(), &json).map_err(LoginError::Session)?;
         let secure = site.is_secure();
-        let mut cookies = Vec::new();
-        let under_way: Vec<&str> = cookies::names(headers, LOGIN_PREFIX).collect();
-        if under_way.len() >= MAX_UNDER_WAY {
-            cookies
-                .extend(under_way.iter().filter_map(|old| self.mint.path.clear_for_login(old, secure).ok()));
-        }
-        let set = self.mint.path.set_for_login(&name, &value, PATIENCE.as_secs(), secure);
-        cookies.push(set.map_err(LoginError::Session)?);
-        Ok(Begun { location, cookies })
+        let cookies = begin_cookie(&self.mint.path, headers, &name, &value, PATIENCE, secure);
+        Ok(Begun { location, cookies: cookies.map_err(LoginError::Session)? })
     }
 
     /// Completes the sign-in that the callback's `query` answers.
@@ -474,13 +467,32 @@ impl Answer {
 }
 
 /// The cookie of the sign-in with that state.
-fn cookie_name(state: &str) -> String {
+pub(crate) fn cookie_name(state: &str) -> String {
     let short = state.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(8);
     LOGIN_PREFIX.chars().chain(short).collect()
 }
 
+/// The `Set-Cookie` of something that has begun at the sign-in routes, and those that remove what was begun before and never
+/// completed, when there is much of that.
+pub(crate) fn begin_cookie(
+    path: &CookiePath,
+    headers: &HeaderMap,
+    name: &str,
+    value: &str,
+    patience: Duration,
+    secure: bool,
+) -> Result<Vec<HeaderValue>, SealError> {
+    let mut cookies = Vec::new();
+    let under_way: Vec<&str> = cookies::names(headers, LOGIN_PREFIX).collect();
+    if under_way.len() >= MAX_UNDER_WAY {
+        cookies.extend(under_way.iter().filter_map(|old| path.clear_for_login(old, secure).ok()));
+    }
+    cookies.push(path.set_for_login(name, value, patience.as_secs(), secure)?);
+    Ok(cookies)
+}
+
 /// 256 random bits as text: a state, a nonce, or a PKCE code verifier (RFC 7636 section 4.1).
-fn random_text() -> String {
+pub(crate) fn random_text() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 

@@ -75,6 +75,8 @@ pub struct Unknown {
     pub answer: Response<Body>,
     /// Whether it is certain that the `Authorization` header is not for the gateway, but for a program in the workspace.
     pub foreign_credentials: bool,
+    /// Whether the answer is due in any case, also where everybody is let in.
+    pub is_final: bool,
 }
 
 /// Somebody who was recognised.

@@ -181,6 +181,7 @@ impl Inner {
             None => Sender::Known(Visitor::local()),
             Some(guard) => match guard.authenticate(&parts, peer, upgrade.is_some()).await {
                 Ok(visitor) => Sender::Known(visitor),
+                Err(unknown) if unknown.is_final => return Ok(unknown.answer),
                 Err(unknown) => Sender::Unknown(unknown),
             },
         };

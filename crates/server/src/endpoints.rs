@@ -75,6 +75,8 @@ endpoints! {
     LOGIN = "/auth/login" ["GET"] Public;
     /// Where the identity provider sends browsers back to.
     CALLBACK = "/auth/callback" ["GET"] Public;
+    /// Asks a browser that follows a link with a token whether it is to be signed in.
+    LINK = "/auth/link" ["GET" "POST"] Public;
     /// Who the caller is.
     SESSION = "/auth/session" ["GET"] SignedIn;
     /// Takes a page's refresh token into a cookie.

@@ -128,6 +128,12 @@ pub(crate) async fn page(State(page): State<Arc<Page>>, sender: Sender) -> Respo
     // It was checked, and is one of ours.
     let host = sender.uri.authority().map(Authority::as_str);
     let host = host.or_else(|| sender.headers.get(header::HOST)?.to_str().ok()).unwrap_or("localhost");
+    if let Some(door) = &page.door {
+        let target = sender.uri.path_and_query();
+        if let Some(answer) = door.followed_link(sender.request(), target, Some(sender.visit())).await {
+            return answer.map(axum::body::Body::from);
+        }
+    }
     let visitor = match &page.door {
         Some(door) => door.visitor(&sender).await,
         None => Visitor::default(),

@@ -670,3 +670,45 @@ async fn d72_a_kept_refresh_token_is_bound_to_who_brought_it_and_to_our_lifetime
     let program = door.front.authenticate(&page("alice"), GET).await.unwrap();
     assert!(door.front.keep_refresh_token(&program, "t".to_owned().into(), None, GET).is_err());
 }
+
+#[tokio::test]
+async fn t08_t18_an_answer_to_a_link_is_good_once_here_and_for_a_minute() {
+    let door = Door::new().await;
+    let token = door.idp.token("alice", START + 300);
+    let ask = async || {
+        let asking = door.front.ask_about_link(&token, "/route/a/", &HeaderMap::new(), true).await.unwrap();
+        let mut jar = Jar::default();
+        jar.take(&asking.cookies);
+        (asking.code, jar.headers())
+    };
+    let (code, jar) = ask().await;
+    assert_eq!(door.front.asked_about(&jar, &code).unwrap().page, "/route/a/");
+    // Other browsers, other questions, other sites' pages.
+    let (other, others) = ask().await;
+    for (jar, code, context) in
+        [(&others, &code, PAGE), (&jar, &other, PAGE), (&jar, &code, GET), (&jar, &code, FOREIGN)]
+    {
+        let refused = door.front.hand_over(jar, code, context).await;
+        assert!(matches!(refused, Err(NotHandedOver::NotBegun)), "{refused:?}");
+    }
+    // The cookie is no session, and a sign-in's is no answer.
+    let value = jar[COOKIE].to_str().unwrap().split_once('=').unwrap().1.to_owned();
+    let as_session = [(COOKIE, format!("nocr_sess={value}").parse().unwrap())].into_iter().collect();
+    assert!(door.front.authenticate(&as_session, GET).await.is_err());
+
+    // Of several yeses one counts.
+    let answers = join_all((0..10).map(|_| door.front.hand_over(&jar, &code, PAGE))).await;
+    let mut good = answers.into_iter().filter_map(Result::ok);
+    let handed = good.next().unwrap();
+    assert!(good.next().is_none());
+    let mut signed_in = Jar::default();
+    signed_in.take(&handed.cookies);
+    assert_eq!(door.get(&signed_in).await.unwrap().caller.subject.as_str(), "alice");
+
+    let (code, jar) = ask().await;
+    door.advance(59);
+    assert!(door.front.asked_about(&jar, &code).is_some());
+    door.advance(60);
+    assert!(door.front.asked_about(&jar, &code).is_none());
+    assert!(door.front.hand_over(&jar, &code, PAGE).await.is_err());
+}

@@ -59,7 +59,8 @@ impl Guard for Names {
                 let mut answer = Response::new(Body::empty());
                 *answer.status_mut() = StatusCode::UNAUTHORIZED;
                 let foreign_credentials = request.headers.contains_key("x-certainly-foreign");
-                return Err(Unknown { answer, foreign_credentials });
+                let is_final = request.headers.contains_key("x-final");
+                return Err(Unknown { answer, foreign_credentials, is_final });
             };
             let grants = Grants { named_roles: ["viewer".to_owned()].into(), ..Grants::default() };
             Ok(Visitor {

@@ -52,6 +52,11 @@ impl Counting {
         Self { proxies_unknown: proxies.is_empty(), ..self }
     }
 
+    /// Whether the identity provider is asked about tokens.
+    pub(super) fn introspects(&self) -> bool {
+        self.introspects
+    }
+
     /// Somebody was recognised by their session, at a glance.
     pub(super) fn recognised(&self) {
         self.count(Checked::Good(Via::Session));

@@ -262,7 +262,7 @@ fn has_token(query: &str) -> bool {
 }
 
 /// The target without its parameters `token`: they are no use where they are not looked at, and stay in histories and logs.
-fn without_token(path_and_query: &str) -> Cow<'_, str> {
+pub(super) fn without_token(path_and_query: &str) -> Cow<'_, str> {
     let Some((path, query)) = path_and_query.split_once('?') else { return path_and_query.into() };
     if !has_token(query) {
         return path_and_query.into();

@@ -66,6 +66,12 @@ impl Guard for Gate {
     ) -> BoxFuture<'a, Result<Visitor, Unknown>> {
         Box::pin(async move {
             let request = asked(parts, peer, upgrade);
+            let visit = Visit::of(&parts.extensions);
+            let target = parts.uri.path_and_query();
+            if let Some(answer) = self.door.followed_link(request, target, visit.map(AsRef::as_ref)).await {
+                let answer = answer.map(Body::from);
+                return Err(Unknown { answer, foreign_credentials: false, is_final: true });
+            }
             let found = self.door.who(request, parts.uri.query(), "").await;
             let permitted = found.and_then(|authenticated| {
                 // Before anything is looked up, so that it tells nothing of what there is.
@@ -76,7 +82,7 @@ impl Guard for Gate {
             });
             match permitted {
                 Ok(authenticated) => {
-                    if let Some(visit) = Visit::of(&parts.extensions) {
+                    if let Some(visit) = visit {
                         visit.note(&authenticated.caller);
                     }
                     Ok(self.visitor(authenticated))
@@ -84,7 +90,8 @@ impl Guard for Gate {
                 Err(refusal) => {
                     audit::not_let_in(parts, &refusal);
                     let foreign_credentials = refusal.reason().is_some_and(TokenError::is_foreign);
-                    Err(Unknown { answer: self.turn_away(request, parts, &refusal), foreign_credentials })
+                    let answer = self.turn_away(request, parts, &refusal);
+                    Err(Unknown { answer, foreign_credentials, is_final: false })
                 }
             }
         })

@@ -11,6 +11,7 @@
 //! | `guard` | the same for the proxy |
 //! | `stay` | how long what a caller opened stays open |
 //! | `workspace` | what workspaces ask about their owner |
+//! | `handover` | links with a token |
 //! | `refusal` | 401 and 403, with their challenges |
 //! | `upstream` | whether the identity provider gives what is needed of it |
 //! | `summary` | what an operator is told at the start |
@@ -23,6 +24,7 @@ mod build;
 mod counting;
 mod door;
 mod guard;
+mod handover;
 mod known;
 pub(crate) mod metadata;
 mod refusal;

@@ -141,6 +141,7 @@ pub(crate) fn build(parts: Parts) -> Router {
         let sign_in = Group::new(&base)
             .on(endpoints::LOGIN, get(routes::login))
             .on(endpoints::CALLBACK, get(routes::callback))
+            .on(endpoints::LINK, get(routes::link).post(routes::link))
             .with_state(Arc::clone(door))
             .layer(sign_in_rate.clone())
             .layer(host.clone());

@@ -6,15 +6,13 @@
 use std::sync::Arc;
 
 use ::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::{
-    extract::State,
-    response::{Html, IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use nocrd_authz::cookies;
 use nocrd_model::error as codes;
-use nocrd_proxy_core::page::{STYLE_SOURCE, escaped, framed};
+use nocrd_proxy_core::page::escaped;
 use serde_json::json;
 
+use super::ask::ask;
 use crate::{
     auth::{
         Counting, Door, Refusal,
@@ -44,7 +42,10 @@ pub(crate) async fn logout(State(door): State<Option<Arc<Door>>>, sender: Sender
     match course(&sender, proven) {
         Course::SignOut => sign_out(&door, &sender).await,
         Course::Nothing => done(),
-        Course::Ask => ask(&door.seen(sender.request()).home()),
+        Course::Ask => {
+            let home = door.seen(sender.request()).home();
+            ask("Sign out?", &QUESTION.replace("{{home}}", &escaped(&home)))
+        }
         Course::Refuse => {
             let message = "this request does not prove that it comes from a page of this site, and so signs nobody out: \
                            send it with this site as its Origin";
@@ -111,25 +112,6 @@ fn wants_json(headers: &HeaderMap) -> bool {
 
 fn done() -> Response {
     respond::fresh(StatusCode::OK, json!({ "message": "Logged out" }))
-}
-
-/// The page that asks. Nothing is loaded and nobody may frame it. Where its form leads is not limited: from here the browser
-/// goes on to the identity provider.
-fn ask(home: &str) -> Response {
-    let policy =
-        format!("default-src 'none'; style-src {STYLE_SOURCE}; base-uri 'none'; frame-ancestors 'none'");
-    let Ok(policy) = HeaderValue::from_str(&policy) else {
-        return Refusal::broken().response(&HeaderMap::new());
-    };
-    let fields = [
-        (header::CONTENT_SECURITY_POLICY, policy),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    let question = QUESTION.replace("{{home}}", &escaped(home));
-    (fields, Html(framed("Sign out?", &question))).into_response()
 }
 
 #[cfg(test)]

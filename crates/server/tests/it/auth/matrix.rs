@@ -214,6 +214,13 @@ const ROWS: &[Row] = &[
     Row { method: "GET", path: "/mcp/permissions", expected: reader },
     Row { method: "GET", path: "/auth/login", expected: |_| Is(303) },
     Row { method: "GET", path: "/auth/callback", expected: |_| Is(400) },
+    // Nobody was asked anything.
+    Row { method: "GET", path: "/auth/link", expected: |_| Is(400) },
+    Row {
+        method: "POST",
+        path: "/auth/link",
+        expected: |who| Is(if who == Who::OwnerByCookie { 400 } else { 403 }),
+    },
     Row { method: "GET", path: "/auth/session", expected: signed_in },
     Row { method: "POST", path: "/auth/set-refresh", expected: set_refresh },
     Row { method: "POST", path: "/mcp/auth/set-refresh", expected: set_refresh },
