@@ -8,13 +8,15 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use http::{HeaderValue, Method};
 use nocrd_model::{Api, AuthMode, Protocol, Subject, WorkspaceId};
 
-use crate::path::{Problem, lenient};
+use crate::{
+    NotReady,
+    path::{Problem, lenient},
+};
 
 /// Finds the pod of a workspace. Called once for each request, on its way: answer from memory.
 pub trait WorkspaceDirectory: Send + Sync + 'static {
@@ -35,12 +37,8 @@ pub enum Lookup {
         apis: Vec<Api>,
         /// How authentication is treated for it.
         auth: AuthMode,
-        /// Its state in one word.
-        state: String,
-        /// What it is doing, for people.
-        message: String,
-        /// When asking again may help.
-        retry_after: Duration,
+        /// Why.
+        why: NotReady,
     },
     /// There is none.
     NotFound,

@@ -7,7 +7,7 @@ use std::{error::Error as StdError, io, time::Duration};
 
 use nocrd_model::{Code, ErrorKind, InvalidName, WorkspaceId, error as codes};
 
-use crate::path::Problem;
+use crate::{NotReady, Progress, path::Problem};
 
 /// Why a request was not proxied.
 #[derive(Debug, thiserror::Error)]
@@ -38,16 +38,13 @@ pub enum Error {
     #[error("there is no workspace {id:?}", id = .0.as_str())]
     NotFound(WorkspaceId),
     /// The workspace can't serve yet, or not any more.
-    #[error("workspace {id:?} is {state}{sep}{message}", id = .id.as_str(), sep = if .message.is_empty() { "" } else { ": " })]
+    #[error("workspace {id:?} is {state}{sep}{message}", id = .id.as_str(), state = .why.state, message = .why.message,
+        sep = if .why.message.is_empty() { "" } else { ": " })]
     NotReady {
         /// The workspace.
         id: WorkspaceId,
-        /// Its state in one word.
-        state: String,
-        /// What it is doing.
-        message: String,
-        /// When asking again may help.
-        retry_after: Duration,
+        /// Why.
+        why: NotReady,
     },
     /// The workspace has not asked for the endpoints that hand out its owner's token.
     #[error("token-api mode is not enabled for this workspace")]
@@ -139,12 +136,22 @@ impl Error {
         self.code().kind
     }
 
+    /// How far a workspace is that is on its way.
+    pub(crate) fn progress(&self) -> Option<&Progress> {
+        match self {
+            Self::NotReady { why, .. } => why.progress.as_ref(),
+            _ => None,
+        }
+    }
+
     /// When asking again may help.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NotReady { retry_after, .. } => Some(*retry_after),
+            Self::NotReady { why, .. } => Some(why.retry_after),
             Self::NotSynced | Self::Draining | Self::Busy => Some(Duration::from_secs(1)),
+            // A program without a readiness probe counts as ready before it listens.
+            Self::Refused { .. } => Some(Duration::from_secs(2)),
             Self::TunnelLimit | Self::OwnTunnelLimit | Self::WorkspaceTunnelLimit => {
                 Some(Duration::from_secs(10))
             }

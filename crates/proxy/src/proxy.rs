@@ -1,6 +1,6 @@
 //! The pipeline.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
@@ -11,8 +11,8 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use nocrd_model::{Api, Caller, Protocol, WorkspaceId};
 
 use crate::{
-    AuthEndpoint, Body, Config, Drain, Error, Failure, Guard, Lookup, Peer, Stay, Target, Unknown, Visitor,
-    WorkspaceDirectory,
+    AuthEndpoint, Body, Config, Drain, Error, Failure, Guard, Lookup, NotReady, Peer, Stay, Target, Unknown,
+    Visitor, WorkspaceDirectory,
     directory::{Place, Resolved},
     guard::{Cookies, has_bearer},
     headers::{self, Outside, Said},
@@ -343,8 +343,8 @@ impl Inner {
     fn find(&self, id: &WorkspaceId) -> Result<Found, Error> {
         match self.directory.lookup(id) {
             Lookup::Found(target) => Ok(Found::Ready(target)),
-            Lookup::NotReady { owner, apis, auth, state, message, retry_after } => {
-                Ok(Found::NotReady { target: Target::absent(owner, apis, auth), state, message, retry_after })
+            Lookup::NotReady { owner, apis, auth, why } => {
+                Ok(Found::NotReady(Box::new(Target::absent(owner, apis, auth)), why))
             }
             Lookup::NotFound => Err(Error::NotFound(id.clone())),
             Lookup::NotSynced => Err(Error::NotSynced),
@@ -465,7 +465,12 @@ impl Inner {
     /// The answer to a request that failed.
     fn refuse(&self, error: &Error, asker: &Asker) -> Response<Body> {
         let message = error.to_string();
-        let failure = Failure { code: error.code(), message: &message, retry_after: error.retry_after() };
+        let failure = Failure {
+            code: error.code(),
+            message: &message,
+            retry_after: error.retry_after(),
+            progress: error.progress(),
+        };
         let (mut parts, body) = self.config.errors.render(&failure, asker.wants()).into_parts();
         let headers = &mut parts.headers;
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -491,14 +496,14 @@ impl Inner {
 /// A workspace that exists: nothing of it is told before the visitor is known to be let in.
 enum Found {
     Ready(Arc<Target>),
-    NotReady { target: Target, state: String, message: String, retry_after: Duration },
+    NotReady(Box<Target>, NotReady),
 }
 
 impl Found {
     fn target(&self) -> &Target {
         match self {
             Self::Ready(target) => target,
-            Self::NotReady { target, .. } => target,
+            Self::NotReady(target, _) => target,
         }
     }
 
@@ -510,12 +515,7 @@ impl Found {
                 tracing::warn!(workspace.id = %id, ip = %target.ip(), "pod address refused");
                 Err(Error::AddressRefused)
             }
-            Self::NotReady { state, message, retry_after, .. } => Err(Error::NotReady {
-                id: id.clone(),
-                state: state.clone(),
-                message: message.clone(),
-                retry_after: *retry_after,
-            }),
+            Self::NotReady(_, why) => Err(Error::NotReady { id: id.clone(), why: why.clone() }),
         }
     }
 }

@@ -9,12 +9,15 @@ use std::{
 
 use nocrd_cluster::{ChangeKind, Cluster, State, WorkspacePod};
 use nocrd_model::WorkspaceId;
-use nocrd_proxy_core::{Lookup, Pod, Target, WorkspaceDirectory};
+use nocrd_proxy_core::{Lookup, NotReady, Pod, Progress, Target, WorkspaceDirectory};
 use tokio::sync::broadcast::error::RecvError;
 
 /// When to ask again for a workspace that is on its way, and for one that is not.
 const SOON: Duration = Duration::from_secs(2);
 const LATER: Duration = Duration::from_secs(10);
+
+/// The states of a pod on its way, as people call them.
+const STEPS: [&str; 4] = ["Find a node", "Fetch the image", "Prepare", "Start"];
 
 /// Why some pods are never reached.
 const NODE_NETWORK: &str = "its pod shares the network of its node, where requests are not sent";
@@ -112,10 +115,23 @@ fn not_ready(pod: &WorkspacePod) -> Lookup {
         owner: pod.owner.clone(),
         apis: pod.apis.clone(),
         auth: pod.auth,
-        state: status.state.to_string(),
-        message,
-        retry_after,
+        why: NotReady { state: status.state.to_string(), message, retry_after, progress: progress(pod) },
     }
+}
+
+/// How far a pod is that is on its way.
+fn progress(pod: &WorkspacePod) -> Option<Progress> {
+    if pod.status.fatal || pod.host_network {
+        return None;
+    }
+    let at = match pod.status.state {
+        State::Pending => 0,
+        State::Pulling => 1,
+        State::Initializing => 2,
+        State::Starting => 3,
+        _ => return None,
+    };
+    Some(Progress { steps: &STEPS, at, since: pod.created.into() })
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(crate) fn fresh(status: StatusCode, body: impl Serialize) -> Response<Body> 
 
 /// The answer to a request with these headers that failed with `code`.
 pub(crate) fn failure(headers: &HeaderMap, code: Code, message: &str) -> Response<Body> {
-    Failure { code, message, retry_after: None }.response(wanted(headers)).map(Body::from)
+    Failure { code, message, retry_after: None, progress: None }.response(wanted(headers)).map(Body::from)
 }
 
 /// Nothing is served at the path.

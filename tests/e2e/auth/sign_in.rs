@@ -1,7 +1,11 @@
 //! People who sign in with a browser at a certified OpenID provider.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
+use nocrd_model::keys;
 use serde_json::{Value, json};
 
 use super::{
@@ -11,6 +15,7 @@ use super::{
     server::{Server, call},
     visitor::Visitor,
 };
+use crate::dev::PATIENCE;
 
 const TEMPLATE: &str = "default-agent-workspace";
 /// How long the provider's tokens are good, and how far clocks may be apart.
@@ -110,6 +115,45 @@ fn two_people_sign_in_and_keep_to_themselves() {
     }
     assert_eq!(tool(&mut bob, "list_workspaces", json!({}))["workspaces"], json!([]));
     assert_eq!(alice.go(&site.url("/route/w1/")), 200);
+    site.server.stop();
+}
+
+#[test]
+fn a_link_with_a_token_asks_and_leads_into_a_workspace_that_starts() {
+    let site = Site::open(&[]);
+    let mut alice = site.sign_in("alice");
+    let port = json!({ "name": "PORT", "value": "5678" });
+    let pod_ip = json!({ "name": "POD_IP", "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } });
+    let spec = json!({
+        "initContainers": [{ "name": "wait", "image": "busybox", "command": ["sleep", "5"] }],
+        "containers": [{ "name": "agent", "image": nocrd_model::DEFAULT_WORKSPACE_IMAGE, "env": [pod_ip, port] }],
+    });
+    let annotations = json!({ keys::WORKSPACE_PORT: "5678", keys::WORKSPACE_AUTH_MODE: "token-api" });
+    let arguments = json!({ "id": "w1", "spec": spec, "annotations": annotations });
+    let spawned = tool(&mut alice, "spawn_workspace", arguments);
+    assert!(spawned["error"].is_null(), "{spawned}");
+    let token =
+        alice.evaluate("fetch('/route/w1/_auth/token').then((answer) => answer.json())")["token"].clone();
+
+    let mut elsewhere = Browser::open();
+    let link = site.url(&format!("/route/w1/?tab=files&token={}", token.as_str().unwrap()));
+    assert_eq!(elsewhere.go(&link), 200);
+    let (address, text) = (elsewhere.address(), elsewhere.text());
+    assert!(address.starts_with(&site.url("/auth/link?")), "t08 {address}");
+    assert!(text.contains("alice") && text.contains("/route/w1/?tab=files"), "{text}");
+    elsewhere.press("Go on as alice", "/route/w1/");
+    assert_eq!(elsewhere.address(), site.url("/route/w1/?tab=files"), "d18");
+    let text = elsewhere.text();
+    assert!(text.contains("The workspace is starting") && text.contains("Find a node"), "{text}");
+
+    // Nobody does anything, and there it is. It counts as ready a little before its program listens.
+    let start = Instant::now();
+    while elsewhere.text().contains("asks again") {
+        assert!(start.elapsed() < PATIENCE, "{}", elsewhere.text());
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(elsewhere.address(), site.url("/route/w1/?tab=files"));
+    assert_eq!(status(&mut elsewhere, "/route/w1/healthz"), 200);
     site.server.stop();
 }
 

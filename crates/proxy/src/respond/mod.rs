@@ -12,6 +12,8 @@ pub mod page;
 pub use accept::Wants;
 use page::Offer;
 
+use crate::Progress;
+
 /// An error as its answer tells it.
 #[derive(Debug, Clone, Copy)]
 pub struct Failure<'a> {
@@ -21,6 +23,8 @@ pub struct Failure<'a> {
     pub message: &'a str,
     /// When asking again may help.
     pub retry_after: Option<Duration>,
+    /// How far it is, what the answer waits for.
+    pub progress: Option<&'a Progress>,
 }
 
 /// Makes the answers to failed requests. The proxy itself sees to status-independent matters: no body for `HEAD`, and
@@ -126,7 +130,7 @@ mod tests {
     use super::*;
 
     fn failure(code: Code, message: &str, retry_after: Option<Duration>) -> Failure<'_> {
-        Failure { code, message, retry_after }
+        Failure { code, message, retry_after, progress: None }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Pages that load nothing and run nothing, so that they work, and are harmless, wherever a workspace's page was expected:
 //! the error page, and what else is told in the same form.
 
-use std::fmt::Write as _;
+use std::{cmp::Ordering, fmt::Write as _};
 
 use super::{Failure, retry_seconds};
+use crate::Progress;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;font:100%/1.5 system-ui,sans-serif}\
@@ -12,16 +13,19 @@ main{box-sizing:border-box;max-width:36rem;padding:2rem}\
 h1{font-size:1.5rem;line-height:1.25;margin:0 0 1rem}\
 p{margin:0 0 1rem;overflow-wrap:anywhere}\
 small{opacity:.75}\
+ol{margin:0 0 1rem;padding:0;list-style:none;border-left:2px solid}\
+li{padding:.25rem 0 .25rem 1rem;opacity:.75}\
+li[aria-current]{opacity:1;font-weight:600;border-left:.25rem solid;padding-left:.75rem}\
 .ways{display:flex;flex-wrap:wrap;gap:.75rem;margin:1.5rem 0}\
 .ways>*{font:inherit;color:inherit;background:none;border:1px solid;border-radius:.25rem;padding:.5rem 1rem;\
 text-decoration:none;cursor:pointer}\
 .ways>:first-child{background:CanvasText;border-color:CanvasText;color:Canvas}";
 
 /// The source in a `Content-Security-Policy` that allows the style of these pages, by its digest.
-pub const STYLE_SOURCE: &str = "'sha256-bb+3/8cFbLu3D/n7BfKbhAargC345aeICDUoAOB4KRg='";
+pub const STYLE_SOURCE: &str = "'sha256-YgEjDnyrBDMRLx2/pUfouNDXE0+TLmtCX17R1EKdOac='";
 
 /// What an error page may do: use the style above.
-pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-bb+3/8cFbLu3D/n7BfKbhAargC345aeICDUoAOB4KRg='; \
+pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-YgEjDnyrBDMRLx2/pUfouNDXE0+TLmtCX17R1EKdOac='; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /// What an error page offers besides what its code says.
@@ -37,12 +41,15 @@ pub struct Offer<'a> {
 
 pub(super) fn render(failure: &Failure<'_>, offer: &Offer<'_>) -> String {
     let status = failure.status();
-    let title = offer.title.or(status.canonical_reason()).unwrap_or("Error");
-    let mut body = format!(
-        "<p>{}</p>\n<p>{}</p>\n",
-        escaped(failure.message),
-        escaped(offer.advice.unwrap_or(failure.code.remedy))
-    );
+    let own = failure.progress.map(|_| "The workspace is starting");
+    let title = offer.title.or(own).or(status.canonical_reason()).unwrap_or("Error");
+    let mut body = format!("<p>{}</p>\n", escaped(failure.message));
+    match failure.progress {
+        Some(progress) => body.push_str(&steps(progress)),
+        None => {
+            let _ = writeln!(body, "<p>{}</p>", escaped(offer.advice.unwrap_or(failure.code.remedy)));
+        }
+    }
     if !offer.ways.is_empty() {
         body.push_str("<p class=\"ways\">");
         for (text, address) in offer.ways {
@@ -50,12 +57,34 @@ pub(super) fn render(failure: &Failure<'_>, offer: &Offer<'_>) -> String {
         }
         body.push_str("</p>\n");
     } else if let Some(wait) = failure.retry_after {
-        let seconds = retry_seconds(wait);
-        let unit = if seconds == 1 { "second" } else { "seconds" };
-        let _ = writeln!(body, "<p role=\"status\">This page asks again in {seconds} {unit}.</p>");
+        let wait = in_words(retry_seconds(wait));
+        let then =
+            if failure.progress.is_some() { ", and shows the workspace as soon as it is ready" } else { "" };
+        let _ = writeln!(body, "<p role=\"status\">This page asks again in {wait}{then}.</p>");
     }
     let _ = writeln!(body, "<p><small>{} · {}</small></p>", status.as_u16(), failure.code.id);
     framed(title, &body)
+}
+
+/// The steps of a start, those that are done, and the one under way.
+fn steps(progress: &Progress) -> String {
+    let mut list = String::from("<ol>");
+    for (at, step) in progress.steps.iter().enumerate() {
+        let (attribute, mark) = match at.cmp(&progress.at) {
+            Ordering::Less => ("", "✓ "),
+            Ordering::Equal => (" aria-current=\"step\"", ""),
+            Ordering::Greater => ("", ""),
+        };
+        let _ = write!(list, "<li{attribute}>{mark}{}</li>", escaped(step));
+    }
+    let _ = writeln!(list, "</ol>\n<p>It began {} ago.</p>", in_words(progress.elapsed().as_secs()));
+    list
+}
+
+/// A time for people.
+fn in_words(seconds: u64) -> String {
+    let (count, unit) = if seconds < 120 { (seconds, "second") } else { (seconds / 60, "minute") };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A page with this heading, and `body` below it, which is HTML. [`STYLE_SOURCE`] lets browsers apply its style; in a
@@ -107,6 +136,7 @@ mod tests {
             code: nocrd_model::error::UNAUTHENTICATED,
             message: "<b>",
             retry_after: Some(std::time::Duration::from_secs(5)),
+            progress: None,
         };
         let ways = [("Sign in", "/auth/login?a=1&b=\"x\"")];
         let offer = Offer { title: Some("Not <you>"), advice: Some("Do & don't"), ways: &ways };
@@ -122,5 +152,31 @@ mod tests {
         assert!(!page.contains("asks again") && !page.contains(failure.code.remedy), "{page}");
         let plain = render(&failure, &Offer::default());
         assert!(plain.contains("asks again in 5 seconds") && plain.contains(failure.code.remedy), "{plain}");
+    }
+
+    #[test]
+    fn a_start_shows_how_far_it_is() {
+        use std::time::{Duration, SystemTime};
+        let since = SystemTime::now() - Duration::from_secs(200);
+        let progress = Progress { steps: &["Find", "Fetch <it>", "Start"], at: 1, since };
+        let failure = Failure {
+            code: nocrd_model::error::WORKSPACE_NOT_READY,
+            message: "it pulls",
+            retry_after: Some(Duration::from_secs(1)),
+            progress: Some(&progress),
+        };
+        let page = render(&failure, &Offer::default());
+        for part in [
+            "<h1>The workspace is starting</h1>",
+            "<li>✓ Find</li><li aria-current=\"step\">Fetch &lt;it&gt;</li><li>Start</li>",
+            "It began 3 minutes ago",
+            "asks again in 1 second, and shows the workspace as soon as it is ready",
+        ] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        assert!(!page.contains(failure.code.remedy), "{page}");
+        // A clock ahead of ours is no failure.
+        let early = Progress { since: SystemTime::now() + Duration::from_secs(60), ..progress };
+        assert!(steps(&early).contains("0 seconds ago"));
     }
 }

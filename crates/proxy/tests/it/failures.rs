@@ -44,9 +44,12 @@ async fn what_the_directory_knows_decides() {
             owner: Subject::guest(),
             apis: Vec::new(),
             auth: nocrd_model::AuthMode::default(),
-            state: "Pulling".into(),
-            message: "pulls <image>".into(),
-            retry_after: Duration::from_secs(3),
+            why: nocrd_proxy_core::NotReady {
+                state: "Pulling".into(),
+                message: "pulls <image>".into(),
+                retry_after: Duration::from_secs(3),
+                progress: None,
+            },
         },
     );
     let answer = get(gateway.addr, "/route/soon/", &[]).await;

@@ -130,9 +130,12 @@ fn not_ready(owner: &str) -> Lookup {
         owner: owner.into(),
         apis: vec![Api { visibility: Visibility::Internal, ..api("open", 9, "/open") }],
         auth: AuthMode::default(),
-        state: "Pulling".into(),
-        message: "pulls".into(),
-        retry_after: Duration::from_secs(1),
+        why: nocrd_proxy_core::NotReady {
+            state: "Pulling".into(),
+            message: "pulls".into(),
+            retry_after: Duration::from_secs(1),
+            progress: None,
+        },
     }
 }
 

@@ -127,7 +127,7 @@ impl Refusal {
             advice: said.map(|said| said.advice),
             ways: way.as_slice(),
         };
-        let mut answer = Failure { code: self.code, message: &self.message, retry_after }
+        let mut answer = Failure { code: self.code, message: &self.message, retry_after, progress: None }
             .response_with(respond::wanted(headers), &offer);
         let fields = answer.headers_mut();
         for (name, value) in [(header::WWW_AUTHENTICATE, &self.challenge), (header::LINK, &self.link)] {

@@ -90,7 +90,13 @@ async fn a_look_up_costs_no_api_call_and_there_is_one_target_per_state_of_a_pod(
     world.add("w1");
     world.indexed("w1", |pods| !pods.is_empty()).await;
     assert!(
-        matches!(world.lookup("w1"), Lookup::NotReady { retry_after: SOON, .. }),
+        matches!(
+            world.lookup("w1"),
+            Lookup::NotReady {
+                why: NotReady { retry_after: SOON, progress: Some(Progress { at: 0, .. }), .. },
+                ..
+            }
+        ),
         "{:?}",
         world.lookup("w1")
     );
@@ -121,8 +127,9 @@ async fn a_pod_that_will_not_start_is_asked_for_less_often() {
     });
     world.set_status("w1", json!({ "phase": "Pending", "containerStatuses": [container] }));
     world.indexed("w1", |pods| pods.iter().any(|pod| pod.status.fatal)).await;
-    let Lookup::NotReady { state, message, retry_after, .. } = world.lookup("w1") else { unreachable!() };
-    assert_eq!((state.as_str(), retry_after), ("Degraded", LATER));
+    let Lookup::NotReady { why, .. } = world.lookup("w1") else { unreachable!() };
+    assert_eq!((why.state.as_str(), why.retry_after, why.progress), ("Degraded", LATER, None));
+    let message = why.message;
     assert!(message.contains("no such image"), "{message}");
 }
 
