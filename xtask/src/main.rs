@@ -68,11 +68,7 @@ enum Task {
         once: bool,
     },
     /// Measure a release build: start, memory, spawn and list, requests through the proxy beside direct ones.
-    Bench {
-        /// How often each rate is measured.
-        #[arg(long, default_value_t = 3)]
-        rounds: usize,
-    },
+    Bench(bench::Bench),
     /// Give random texts to what reads the texts of strangers; installs cargo-fuzz and a nightly compiler.
     Fuzz {
         /// How long each target is run.
@@ -95,7 +91,7 @@ fn main() -> ExitCode {
         Task::Test { cluster: true, filter } => test::on_cluster(&mut steps, filter.as_deref()),
         Task::Test { cluster: false, filter } => test::everything(&mut steps, filter.as_deref()),
         Task::Demo { once } => demo::run(&mut steps, once),
-        Task::Bench { rounds } => bench::run(&mut steps, rounds),
+        Task::Bench(bench) => bench::run(&mut steps, &bench),
         Task::Fuzz { seconds, target } => fuzz::run_targets(&mut steps, seconds, target.as_deref()),
     };
     steps.print_summary();

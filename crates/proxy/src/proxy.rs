@@ -35,7 +35,7 @@ pub struct Proxy {
 
 struct Inner {
     directory: Arc<dyn WorkspaceDirectory>,
-    config: Config,
+    config: Arc<Config>,
     drain: Drain,
     upstream: Upstream,
     tunnels: Seats,
@@ -110,7 +110,23 @@ impl Proxy {
     pub fn new(directory: Arc<dyn WorkspaceDirectory>, config: Config, drain: Drain) -> Self {
         let upstream = Upstream::new(&config);
         let tunnels = Seats::new(&config);
+        let config = Arc::new(config);
         Self { inner: Arc::new(Inner { directory, config, drain, upstream, tunnels }), guard: None }
+    }
+
+    /// The same proxy, with connections to pods of its own: for a thread that serves requests with nobody's help. All limits
+    /// count for both together.
+    #[must_use]
+    pub fn with_own_connections(&self) -> Self {
+        let Inner { directory, config, drain, tunnels, .. } = &*self.inner;
+        let inner = Inner {
+            directory: Arc::clone(directory),
+            config: Arc::clone(config),
+            drain: drain.clone(),
+            upstream: Upstream::new(config),
+            tunnels: tunnels.clone(),
+        };
+        Self { inner: Arc::new(inner), guard: self.guard.clone() }
     }
 
     /// The same proxy, which lets in whom `guard` knows, to where it says they may go.
@@ -209,7 +225,7 @@ impl Inner {
         let auth = target.auth();
         if let Some(endpoint) = AuthEndpoint::at(rest) {
             let asked = Asked { endpoint, id: &id, target, parts: &parts, peer };
-            return self.auth_endpoint(asked, sender, guard, cookies).await;
+            return Box::pin(self.auth_endpoint(asked, sender, guard, cookies)).await;
         }
         // What begins like an API on the workspace's own port is that API's, whatever the method.
         let is_open = auth.open && !target.has_api_at(rest);
@@ -300,7 +316,10 @@ impl Inner {
         *outgoing.headers_mut() = parts.headers;
         let answer = match upgrade {
             None => self.forward(&exchange, place, outgoing).await,
-            Some((handshake, client)) => self.tunnel(&exchange, place, outgoing, &handshake, client).await,
+            // Boxed, like everything large that few requests need: the future of each is moved more than once.
+            Some((handshake, client)) => {
+                Box::pin(self.tunnel(&exchange, place, outgoing, &handshake, client)).await
+            }
         };
         answer.inspect_err(|error| {
             tracing::warn!(

@@ -73,6 +73,9 @@ pub enum Error {
     /// Signals can't be received.
     #[error("can't receive signals")]
     Signals(#[source] io::Error),
+    /// The threads that serve connections can't be started.
+    #[error("can't start the threads that serve connections")]
+    Threads(#[source] io::Error),
     /// A second signal came while open requests were still being finished.
     #[error("stopped at once, without waiting for open requests")]
     Interrupted,
@@ -93,7 +96,7 @@ impl Error {
             Self::Log(source) => source.code(),
             Self::NoCluster(source) => source.code(),
             Self::Cluster(source) => source.code(),
-            Self::Stdio(_) | Self::Signals(_) => codes::INTERNAL,
+            Self::Stdio(_) | Self::Signals(_) | Self::Threads(_) => codes::INTERNAL,
             Self::Interrupted => codes::CANCELLED,
         }
     }

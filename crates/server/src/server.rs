@@ -12,7 +12,7 @@ use crate::{
     Error, Shutdown, Urls, auth,
     compose::{self, Web},
     limits::{self, Limits},
-    listener::{self, Listener},
+    listener::{self, Listener, Workers},
     metrics::{self, Metered, Metrics},
     site::Site,
     stdio,
@@ -121,11 +121,12 @@ impl Server {
                 let metrics = endpoint.zip(metrics).map(|(endpoint, metrics)| {
                     endpoint.serve(metrics, Arc::clone(&web.health), Arc::new(Site::new(&settings)))
                 });
+                let workers = Workers::start().map_err(Error::Threads)?;
                 let address =
                     listener.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
                 let reload =
                     tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.keep_fresh(PERIOD))));
-                let listener = Listener::start(listener, web.app.clone(), tls, limits);
+                let listener = Listener::start(listener, &web.app, tls, limits, workers);
                 tracing::info!(
                     address,
                     mcp = components.mcp,

@@ -171,12 +171,23 @@ impl Name {
 fn normal(host: &str) -> String {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let host = host.strip_suffix('.').unwrap_or(host);
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return ip.to_canonical().to_string();
+    }
+    // What the URL standard may take for an IPv4 address ends in a number. Nearly every host is told apart here.
+    let last = host.rsplit('.').next().unwrap_or_default();
+    if is_plain(host) && !last.starts_with(|c: char| c.is_ascii_digit()) {
+        return host.to_ascii_lowercase();
+    }
     match Host::parse(host) {
         Ok(Host::Ipv4(address)) => address.to_string(),
-        _ => host
-            .parse::<IpAddr>()
-            .map_or_else(|_| host.to_ascii_lowercase(), |ip| ip.to_canonical().to_string()),
+        _ => host.to_ascii_lowercase(),
     }
+}
+
+/// Letters, digits and hyphens, which mean nothing but themselves.
+fn is_plain(host: &str) -> bool {
+    host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
 }
 
 /// Names of this machine for itself; `localhost` and everything below it never reach DNS (RFC 6761, 6.3).
@@ -227,6 +238,24 @@ mod tests {
         }
         for host in ["", "a b", "user@localhost", "localhost:x", "localhost:99999", "http://localhost/"] {
             assert_eq!(local.check_host(host), Err(Refused::Unreadable), "{host}");
+        }
+    }
+
+    #[test]
+    fn t22_a_host_has_one_spelling() {
+        for (host, expected) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("127.1", "127.0.0.1"),
+            ("0x7f.0.0.1", "127.0.0.1"),
+            ("2130706433", "127.0.0.1"),
+            ("[::FFFF:127.0.0.1]", "127.0.0.1"),
+            ("::0:1", "::1"),
+            ("GW.example.", "gw.example"),
+            ("a.1b", "a.1b"),
+            ("1.2.example", "1.2.example"),
+            ("a_b.example", "a_b.example"),
+        ] {
+            assert_eq!(normal(host), expected, "{host}");
         }
     }
 

@@ -1,116 +1,60 @@
 //! Measurements of a release build, side by side in one run: machines are noisy, so only the ratios travel.
 //!
+//! | module | what it measures |
+//! |---|---|
+//! | [`overview`] | start, memory, spawn and list, requests through the proxy beside direct ones |
+//! | [`proxy`] | the proxy beside nginx, case by case, and whether it keeps within its budgets |
+//!
 //! The server under measurement is a process of its own; the cluster it works on is that of a second process
-//! (`nocrd-all dev`), which also runs the workspace that requests are sent to.
+//! (`nocrd-all dev`).
 
-mod load;
-mod process;
+mod measured;
+mod overview;
+mod proxy;
+mod resources;
+mod statistics;
+mod wrk;
 
-use std::time::{Duration, Instant};
+use clap::{Args, Subcommand};
 
-use serde_json::{Value, json};
-use tokio::runtime::Runtime;
+use crate::{Result, process, steps::Steps};
 
-use crate::{
-    Result,
-    demo::{Client, Server, build},
-    steps::Steps,
-};
-use process::Measured;
+/// What is measured: the overview, unless something else is named.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    overview: overview::Options,
+}
 
-/// Starts that are timed.
-const STARTS: usize = 5;
-/// Workspaces in the index for the second half.
-const WORKSPACES: usize = 1_000;
-/// Calls that are timed for a latency.
-const CALLS: usize = 100;
+#[derive(Subcommand)]
+enum What {
+    /// The proxy beside nginx, and any other: requests, latency, WebSockets, memory.
+    Proxy(proxy::Options),
+}
 
 /// Measures, and prints what was seen.
-pub(crate) fn run(steps: &mut Steps, rounds: usize) -> Result {
-    let program = steps.step("build nocrd-all for release", || build(true))?;
-    steps.step("find the load generator", load::check)?;
-    let runtime = Runtime::new()?;
-    let cluster = steps.step("start an embedded cluster", || runtime.block_on(Server::start(&program)))?;
-    let measured = steps.step("measure", || runtime.block_on(measure(&program, &cluster, rounds)));
-    let stopped = steps.step("stop the cluster", || runtime.block_on(cluster.stop()));
-    measured.and(stopped)
-}
-
-async fn measure(program: &str, cluster: &Server, rounds: usize) -> Result {
-    let mut starts = Vec::new();
-    for _ in 0..STARTS {
-        let server = Measured::start(program, &cluster.kubeconfig()).await?;
-        starts.push(server.started_in());
-        server.stop().await?;
+pub(crate) fn run(steps: &mut Steps, bench: &Bench) -> Result {
+    match &bench.what {
+        None => overview::run(steps, &bench.overview),
+        Some(What::Proxy(options)) => proxy::run(steps, options),
     }
-    println!("start to ready        {}", spread(&mut starts));
+}
 
-    let server = Measured::start(program, &cluster.kubeconfig()).await?;
-    println!("memory, idle          {} MiB resident", server.resident_mib()?);
-    let mut client = Client::connect(&format!("{}/mcp", server.base())).await?;
-    let arguments = json!({"id": "bench", "templateRef": "default-agent-workspace", "wait": true});
-    client.call_tool("spawn_workspace", arguments).await?;
-    let workspace = client.call_tool("get_workspace", json!({"id": "bench"})).await?;
-    let pod = workspace["podIP"].as_str().ok_or("the workspace has no address")?.to_owned();
-    compare(&pod, server.base(), rounds).await?;
-
-    let mut spawns = Vec::new();
-    for number in 0..WORKSPACES {
-        spawns.push(timed(&mut client, "spawn_workspace", idle_workspace(number)).await?);
+/// Whether a program is there, or can be installed as a package of Debian's or Ubuntu's.
+fn find(program: &str, package: &str, version: &str) -> Result {
+    // wrk prints its version and ends with 1.
+    let found = || std::process::Command::new(program).arg(version).output().is_ok();
+    let install = || {
+        process::works(std::process::Command::new("apt-get").args(["install", "--yes", "--quiet", package]))
+    };
+    if found() || install() && found() {
+        return Ok(());
     }
-    println!("spawn                 {}", spread(&mut spawns));
-    let mut lists = Vec::new();
-    for _ in 0..CALLS {
-        lists.push(timed(&mut client, "list_workspaces", json!({})).await?);
-    }
-    println!("list, first page      {}", spread(&mut lists));
-    println!("memory, {WORKSPACES} indexed  {} MiB resident", server.resident_mib()?);
-    compare(&pod, server.base(), rounds).await?;
-    server.stop().await
-}
-
-/// Requests per second straight to the pod and through the proxy, in turn.
-async fn compare(pod: &str, base: &str, rounds: usize) -> Result {
-    let direct_url = format!("http://{pod}:5678/healthz");
-    let proxied_url = format!("{base}/route/bench/healthz");
-    let (mut direct, mut proxied) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        direct.push(load::requests_per_second(&direct_url).await?);
-        proxied.push(load::requests_per_second(&proxied_url).await?);
-    }
-    let (direct, proxied) = (median(&mut direct), median(&mut proxied));
-    println!("direct {direct:.0} req/s, proxied {proxied:.0} req/s: {:.2} of direct", proxied / direct);
-    Ok(())
-}
-
-/// A workspace that no node takes, so that it costs the machine nothing.
-fn idle_workspace(number: usize) -> Value {
-    json!({
-        "id": format!("idle-{number}"),
-        "spec": {
-            "nodeSelector": {"kubernetes.io/hostname": "nowhere"},
-            "containers": [{"name": "idle", "image": "busybox", "command": ["sleep", "1"]}],
-        },
-    })
-}
-
-async fn timed(client: &mut Client, tool: &str, arguments: Value) -> Result<f64> {
-    let start = Instant::now();
-    client.call_tool(tool, arguments).await?;
-    Ok(milliseconds(start.elapsed()))
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn spread(values: &mut [f64]) -> String {
-    let middle = median(values);
-    let at = |part: usize| values.get(values.len() * part / 100).copied().unwrap_or(f64::NAN);
-    format!("median {middle:.1} ms, 95th percentile {:.1} ms, of {}", at(95), values.len())
+    Err(format!(
+        "{program} is not installed; it is a package of Debian and others: apt-get install {package}"
+    )
+    .into())
 }

@@ -95,14 +95,14 @@ impl Upstream {
     ) -> Result<(Response<Incoming>, Lease), Error> {
         let repeatable = is_idempotent(request.method()) && matches!(request.body(), Outgoing::Empty);
         let Some(connection) = self.take(to, if repeatable { Duration::MAX } else { FRESH }) else {
-            return self.send_afresh(to, request).await;
+            return Box::pin(self.send_afresh(to, request)).await;
         };
         let spare = repeatable.then(|| copy(&request));
         match self.send_over(connection, to, request).await {
             Ok(answer) => Ok(answer),
-            Err(Failed { unsent: Some(request), .. }) => self.send_afresh(to, *request).await,
+            Err(Failed { unsent: Some(request), .. }) => Box::pin(self.send_afresh(to, *request)).await,
             Err(Failed { error: Error::Broken(error), .. }) => match spare {
-                Some(spare) => self.send_afresh(to, spare).await,
+                Some(spare) => Box::pin(self.send_afresh(to, spare)).await,
                 None => Err(Error::Broken(error)),
             },
             Err(Failed { error, .. }) => Err(error),

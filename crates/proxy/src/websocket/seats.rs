@@ -11,8 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{Config, Error, proxy::others_share};
 
-/// The places for tunnels.
-#[derive(Debug)]
+/// The places for tunnels; clones share them.
+#[derive(Debug, Clone)]
 pub(crate) struct Seats {
     all: Arc<Semaphore>,
     users: Counts<Subject>,
@@ -67,7 +67,7 @@ impl Seats {
 }
 
 /// How many there are of each; what has none is not remembered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Counts<K> {
     most: usize,
     open: Arc<Mutex<HashMap<K, usize>>>,

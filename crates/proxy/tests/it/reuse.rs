@@ -7,12 +7,15 @@ use std::sync::{
 
 use nocrd_proxy_core::Config;
 
-use crate::support::{
-    Gateway,
-    client::{Wire, get, send},
-    config,
-    pod::{Program, hold, text, told},
-    pod_at, until,
+use crate::{
+    support::{
+        Gateway,
+        client::{Answer, Wire, get, send, send_raw},
+        config,
+        pod::{Program, hold, text, told},
+        pod_at, until,
+    },
+    websocket::{echo, handshake, open},
 };
 
 #[tokio::test]
@@ -26,6 +29,29 @@ async fn connections_are_kept_and_used_again() {
         assert_eq!(answer.status, 200);
     }
     assert_eq!((pod.seen().len(), pod.connections()), (4, 1));
+}
+
+#[tokio::test]
+async fn of_two_that_serve_alone_each_has_its_own_and_limits_are_shared() {
+    let (pod, _) = echo().await;
+    let one = Gateway::with(Config { max_tunnels: 1, ..config() }).await;
+    one.directory.add("w", pod_at(pod.addr));
+    let other = one.beside().await;
+    let tunnel = open(one.addr, "/route/w/", &[]).await;
+    let request = handshake("/route/w/", "").replace("Connection: Upgrade", "Connection: Upgrade, close");
+    let refused = Answer::parse(&send_raw(other.addr, request).await);
+    assert_eq!((refused.status, &refused.json()["code"]), (503, &"NCR0612".into()));
+    drop(tunnel);
+    one.drain.start();
+    assert_eq!(get(other.addr, "/route/w/", &[]).await.status, 503);
+
+    let pod = Program::echo().await;
+    let one = Gateway::to(pod.addr).await;
+    let other = one.beside().await;
+    for gateway in [&one, &other, &one, &other] {
+        assert_eq!(get(gateway.addr, "/route/w/", &[]).await.status, 200);
+    }
+    assert_eq!((pod.seen().len(), pod.connections()), (4, 2));
 }
 
 #[tokio::test]

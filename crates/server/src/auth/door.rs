@@ -95,7 +95,8 @@ impl Door {
         if request.headers.contains_key(header::AUTHORIZATION) {
             self.counting.check(client, request.headers)?;
         }
-        let outcome = self.authenticator.authenticate(request.headers, context).await;
+        // Boxed: it is large, and most requests don't get here.
+        let outcome = Box::pin(self.authenticator.authenticate(request.headers, context)).await;
         if let Some(refusal) = self.counting.looked(client, request.headers, &outcome) {
             return Err(refusal);
         }

@@ -26,6 +26,7 @@ impl Door {
         visit: Option<&Visit>,
     ) -> Option<Response<Bytes>> {
         let target = target?;
+        // Nearly no request has one.
         let token = only_token(target.query()?)?;
         let is_browser = request.method == Method::GET
             && !request.upgrade
@@ -34,8 +35,18 @@ impl Door {
         if !is_browser || !self.may_be_ours(&token) {
             return None;
         }
+        Box::pin(self.follow(request, target, &token, visit)).await
+    }
+
+    async fn follow(
+        &self,
+        request: seen::Request<'_>,
+        target: &PathAndQuery,
+        token: &str,
+        visit: Option<&Visit>,
+    ) -> Option<Response<Bytes>> {
         // Looked at like one in a header, with the limits of those.
-        let fields = with_bearer(request.headers, &token)?;
+        let fields = with_bearer(request.headers, token)?;
         let as_header = seen::Request { headers: &fields, ..request };
         let found = match self.who(as_header, None, "").await {
             Ok(found) => found,
@@ -60,7 +71,7 @@ impl Door {
             return Some(see_other(location, somebody.cookies_for(true)));
         }
         let secure = self.site.context(request).secure;
-        let asking = self.authenticator.ask_about_link(&token, &page, request.headers, secure).await;
+        let asking = self.authenticator.ask_about_link(token, &page, request.headers, secure).await;
         match asking {
             Ok(asking) => {
                 let question =

@@ -66,6 +66,19 @@ impl App {
         Self { quiet: true, ..self }
     }
 
+    /// The same for a thread that serves connections alone.
+    pub(crate) fn for_a_thread(&self) -> Arc<Self> {
+        Arc::new(Self {
+            proxy: self.proxy.as_ref().map(Proxy::with_own_connections),
+            router: self.router.clone(),
+            site: Arc::clone(&self.site),
+            calls: self.calls.clone(),
+            metrics: self.metrics.clone(),
+            base: self.base.clone(),
+            quiet: self.quiet,
+        })
+    }
+
     /// Answers a request.
     pub(crate) async fn answer(
         &self,
@@ -89,7 +102,8 @@ impl App {
             None => {
                 request.extensions_mut().insert(peer.clone());
                 let span = tracing::info_span!("request", id = %facts.id);
-                caught(&facts, self.route(request).instrument(span))
+                // Boxed, because hyper moves the whole future for each request, of whichever kind that is.
+                caught(&facts, Box::pin(self.route(request).instrument(span)))
                     .await
                     .map(|answer| answer.map(Source::Router))
             }

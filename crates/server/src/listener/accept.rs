@@ -12,6 +12,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use super::{
     connection::{Connections, Security},
     seats::Seats,
+    workers::{Place, Workers},
 };
 use crate::{http::App, limits::Limits, rate::Key, tls::Tls};
 
@@ -26,18 +27,29 @@ pub(crate) struct Listener {
     accepting: CancellationToken,
     connections: Arc<Connections>,
     _task: AbortOnDropHandle<()>,
+    /// Kept until the last connection has ended: no longer accepting is not the end of them.
+    _workers: Arc<Workers>,
 }
 
 impl Listener {
-    /// Begins to accept connections and to serve them with `app`.
-    pub(crate) fn start(listener: TcpListener, app: Arc<App>, tls: Option<Tls>, limits: Limits) -> Self {
+    /// Begins to accept connections and to serve them with `app`, on these threads.
+    pub(crate) fn start(
+        listener: TcpListener,
+        app: &App,
+        tls: Option<Tls>,
+        limits: Limits,
+        workers: Workers,
+    ) -> Self {
         let accepting = CancellationToken::new();
         let room = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
         let (seats, unread) = (Seats::new(limits.connections_of_each), limits.unread);
-        let connections = Arc::new(Connections::new(app, limits));
-        let room = Room { all: room, seats, unread };
+        let apps = (0..workers.count()).map(|_| app.for_a_thread()).collect();
+        let connections = Arc::new(Connections::new(apps, limits));
+        let workers = Arc::new(workers);
+        let room = Room { all: room, seats, unread, workers: Arc::clone(&workers) };
         let task = accept(listener, tls, Arc::clone(&connections), room, accepting.clone());
-        Self { accepting, connections, _task: AbortOnDropHandle::new(tokio::spawn(task)) }
+        let task = AbortOnDropHandle::new(tokio::spawn(task));
+        Self { accepting, connections, _task: task, _workers: workers }
     }
 
     /// Closes the port, and each connection after the request that is under way on it.
@@ -73,6 +85,7 @@ struct Room {
     all: Arc<Semaphore>,
     seats: Seats<Key>,
     unread: Duration,
+    workers: Arc<Workers>,
 }
 
 async fn accept(
@@ -101,14 +114,25 @@ async fn accept(
             tracing::debug!(%addr, "the client has too many connections");
             continue;
         };
+        let Some(place) = room.workers.place() else { return };
         tune(&stream, addr, room.unread);
         let security = tls.as_ref().map_or(Security::Plain, |tls| Security::Tls(tls.config()));
         let serving = Arc::clone(&connections);
-        connections.tasks().spawn(async move {
-            serving.serve(stream, addr, security).await;
-            drop((permit, seat));
-        });
+        let runtime = place.runtime.clone();
+        let work = async move {
+            match adopted(stream, &place) {
+                Ok(stream) => serving.serve(place.worker, stream, addr, security).await,
+                Err(error) => tracing::error!(%addr, %error, "can't serve a connection"),
+            }
+            drop((permit, seat, place));
+        };
+        connections.tasks().spawn_on(work, &runtime);
     }
+}
+
+/// The stream, as one of the runtime that serves it from now on, which must be this one.
+fn adopted(stream: TcpStream, place: &Place) -> io::Result<TcpStream> {
+    if place.is_where_it_was_accepted() { Ok(stream) } else { TcpStream::from_std(stream.into_std()?) }
 }
 
 /// The client was gone before we looked.

@@ -32,7 +32,8 @@ pub(super) enum Security {
 
 /// What all connections share.
 pub(super) struct Connections {
-    app: Arc<App>,
+    /// One for each thread.
+    apps: Vec<Arc<App>>,
     http: auto::Builder<TokioExecutor>,
     limits: Limits,
     tasks: TaskTracker,
@@ -41,7 +42,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(app: Arc<App>, limits: Limits) -> Self {
+    pub(super) fn new(apps: Vec<Arc<App>>, limits: Limits) -> Self {
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1()
             .timer(TokioTimer::new())
@@ -57,7 +58,7 @@ impl Connections {
             .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
             .adaptive_window(true);
         let (tasks, finish, cut) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-        Self { app, http, limits, tasks, finish, cut }
+        Self { apps, http, limits, tasks, finish, cut }
     }
 
     pub(super) fn tasks(&self) -> &TaskTracker {
@@ -76,13 +77,15 @@ impl Connections {
         self.cut.cancel();
     }
 
-    pub(super) async fn serve(&self, stream: TcpStream, addr: SocketAddr, security: Security) {
+    /// Serves a connection, on the thread of that number.
+    pub(super) async fn serve(&self, thread: usize, stream: TcpStream, addr: SocketAddr, security: Security) {
+        let Some(app) = self.apps.get(thread) else { return };
         let serving = async {
             match security {
-                Security::Plain => self.http(stream, Peer::new(addr, false)).await,
+                Security::Plain => self.http(app, stream, Peer::new(addr, false)).await,
                 Security::Tls(config) => {
                     if let Some(stream) = self.secure(stream, addr, config).await {
-                        self.http(stream, Peer::new(addr, true)).await;
+                        self.http(app, stream, Peer::new(addr, true)).await;
                     }
                 }
             }
@@ -115,10 +118,15 @@ impl Connections {
         }
     }
 
-    async fn http(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+    async fn http(
+        &self,
+        app: &Arc<App>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+    ) {
         let (activity, peer) = (Arc::new(Activity::default()), Arc::new(peer));
         let service = service_fn(|request: hyper::Request<Incoming>| {
-            let (app, peer, in_flight) = (Arc::clone(&self.app), Arc::clone(&peer), activity.begin());
+            let (app, peer, in_flight) = (Arc::clone(app), Arc::clone(&peer), activity.begin());
             async move { Ok::<_, Infallible>(app.answer(request, &peer, in_flight).await) }
         });
         let mut connection = pin!(self.http.serve_connection_with_upgrades(TokioIo::new(stream), service));

@@ -8,8 +8,10 @@ mod plaintext;
 mod seats;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 pub(crate) use accept::Listener;
 pub(crate) use activity::InFlight;
 pub(crate) use bind::bind;
 pub(crate) use seats::Seats;
+pub(crate) use workers::Workers;

@@ -13,7 +13,7 @@ use tokio::{
     sync::Notify,
 };
 
-use super::{Listener, bind};
+use super::{Listener, Workers, bind};
 use crate::{http::App, limits::Limits, tls::Tls};
 
 /// Long enough that no test ends because of it.
@@ -63,7 +63,8 @@ async fn start_with(router: Router, limits: Limits, tls: Option<Option<&str>>) -
         running_dir = Some(dir);
         Tls::load(cert, key, ca).unwrap()
     });
-    let listener = Listener::start(socket, Arc::new(App::new(None, router, site())), tls, limits);
+    let listener =
+        Listener::start(socket, &App::new(None, router, site()), tls, limits, Workers::start().unwrap());
     Running { listener, address, _dir: running_dir, certificate }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     health::{self, Health},
     http::App,
     limits::Limits,
-    listener::{self, Listener},
+    listener::{self, Listener, Workers},
     respond,
     site::Site,
 };
@@ -54,7 +54,7 @@ impl Endpoint {
         tracing::info!(address, "metrics are served at /metrics");
         let app = App::new(None, router(metrics, health), site).quiet();
         let limits = Limits { connections: CONNECTIONS, ..Limits::default() };
-        Listener::start(self.0, Arc::new(app), None, limits)
+        Listener::start(self.0, &app, None, limits, Workers::none())
     }
 }
 

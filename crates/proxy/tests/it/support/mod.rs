@@ -94,6 +94,7 @@ pub(crate) struct Gateway {
     pub(crate) addr: SocketAddr,
     pub(crate) drain: Drain,
     pub(crate) directory: Arc<Directory>,
+    proxy: Proxy,
     _accepting: JoinSet<()>,
 }
 
@@ -110,11 +111,21 @@ impl Gateway {
             Some(guard) => proxy.with_guard(guard),
             None => proxy,
         };
+        Self::serving(proxy, drain, directory).await
+    }
+
+    /// The same proxy at another address, with connections of its own.
+    pub(crate) async fn beside(&self) -> Self {
+        let (drain, directory) = (self.drain.clone(), Arc::clone(&self.directory));
+        Self::serving(self.proxy.with_own_connections(), drain, directory).await
+    }
+
+    async fn serving(proxy: Proxy, drain: Drain, directory: Arc<Directory>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, proxy));
-        Self { addr, drain, directory, _accepting: accepting }
+        accepting.spawn(accept(listener, proxy.clone()));
+        Self { addr, drain, directory, proxy, _accepting: accepting }
     }
 
     /// A gateway with one workspace, `w`, at `pod`.
