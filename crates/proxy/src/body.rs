@@ -12,8 +12,9 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::{
-    BoxFuture,
+    Stay,
     directory::Place,
+    guard::Bounded,
     headers,
     upstream::{IdleLimit, Lease},
 };
@@ -30,6 +31,7 @@ enum Inner {
     Empty,
     Full(Bytes),
     Stream(Stream),
+    Bounded(Bounded<Stream>),
 }
 
 /// A workspace's answer under way.
@@ -38,8 +40,6 @@ struct Stream {
     /// The connection it comes over, until it is free for the next request.
     lease: Option<Lease>,
     idle: IdleLimit,
-    /// What ends it before it ends by itself.
-    end: Option<BoxFuture<'static, ()>>,
     /// Its place among the requests of the workspace.
     _place: Place,
 }
@@ -60,17 +60,17 @@ impl Body {
     /// What a pod sends. `lease` is given back once the body has ended; a body that is dropped before takes its
     /// connection with it.
     pub(crate) fn stream(incoming: Incoming, lease: Lease, idle: IdleLimit, place: Place) -> Self {
-        let mut stream = Stream { incoming, lease: Some(lease), idle, end: None, _place: place };
+        let mut stream = Stream { incoming, lease: Some(lease), idle, _place: place };
         stream.release_at_end();
         Self(Inner::Stream(stream))
     }
 
-    /// The same, cut short when `end` comes.
-    pub(crate) fn until(mut self, end: impl Future<Output = ()> + Send + 'static) -> Self {
-        if let Inner::Stream(stream) = &mut self.0 {
-            stream.end = Some(Box::pin(end));
+    /// The same, cut short when a stay is over. The pod learns of it by its connection, which goes with the rest.
+    pub(crate) fn within(self, stay: Stay) -> Self {
+        match self.0 {
+            Inner::Stream(stream) => Self(Inner::Bounded(stay.bound(stream))),
+            other => Self(other),
         }
-        self
     }
 }
 
@@ -92,8 +92,16 @@ impl Stream {
             lease.release();
         }
     }
+}
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+impl http_body::Body for Stream {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             ready!(self.idle.poll_expired(cx));
             self.lease = None;
@@ -115,6 +123,14 @@ impl Stream {
             Some(Err(error)) => Some(Err(error.into())),
         })
     }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
 }
 
 impl http_body::Body for Body {
@@ -132,14 +148,8 @@ impl http_body::Body for Body {
                 self.0 = Inner::Empty;
                 Poll::Ready(Some(Ok(frame)))
             }
-            Inner::Stream(stream) => {
-                if stream.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
-                    // The pod learns of it by its connection, which goes with the rest.
-                    self.0 = Inner::Empty;
-                    return Poll::Ready(None);
-                }
-                stream.poll_frame(cx)
-            }
+            Inner::Stream(stream) => Pin::new(stream).poll_frame(cx),
+            Inner::Bounded(stream) => Pin::new(stream).poll_frame(cx),
         }
     }
 
@@ -147,7 +157,8 @@ impl http_body::Body for Body {
         match &self.0 {
             Inner::Empty => true,
             Inner::Full(_) => false,
-            Inner::Stream(stream) => stream.incoming.is_end_stream(),
+            Inner::Stream(stream) => stream.is_end_stream(),
+            Inner::Bounded(stream) => stream.is_end_stream(),
         }
     }
 
@@ -155,8 +166,8 @@ impl http_body::Body for Body {
         match &self.0 {
             Inner::Empty => SizeHint::with_exact(0),
             Inner::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Inner::Stream(stream) if stream.end.is_some() => SizeHint::default(),
-            Inner::Stream(stream) => stream.incoming.size_hint(),
+            Inner::Stream(stream) => stream.size_hint(),
+            Inner::Bounded(stream) => stream.size_hint(),
         }
     }
 }

@@ -5,10 +5,12 @@ use std::{
     future::pending,
     pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
 use http::{HeaderMap, HeaderValue, Response, header, request::Parts};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use nocrd_model::{Api, Caller, Subject, WorkspaceId, caller::Trust};
 use secrecy::SecretString;
 
@@ -135,6 +137,54 @@ impl Stay {
             () = time => {}
             () = ended => {}
         }
+    }
+}
+
+impl Stay {
+    /// The body with its end at that of the stay, if it has not ended before.
+    #[must_use]
+    pub fn bound<B>(self, body: B) -> Bounded<B> {
+        Bounded { body: Some(body), end: Box::pin(self.over()) }
+    }
+}
+
+/// A body that a [`Stay`] ends.
+pub struct Bounded<B> {
+    /// `None` once it is over: what makes the body learns of it then, and not when the client goes.
+    body: Option<B>,
+    end: BoxFuture<'static, ()>,
+}
+
+impl<B: HttpBody + Unpin> HttpBody for Bounded<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        if self.body.is_some() && self.end.as_mut().poll(cx).is_ready() {
+            self.body = None;
+        }
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    /// It may be shorter than announced.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+impl<B> fmt::Debug for Bounded<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bounded").field("is_over", &self.body.is_none()).finish_non_exhaustive()
     }
 }
 

@@ -43,7 +43,7 @@ pub use directory::{Lookup, Pod, Target, WorkspaceDirectory};
 pub use drain::Drain;
 pub use endpoint::AuthEndpoint;
 pub use error::Error;
-pub use guard::{BoxFuture, Ended, Guard, Stay, Unknown, Visitor};
+pub use guard::{Bounded, BoxFuture, Ended, Guard, Stay, Unknown, Visitor};
 pub use peer::Peer;
 pub use progress::{NotReady, Progress};
 pub use proxy::Proxy;

@@ -420,7 +420,7 @@ impl Inner {
         if let Some(stay) = exchange.stay.filter(|stay| stay.is_limited())
             && is_event_stream(&headers)
         {
-            body = body.until(stay.clone().over());
+            body = body.within(stay.clone());
         }
         respond(status, headers, body)
     }

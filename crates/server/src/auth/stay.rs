@@ -1,18 +1,10 @@
 //! How long what somebody opened stays open: a WebSocket, a stream of events. Requests are looked at one by one; these
 //! outlive the look.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use ::http::{HeaderValue, header};
-use axum::{
-    body::{Body, Bytes, HttpBody},
-    response::Response,
-};
-use http_body::{Frame, SizeHint};
+use axum::{body::Body, response::Response};
 use nocrd_authz::{clock::UnixTime, session::Session};
 use nocrd_proxy_core::{Ended, Stay};
 
@@ -47,39 +39,5 @@ pub(super) fn bound(answer: Response, stay: Stay) -> Response {
     if !kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
         return answer;
     }
-    answer.map(|body| Body::new(Bounded { body, end: Some(Box::pin(stay.over())) }))
-}
-
-/// A body that ends early.
-struct Bounded {
-    body: Body,
-    /// `None` once it has come.
-    end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
-
-impl HttpBody for Bounded {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let Some(end) = &mut self.end else { return Poll::Ready(None) };
-        if end.as_mut().poll(context).is_ready() {
-            self.end = None;
-            // What makes the stream learns of it now, and not when the client goes.
-            self.body = Body::empty();
-            return Poll::Ready(None);
-        }
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.end.is_none() || self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
-    }
+    answer.map(|body| Body::new(stay.bound(body)))
 }
