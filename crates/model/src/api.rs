@@ -80,7 +80,9 @@ impl Api {
             parse_port(port).ok_or_else(|| refuse("port", format!("{port:?} is no port from 1 to 65535")))?;
         let path = get("path").unwrap_or("/");
         if !path.starts_with('/')
-            || path.contains(['\\', '?', '#', '%'])
+            // A semicolon begins a parameter of the segment, and in a cookie's `Path` another attribute.
+            || path.contains(['\\', '?', '#', '%', ';'])
+            || path.contains(char::is_control)
             || path.split('/').any(|s| s == ".." || s == ".")
         {
             return Err(refuse("path", format!("{path:?} is no plain absolute path")));
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn d11_d12_reports_what_cannot_be_used() {
+    fn d11_d12_d16_reports_what_cannot_be_used() {
         for (field, value) in [
             ("port", "80@evil.example"),
             ("port", "0"),
@@ -142,6 +144,9 @@ mod tests {
             ("path", "x"),
             ("path", "/a/../b"),
             ("path", "/a%2fb"),
+            ("path", "/a;domain=evil.example;path=/"),
+            ("path", "/..;a"),
+            ("path", "/a\tb"),
             ("path", "\\x"),
             ("refresh", "often"),
             ("protocol", "spdy"),

@@ -83,7 +83,10 @@ impl From<Visibility> for String {
             Visibility::Scope(scope) => format!("scope:{scope}"),
             Visibility::Role(role) => format!("role:{role}"),
             Visibility::Subjects(subjects) => {
-                subjects.iter().map(Subject::as_str).collect::<Vec<_>>().join(",")
+                let list = subjects.iter().map(Subject::as_str).collect::<Vec<_>>().join(",");
+                // Somebody may be called like a keyword. A comma before makes it a list.
+                let reads_as_list = matches!(Visibility::parse(&list), Visibility::Subjects(_));
+                if reads_as_list { list } else { format!(",{list}") }
             }
         }
     }
@@ -105,6 +108,11 @@ mod tests {
             assert_eq!(Visibility::parse(narrow), Visibility::Private, "{narrow:?}");
         }
         assert_eq!(Visibility::parse("Internal"), Visibility::Subjects(vec!["Internal".into()]));
+        for name in ["internal", "admin", "scope:a", "role:"] {
+            let people = Visibility::Subjects(vec![name.into()]);
+            let printed = String::from(people.clone());
+            assert_eq!((&*printed, Visibility::parse(&printed)), (&*format!(",{name}"), people));
+        }
         assert_eq!(Visibility::default_for("Last-Activity"), Visibility::Admin);
         assert_eq!(Visibility::default_for("terminal"), Visibility::Private);
     }

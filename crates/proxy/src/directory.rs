@@ -227,10 +227,10 @@ impl Target {
         })
     }
 
-    /// Whether a path may be read as that of an API on the workspace's own port, whatever method that takes. Some programs
-    /// don't tell capital letters from small ones.
-    pub(crate) fn has_api_at(&self, path: &str) -> bool {
-        let path = path.to_ascii_lowercase();
+    /// Whether a path, given in its most lenient reading, is that of an API on the workspace's own port, whatever method that
+    /// takes. Some programs don't tell capital letters from small ones.
+    pub(crate) fn has_api_at(&self, alias: &str) -> bool {
+        let path = alias.to_ascii_lowercase();
         let on_main = self.apis.iter().filter(|mount| mount.port.number == self.main.number);
         on_main.into_iter().any(|mount| begins(&path, &mount.alias.to_ascii_lowercase()))
     }

@@ -227,8 +227,8 @@ impl Inner {
             let asked = Asked { endpoint, id: &id, target, parts: &parts, peer };
             return Box::pin(self.auth_endpoint(asked, sender, guard, cookies)).await;
         }
-        // What begins like an API on the workspace's own port is that API's, whatever the method.
-        let is_open = auth.open && !target.has_api_at(rest);
+        // What begins like an API on the workspace's own port is that API's, whatever the method and the spelling.
+        let is_open = auth.open && !target.has_api_at(alias.as_deref().unwrap_or(rest));
         let resolved = {
             let may_reach = |api: Option<&Api>| match &sender {
                 _ if is_open && api.is_none() => true,

@@ -86,9 +86,13 @@ fn narrow(value: &HeaderValue, outside: &Outside<'_>) -> Option<HeaderValue> {
             out.extend_from_slice(attribute);
         }
     }
-    let path = path.filter(|path| path.starts_with('/')).unwrap_or("/");
+    let path = outside.path(path.filter(|path| path.starts_with('/')).unwrap_or("/"));
+    // It would be another attribute.
+    if path.contains(';') {
+        return None;
+    }
     out.extend_from_slice(b"; Path=");
-    out.extend_from_slice(outside.path(path).as_bytes());
+    out.extend_from_slice(path.as_bytes());
     HeaderValue::from_bytes(&out).ok()
 }
 
@@ -187,6 +191,18 @@ mod tests {
             ";",
         ] {
             assert_eq!(set(ours), None, "{ours}");
+        }
+    }
+
+    #[test]
+    fn t25_d16_no_path_of_an_api_adds_to_a_cookie() {
+        let target = target(&[]);
+        for stripped in ["/x;path=/", "/x;Domain=evil.example"] {
+            let outside = Outside { base: "", prefix: "/route/a", stripped, target: &target };
+            let mut headers = HeaderMap::new();
+            headers.insert(header::SET_COOKIE, HeaderValue::from_static("a=1; Path=/"));
+            narrow_response(&mut headers, &outside);
+            assert_eq!(headers.get(header::SET_COOKIE), None, "{stripped}");
         }
     }
 

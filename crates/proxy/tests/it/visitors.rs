@@ -237,7 +237,45 @@ async fn t32_d07_d08_the_workspace_learns_who_but_gets_no_credentials() {
 }
 
 #[tokio::test]
-async fn cookies_of_a_bearer_are_given_to_whoever_is_let_in() {
+async fn t30_connection_takes_nothing_away_that_the_gateway_says_over_http_or_websockets() {
+    let listed = "X-User-Sub, x-user-roles, X-Workspace-JWT, x-forwarded-for, x-forwarded-proto, X-Forwarded-Host, \
+                  x-forwarded-prefix, host, authorization, cookie";
+    let pod = Program::echo().await;
+    let gateway = gateway(config()).await;
+    gateway.directory.add("w", bobs(pod.addr));
+    let (sockets, mut asked) = echo().await;
+    gateway.directory.add("ws", bobs(sockets.addr));
+    let bob = "Authorization: Bearer bob";
+    let said = [
+        ("x-user-sub", "bob"),
+        ("x-user-roles", "viewer"),
+        ("x-workspace-jwt", "token-of-bob"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-host", "gw.example"),
+    ];
+
+    let echo = get(gateway.addr, "/route/w/", &[bob, &format!("Connection: {listed}")]).await.json();
+    for (name, value) in said {
+        assert_eq!(told(&echo, name), [value], "{name}");
+    }
+    assert_eq!(told(&echo, "x-forwarded-prefix"), ["/route/w"]);
+    assert_eq!(told(&echo, "host"), [pod.addr.to_string()]);
+
+    let mut wire = Wire::connect(gateway.addr).await;
+    wire.write(handshake("/route/ws/", &format!("{bob}\r\nConnection: {listed}\r\n"))).await;
+    assert_eq!(Answer::parse(wire.read_head().await.as_bytes()).status, 101);
+    let (_, headers) = asked.recv().await.unwrap();
+    for (name, value) in said.into_iter().chain([("x-forwarded-prefix", "/route/ws"), ("host", "gw.example")])
+    {
+        let found: Vec<_> = headers.get_all(name).iter().collect();
+        assert_eq!(found, [value], "{name}");
+    }
+    assert_eq!(headers.get("authorization"), None);
+}
+
+#[tokio::test]
+async fn d06_cookies_of_a_bearer_are_given_to_whoever_is_let_in() {
     let pod = Program::echo().await;
     let gateway = gateway(config()).await;
     let mut described = pod_at(pod.addr);
@@ -483,7 +521,7 @@ async fn telling(auth: AuthMode) -> (Gateway, Program) {
 }
 
 #[tokio::test]
-async fn d08_d07_an_open_workspace_is_for_everybody_and_is_told_nothing_of_anybody() {
+async fn d08_d07_t33_an_open_workspace_is_for_everybody_and_is_told_nothing_of_anybody() {
     let (gateway, pod) = telling(OPEN).await;
     for credentials in [
         &[][..],
@@ -523,7 +561,16 @@ async fn d08_d07_an_open_workspace_is_for_everybody_and_is_told_nothing_of_anybo
         assert_eq!(get(gateway.addr, path, credentials).await.status, status, "{path} {credentials:?}");
     }
     // An API on the workspace's own port is not reached by another method, or another spelling.
-    for line in ["DELETE /route/w/own", "HEAD /route/w/own/x", "PUT /route/w/OWN/x"] {
+    for line in [
+        "DELETE /route/w/own",
+        "HEAD /route/w/own/x",
+        "PUT /route/w/OWN/x",
+        "PUT /route/w/%6fwn/x",
+        "PUT /route/w/%254Fwn",
+        "PUT /route/w//own/x",
+        "PUT /route/w/own;v=1/x",
+        "PUT /route/w/own%2fx",
+    ] {
         assert_eq!(send(gateway.addr, line, &[], "").await.status, 401, "{line}");
     }
     let before = pod.seen().len();
