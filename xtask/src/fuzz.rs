@@ -99,17 +99,45 @@ fn session(fuzz: &Path, target_directory: &Path, target: &str, corpus: &Path, se
 mod tests {
     use super::*;
 
+    /// What they check is compiled and run by the crates' own tests. The programs themselves need the fuzzer's library, so
+    /// they are looked at only, and hold nothing that could go wrong.
     #[test]
-    fn each_target_has_seeds_and_a_place_in_the_manifest() {
-        let manifest = fs::read_to_string(root().join("fuzz/Cargo.toml")).unwrap();
+    fn each_target_is_one_line_and_has_seeds_and_a_place_in_the_manifest() {
+        let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+        let manifest = read("fuzz/Cargo.toml");
+        let crates = ["authz", "config", "proxy"].map(|name| {
+            let module = format!("crates/{name}/src/fuzz");
+            let file = if root().join(&module).is_dir() {
+                format!("{module}/mod.rs")
+            } else {
+                format!("{module}.rs")
+            };
+            (read(&format!("crates/{name}/Cargo.toml")), read(&file))
+        });
         let targets = targets().unwrap();
-        assert!(!targets.is_empty());
-        for target in targets {
-            assert!(manifest.contains(&format!("path = \"fuzz_targets/{target}.rs\"")), "{target}");
-            assert!(
-                fs::read_dir(root().join("fuzz/seeds").join(&target)).unwrap().next().is_some(),
-                "{target}"
+        for target in &targets {
+            let (package, _) = crates
+                .iter()
+                .find(|(_, module)| module.contains(&format!("(\"{target}\", {target})")))
+                .unwrap_or_else(|| panic!("{target} is in no crate's table"));
+            let name = package.split('"').nth(1).unwrap();
+            let library = name.replace('-', "_");
+            assert!(manifest.contains(&format!("{name} = {{ path = ")), "{target}");
+            assert_eq!(
+                read(&format!("fuzz/fuzz_targets/{target}.rs")),
+                format!(
+                    "#![no_main]\n\nlibfuzzer_sys::fuzz_target!(|input: &[u8]| {library}::fuzz::{target}(input));\n"
+                )
             );
+            assert!(manifest.contains(&format!("path = \"fuzz_targets/{target}.rs\"")), "{target}");
+            let seeds = root().join("fuzz/seeds").join(target);
+            assert!(fs::read_dir(seeds).unwrap().next().is_some(), "{target}");
         }
+        let rows = |module: &String| -> usize {
+            let (_, after) = module.split_once("TARGETS: [(&str, fn(&[u8])); ").unwrap();
+            after.split(']').next().unwrap().parse().unwrap()
+        };
+        let rows: usize = crates.iter().map(|(_, module)| rows(module)).sum();
+        assert_eq!(rows, targets.len(), "a row of a crate's table has no program, or the other way");
     }
 }

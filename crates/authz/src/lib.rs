@@ -9,6 +9,8 @@ pub mod clock;
 pub mod cookies;
 pub mod discovery;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod grants;
 pub mod http;
 pub mod keys;

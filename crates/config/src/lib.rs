@@ -26,6 +26,8 @@ mod args;
 mod choice;
 mod command;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod kind;
 mod lookup;
 pub mod reference;

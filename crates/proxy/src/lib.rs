@@ -25,6 +25,8 @@ mod directory;
 mod drain;
 mod endpoint;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod guard;
 mod headers;
 pub mod path;

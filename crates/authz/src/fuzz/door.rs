@@ -1,9 +1,11 @@
-//! What the targets share: a front door that knows one secret for tokens and one key for sessions, and asks nobody.
+//! A front door that knows one secret for tokens and one key for sessions, and asks nobody.
 
 use std::{cell::LazyCell, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use nocrd_authz::{
+use tokio::runtime::Runtime;
+
+use crate::{
     authenticator::{Authenticated, Authenticator, Context, Parts, SameOrigin, Unauthenticated},
     claims::ClaimPaths,
     clock::{Clock, UnixTime},
@@ -16,15 +18,14 @@ use nocrd_authz::{
     revocation::LocalRevocations,
     verify::{Verifier, VerifierConfig},
 };
-use tokio::runtime::Runtime;
 
 /// The secret that signs good tokens.
-pub const SECRET: &str = "a secret for fuzzing, of 32 bytes";
+pub(super) const SECRET: &str = "a secret for fuzzing, of 32 bytes";
 /// What time it is, in seconds since 1970.
-pub const NOW: i64 = 1_700_000_000;
+pub(super) const NOW: i64 = 1_700_000_000;
 
 /// The front door, and what runs it.
-pub struct Door {
+struct Door {
     authenticator: Authenticator,
     runtime: Runtime,
 }
@@ -34,6 +35,7 @@ thread_local! {
 }
 
 impl Door {
+    #[expect(clippy::unwrap_used, reason = "all of it is said here, and good")]
     fn new() -> Self {
         let clock = Clock::new(|| UnixTime::new(NOW));
         let config = VerifierConfig { secret: Some(SECRET.into()), ..VerifierConfig::default() };
@@ -57,8 +59,8 @@ impl Door {
 }
 
 /// Who sends a request with these values of a header; `None` when they can't be sent in one.
-pub fn ask<'v>(
-    name: HeaderName,
+pub(super) fn ask<'v>(
+    name: &HeaderName,
     values: impl IntoIterator<Item = &'v [u8]>,
 ) -> Option<Result<Authenticated, Unauthenticated>> {
     let mut headers = HeaderMap::new();
