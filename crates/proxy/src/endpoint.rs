@@ -12,14 +12,22 @@ pub enum AuthEndpoint {
 }
 
 impl AuthEndpoint {
+    /// All of them: no other is served.
+    pub const ALL: [Self; 3] = [Self::Token, Self::Authorize, Self::Refresh];
+
     /// The endpoint at a path below the workspace's. Only the exact path is reserved.
     #[must_use]
     pub fn at(path: &str) -> Option<Self> {
-        match path {
-            "/_auth/token" => Some(Self::Token),
-            "/_auth/authorize" => Some(Self::Authorize),
-            "/_auth/refresh" => Some(Self::Refresh),
-            _ => None,
+        Self::ALL.into_iter().find(|endpoint| endpoint.path() == path)
+    }
+
+    /// Its path below the workspace's.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Token => "/_auth/token",
+            Self::Authorize => "/_auth/authorize",
+            Self::Refresh => "/_auth/refresh",
         }
     }
 

@@ -6,6 +6,7 @@ mod identity_provider;
 mod matrix;
 mod metadata;
 mod passthrough;
+mod reach;
 mod rights;
 mod session;
 mod set_ups;
@@ -21,6 +22,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Cluster, Running};
 
+/// What cookies are signed with.
+pub(crate) const SESSION_SECRET: &str = "a secret of the tests, long enough";
+
 /// A server that trusts an identity provider.
 pub(crate) struct World {
     pub(crate) cluster: Cluster,
@@ -35,10 +39,14 @@ impl World {
 
     /// The same over a cluster that is there.
     pub(crate) async fn over(cluster: Cluster, env: &[(&str, &str)]) -> Self {
-        let idp = Idp::start().await;
+        Self::with(cluster, Idp::start().await, env).await
+    }
+
+    /// The same, with a provider that is there.
+    pub(crate) async fn with(cluster: Cluster, idp: Idp, env: &[(&str, &str)]) -> Self {
         let issuer = idp.issuer().to_owned();
         let fixed = [("AUTH_ENABLED", "true"), ("AUTH_ISSUER", &issuer), ("OAUTH_CLIENT_ID", idp::CLIENT_ID)];
-        let local = [("HOST", "127.0.0.1"), ("PROXY_SESSION_SECRET", "a secret of the tests, long enough")];
+        let local = [("HOST", "127.0.0.1"), ("PROXY_SESSION_SECRET", SESSION_SECRET)];
         let server = Running::start(&cluster, &[&fixed[..], &local, env].concat()).await;
         Self { cluster, idp, server }
     }
