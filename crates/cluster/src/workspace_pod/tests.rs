@@ -75,12 +75,22 @@ fn what_is_not_ours_is_no_workspace() {
 }
 
 #[test]
-fn unusable_ports_are_reported_and_leave_the_rest() {
-    let mut odd = pod();
-    odd["metadata"]["annotations"]["nogoo9/workspace-port"] = json!("80@evil.example");
-    odd["metadata"]["annotations"]["nogoo9/api.t.port"] = json!("x");
-    let pod = parse(odd).unwrap();
-    assert_eq!((pod.port, pod.apis.len(), pod.problems.len()), (None, 0, 2), "{:?}", pod.problems);
+fn d11_d12_unusable_ports_are_reported_and_leave_the_rest() {
+    for port in ["80@evil.example", "0", "65536", "-1", "+80", "0x50", "8080/x", "8080 ", "8o8o", "1e3"] {
+        let mut odd = pod();
+        odd["metadata"]["annotations"]["nogoo9/workspace-port"] = json!(port);
+        odd["metadata"]["annotations"]["nogoo9/api.t.port"] = json!("x");
+        let pod = parse(odd).unwrap();
+        // Blanks around it do no harm.
+        let found = (port == "8080 ").then_some(8080);
+        let problems = if found.is_some() { 1 } else { 2 };
+        assert_eq!(
+            (pod.port.map(NonZeroU16::get), pod.apis.len(), pod.problems.len()),
+            (found, 0, problems),
+            "{port}: {:?}",
+            pod.problems
+        );
+    }
 }
 
 #[test]

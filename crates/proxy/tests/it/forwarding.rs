@@ -115,7 +115,7 @@ async fn t34_a_workspace_is_found_by_its_whole_id() {
 }
 
 #[tokio::test]
-async fn a_workspace_without_a_slash_is_redirected() {
+async fn t40_a_workspace_without_a_slash_is_redirected_to_a_path_whatever_host_was_named() {
     let pod = Program::echo().await;
     let gateway = Gateway::with(Config { base_path: BasePath::parse("/gw").unwrap(), ..config() }).await;
     gateway.directory.add("w", pod_at(pod.addr));
@@ -123,6 +123,9 @@ async fn a_workspace_without_a_slash_is_redirected() {
         let answer = send(gateway.addr, &format!("{method} /gw/route/w?a=//b&%20"), &[], "").await;
         assert_eq!((answer.status, answer.header("location")), (308, Some("/gw/route/w/?a=//b&%20")));
     }
+    let named = "GET http://evil.example/gw/route/w HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-Host: evil.example\r\nConnection: close\r\n\r\n";
+    let answer = Answer::parse(&send_raw(gateway.addr, named).await);
+    assert_eq!((answer.status, answer.header("location")), (308, Some("/gw/route/w/")));
     let answer = send(gateway.addr, "POST /gw/route/w?a", &[], "x").await.json();
     assert_eq!((&answer["target"], &answer["body"]), (&"/?a".into(), &"x".into()));
     assert_eq!(get(gateway.addr, "/route/w/", &[]).await.status, 418);

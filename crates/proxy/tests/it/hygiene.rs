@@ -4,12 +4,15 @@ use std::io::Write as _;
 
 use nocrd_proxy_core::{BasePath, Config};
 
-use crate::support::{
-    Gateway, api,
-    client::{get, send},
-    config,
-    pod::{Program, text, told},
-    pod_at,
+use crate::{
+    support::{
+        Gateway, api,
+        client::{Wire, get, send},
+        config,
+        pod::{Program, text, told},
+        pod_at, soon,
+    },
+    websocket::handshake,
 };
 
 #[tokio::test]
@@ -51,6 +54,68 @@ async fn t29_t30_t31_t40_the_proxy_alone_says_who_and_where() {
         ("x-kept", "good"),
     ] {
         assert_eq!(told(&echo, name), [value], "{name}");
+    }
+}
+
+/// Every way of writing a name that a program behind a CGI-like interface reads as the same.
+fn spellings(name: &str) -> Vec<String> {
+    let mut all = vec![String::new()];
+    for part in name.split_inclusive('-') {
+        let (word, joints): (_, &[&str]) = match part.strip_suffix('-') {
+            Some(word) => (word, &["-", "_", "."]),
+            None => (part, &[""]),
+        };
+        all = all
+            .iter()
+            .flat_map(|front| joints.iter().map(move |joint| format!("{front}{word}{joint}")))
+            .collect();
+    }
+    let mut cased = Vec::new();
+    for spelling in &all {
+        let capital = spelling.char_indices().map(|(at, c)| {
+            let first = at == 0 || !spelling.as_bytes()[at - 1].is_ascii_alphanumeric();
+            if first { c.to_ascii_uppercase() } else { c }
+        });
+        cased.extend([spelling.clone(), spelling.to_ascii_uppercase(), capital.collect()]);
+    }
+    cased
+}
+
+#[tokio::test]
+async fn t29_no_spelling_of_an_identity_gets_through_over_http_or_websockets() {
+    let pod = Program::echo().await;
+    let gateway = Gateway::to(pod.addr).await;
+    let (sockets, mut asked) = crate::websocket::echo().await;
+    gateway.directory.add("ws", pod_at(sockets.addr));
+    let names: Vec<String> = [
+        "x-user-sub",
+        "x-user-roles",
+        "x-user-email",
+        "x-workspace-jwt",
+        "x-forwarded-user",
+        "x-forwarded-groups",
+        "x-forwarded-preferred-username",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-real-ip",
+        "true-client-ip",
+    ]
+    .into_iter()
+    .flat_map(spellings)
+    .collect();
+    assert!(names.len() > 300 && names.contains(&"X_Forwarded.User".to_owned()));
+    for some in names.chunks(40) {
+        let lines: Vec<String> = some.iter().map(|name| format!("{name}: evil")).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let echo = get(gateway.addr, "/route/w/", &lines).await.json();
+        assert!(!echo.to_string().contains("evil"), "{echo}");
+        let mut wire = Wire::connect(gateway.addr).await;
+        wire.write(handshake("/route/ws/", &format!("{}\r\n", lines.join("\r\n")))).await;
+        assert!(wire.read_head().await.starts_with("HTTP/1.1 101"));
+        let (_, headers) = soon(asked.recv()).await.unwrap();
+        assert!(!format!("{headers:?}").contains("evil"), "{headers:?}");
     }
 }
 

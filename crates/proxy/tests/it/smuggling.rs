@@ -133,13 +133,24 @@ async fn t35_http_2_headers_cannot_inject_http_1_lines() {
         ("x a", "b"),
         ("transfer-encoding", "chunked"),
         ("connection", "x-forwarded-for"),
+        ("content-length", "5"),
+        ("upgrade", "websocket"),
+        ("te", "chunked"),
+        ("X-Upper", "b"),
         (":path", "/route/w/ HTTP/1.1\r\nX-User-Sub: evil"),
+        (":path", "/route/w/a b"),
+        (":path", "*"),
+        (":method", "GET /route/w/ HTTP/1.1\r\nX-User-Sub: evil"),
+        (":authority", "a\r\nX-User-Sub: evil"),
+        (":authority", "a/../b"),
+        (":status", "200"),
     ] {
-        let mut block = vec![0x82, 0x86]; // :method GET, :scheme http
-        block.extend(literal(":authority", "a"));
-        if name != ":path" {
-            block.extend(literal(":path", "/route/w/h2"));
-        }
+        let usual = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/route/w/h2")];
+        let mut block: Vec<u8> = usual
+            .iter()
+            .filter(|(usual, _)| *usual != name)
+            .flat_map(|(name, value)| literal(name, value))
+            .collect();
         block.extend(literal(name, value));
         let mut frame = vec![0, 0, block.len() as u8, 1, 5, 0, 0, 0, 1]; // HEADERS, END_STREAM | END_HEADERS, stream 1
         frame.extend(block);

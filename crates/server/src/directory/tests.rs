@@ -33,14 +33,20 @@ impl World {
     }
 
     fn add(&self, id: &str) {
+        self.add_with(id, json!({}));
+    }
+
+    /// The same, with more in its spec.
+    fn add_with(&self, id: &str, more: Value) {
         let labels = json!({
             keys::TYPE: keys::TYPE_WORKSPACE, keys::MANAGED_BY: keys::MANAGED_BY_VALUE,
             keys::WORKSPACE_ID: id, keys::USER_SUB: "alice",
         });
-        let pod = json!({
+        let mut pod = json!({
             "metadata": { "name": id, "namespace": "nogoo9", "labels": labels },
             "spec": { "nodeName": "n", "containers": [{ "name": "agent", "image": "busybox" }] },
         });
+        pod["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.store().create(Kind::Pod, pod).unwrap();
     }
 
@@ -84,7 +90,7 @@ async fn what_is_not_known_yet_is_not_denied() {
 }
 
 #[tokio::test]
-async fn a_look_up_costs_no_api_call_and_there_is_one_target_per_state_of_a_pod() {
+async fn d37_a_look_up_costs_no_api_call_and_there_is_one_target_per_state_of_a_pod() {
     let world = World::new().await;
     world.cluster.synced().await;
     world.add("w1");
@@ -150,4 +156,17 @@ async fn targets_of_pods_that_are_gone_are_forgotten() {
     tokio::time::timeout(PATIENCE, forgotten).await.unwrap();
     assert!(matches!(world.lookup("w1"), Lookup::NotFound));
     forgetting.abort();
+}
+
+#[tokio::test]
+async fn t36_d12_a_pod_on_its_node_s_network_is_not_reached() {
+    let world = World::new().await;
+    for (id, more) in [("node", json!({ "hostNetwork": true })), ("own", json!({ "hostNetwork": false }))] {
+        world.add_with(id, more);
+        world.make_ready(id, "10.0.0.1");
+        world.indexed(id, |pods| pods.iter().any(|pod| pod.ready)).await;
+    }
+    assert_eq!(world.target("own").ip().to_string(), "10.0.0.1");
+    let Lookup::NotReady { message, retry_after, .. } = world.lookup("node") else { unreachable!() };
+    assert_eq!((message.as_str(), retry_after), (NODE_NETWORK, LATER));
 }

@@ -1,4 +1,5 @@
 use axum::{Router, extract::OriginalUri, routing::any};
+use nocrd_model::keys;
 use tokio::net::TcpListener;
 
 use crate::support::{Cluster, Running, status_and_json};
@@ -87,5 +88,34 @@ async fn t22_workspaces_are_not_reached_under_foreign_names_nor_by_foreign_pages
     );
     assert_eq!(status(post.clone(), &[("origin", "https://evil.example")]).await, 403);
     assert_eq!(status(post, &[("sec-fetch-site", "cross-site")]).await, 403);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d11_d12_t36_a_port_that_is_none_leads_nowhere_and_ends_nothing() {
+    let cluster = Cluster::start().await;
+    let fallback = upstream().await;
+    let server = Running::start(&cluster, &[("DEFAULT_WORKSPACE_PORT", &fallback.to_string())]).await;
+    for (id, port) in [("host", "80@169.254.169.254"), ("word", "http"), ("large", "70000"), ("zero", "0")] {
+        let annotations = [
+            (keys::WORKSPACE_PORT.to_owned(), port.to_owned()),
+            (format!("{}t.port", keys::API_PREFIX), port.to_owned()),
+            (format!("{}t.path", keys::API_PREFIX), "/t".to_owned()),
+        ];
+        cluster.add_pod_of(id, fallback, "guest", &annotations);
+        cluster.make_ready(id);
+        // What can't be meant is as if it were not said.
+        for path in ["x", "t/x"] {
+            let body = server.until(&format!("/route/{id}/{path}"), |status, _| status == 200).await;
+            assert_eq!(body, format!("upstream saw /{path}"));
+            let upgrade = server
+                .get(&format!("/route/{id}/{path}"))
+                .header("connection", "upgrade")
+                .header("upgrade", "websocket")
+                .header("sec-websocket-version", "13")
+                .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+            assert_eq!(upgrade.send().await.unwrap().status(), 200, "{id}");
+        }
+    }
     server.stop().await;
 }

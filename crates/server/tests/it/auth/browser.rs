@@ -192,3 +192,41 @@ async fn d38_t25_a_page_of_somebody_else_s_workspace_can_use_nobody_s_session() 
     assert_eq!(send(world.ask(Method::GET, "/auth/session", None).header("cookie", &cookie)).await.0, 200);
     world.server.stop().await;
 }
+
+#[tokio::test]
+async fn d31_nothing_in_a_token_becomes_a_header_of_its_own() {
+    use axum::{Router, extract::Request, routing::any};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let echo = any(async |request: Request| format!("saw {:?}", request.headers()));
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(echo)).await });
+    let world = World::start(&[]).await;
+    world.cluster.add_pod_of("w1", port, "alice", &[]);
+    world.cluster.make_ready("w1");
+    let good = world.token("alice", &["user"], "nogoo9:read nogoo9:write");
+    world.server.until_as(&good, "/route/w1/", |status, _| status == 200).await;
+
+    let roles = ["user", "a\r\nX-Evil: 1", "b\nX-Evil: 2", "c,admin", "d\0"];
+    let token = world.token("alice", &roles, "nogoo9:read nogoo9:write");
+    for upgrade in [false, true] {
+        let request = world.ask(Method::GET, "/route/w1/", Some(&token));
+        let headers = if upgrade { &UPGRADE[..] } else { &[] };
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let (status, _, seen) = send(request).await;
+        let seen = seen.as_str().unwrap_or_default().to_lowercase();
+        // Either they are left out, or the token is nobody's.
+        assert!(
+            status == 401 || status == 200 && seen.contains("\"x-user-sub\": \"alice\""),
+            "{status} {seen}"
+        );
+        assert!(!seen.contains("evil") && !seen.contains("admin"), "{seen}");
+        for sub in ["alice\r\nX-Evil: 1", "alice\nX-User-Roles: admin", "alice\0"] {
+            let token = world.token(sub, &["user"], "nogoo9:read nogoo9:write");
+            let request = world.ask(Method::GET, "/route/w1/", Some(&token));
+            let request =
+                headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+            assert_eq!(send(request).await.0, 401, "{sub:?}");
+        }
+    }
+    world.server.stop().await;
+}

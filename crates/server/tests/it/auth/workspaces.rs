@@ -154,7 +154,7 @@ async fn d52_who_has_only_a_session_gets_a_token_for_a_workspace_that_takes_one(
 }
 
 #[tokio::test]
-async fn an_open_workspace_asks_nobody_and_everything_else_does() {
+async fn d08_an_open_workspace_asks_nobody_and_everything_else_does() {
     let (world, mut browser) = with_workspace(&[("nogoo9/workspace-auth-mode", "no-auth")]).await;
     world.cluster.add_pod_of("w2", telling().await, "alice", &[]);
     world.cluster.make_ready("w2");
