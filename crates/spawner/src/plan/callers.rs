@@ -7,41 +7,35 @@ use serde_json::{Map, Value};
 use super::{Inputs, Resolved, references};
 use crate::{Error, PodSecurity, policy};
 
-/// Pod-level fields that keep a curated template's pods apart from others, rank them among others, say whom its containers
-/// speak to, or name the account whose token the template may mount.
-const TEMPLATES_OWN: [&str; 16] = [
-    "dnsConfig",
-    "dnsPolicy",
-    "hostAliases",
+/// Pod-level fields by which a pod gets where others don't, or before them: nobody sets them but templates, whether beside
+/// one or in a spec of one's own. Those that choose among the nodes open to every pod (`nodeSelector`, node affinity) are
+/// not among them.
+const PRIVILEGES: [&str; 8] = [
     "hostUsers",
     "nodeName",
-    "os",
     "overhead",
     "preemptionPolicy",
     "priority",
     "priorityClassName",
     "runtimeClassName",
     "schedulerName",
+];
+
+/// What else is a template's own: pod-level fields that keep its pods apart from others, say whom its containers speak to, or
+/// name the account whose token it may mount.
+const TEMPLATES_OWN: [&str; 8] = [
+    "dnsConfig",
+    "dnsPolicy",
+    "hostAliases",
+    "os",
     "securityContext",
     "serviceAccount",
     "serviceAccountName",
     "shareProcessNamespace",
 ];
 
-/// Pod-level fields by which a pod gets where others don't, or before them. An ordinary caller's spec has none. Those that
-/// choose among the nodes open to every pod (`nodeSelector`, node affinity) are not among them.
-const OPERATORS_OWN: [&str; 10] = [
-    "hostUsers",
-    "nodeName",
-    "overhead",
-    "preemptionPolicy",
-    "priority",
-    "priorityClassName",
-    "runtimeClassName",
-    "schedulerName",
-    "tolerations",
-    "topologySpreadConstraints",
-];
+/// What else an ordinary caller never sets: pod-level fields that lead to nodes kept for others, or push their pods away.
+const OPERATORS_OWN: [&str; 2] = ["tolerations", "topologySpreadConstraints"];
 
 /// What a caller brought, and what it was put together with.
 pub(super) struct Brought<'a> {
@@ -83,7 +77,7 @@ pub(super) fn check(brought: &Brought<'_>) -> Result<(), Error> {
 fn check_isolation(brought: &Brought<'_>, violations: &mut Vec<String>) {
     let Brought { spec, overrides, template, .. } = brought;
     if template.is_some() {
-        let own = TEMPLATES_OWN.iter().filter(|field| overrides.contains_key(**field));
+        let own = PRIVILEGES.iter().chain(&TEMPLATES_OWN).filter(|field| overrides.contains_key(**field));
         violations.extend(own.map(|field| format!("topLevelOverrides.{field}: it is the template's to set")));
     }
     let mounts =
@@ -119,9 +113,9 @@ fn check_placement(brought: &Brought<'_>, violations: &mut Vec<String>) {
         None => (brought.spec, ""),
     };
     let is_set = |field: &str| theirs.get(field).is_some_and(|value| !value.is_null());
-    // Beside a template some of them are refused already.
-    let reported = |field: &str| brought.template.is_some() && TEMPLATES_OWN.contains(&field);
-    for field in OPERATORS_OWN.into_iter().filter(|field| is_set(field) && !reported(field)) {
+    // Beside a template the privileges are refused already.
+    let privileges = PRIVILEGES.iter().filter(|_| brought.template.is_none());
+    for field in privileges.chain(&OPERATORS_OWN).filter(|field| is_set(field)) {
         violations.push(format!("{path}{field}: only a template can set it"));
     }
     for member in ["podAffinity", "podAntiAffinity"] {

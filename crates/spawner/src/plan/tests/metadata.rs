@@ -12,20 +12,23 @@ fn listing(caller: Caller) -> Case {
     case
 }
 
-/// A label by each way that a caller has.
-fn labelled(caller: &Caller, key: &str, value: &str) -> [Result<Plan, Error>; 5] {
+/// A label or an annotation (`what` is the member that holds them) by each way that a caller has.
+fn given(caller: &Caller, what: &str, key: &str, value: &str) -> [Result<Plan, Error>; 5] {
     let case = |change: &dyn Fn(&mut SpawnRequest)| {
         let mut case = listing(caller.clone());
         change(&mut case.request);
         case
     };
     let pairs: Pairs = [(key.to_owned(), value.to_owned())].into();
-    let direct = case(&|request| request.labels = pairs.clone());
+    let direct = case(&|request| match what {
+        "labels" => request.labels = pairs.clone(),
+        _ => request.annotations = pairs.clone(),
+    });
     let top = case(&|request| {
-        request.top_level_overrides = json!({"labels": pairs}).as_object().unwrap().clone();
+        request.top_level_overrides = json!({ what: pairs }).as_object().unwrap().clone();
     });
     let mut inside = spec();
-    inside["labels"] = json!(pairs);
+    inside[what] = json!(pairs);
     [
         direct.template_plan(&[], spec()),
         direct.plan(Resolved::Inline(&spec())),
@@ -35,9 +38,21 @@ fn labelled(caller: &Caller, key: &str, value: &str) -> [Result<Plan, Error>; 5]
     ]
 }
 
+/// Whether ordinary users may set each key, and whether others may.
+fn check(what: &str, keys: &[(&str, bool, bool)]) {
+    for (key, for_users, for_others) in keys {
+        for (caller, is_trusted) in roles() {
+            let expected = if is_trusted { for_others } else { for_users };
+            for outcome in given(&caller, what, key, "x") {
+                assert_eq!(outcome.is_ok(), *expected, "{key} {caller:?}: {outcome:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn c03_labels_by_which_others_select_are_not_for_everybody() {
-    for (key, for_users, for_others) in [
+    let keys = [
         ("example.com/team", true, true),
         ("other.example.com/team", false, true),
         ("app", false, true),
@@ -47,16 +62,10 @@ fn c03_labels_by_which_others_select_are_not_for_everybody() {
         ("x.k8s.io/y", false, true),
         ("app.kubernetes.io/name", false, false),
         (keys::WORKSPACE_ID, false, false),
-    ] {
-        for (caller, is_trusted) in roles() {
-            let expected = if is_trusted { for_others } else { for_users };
-            for outcome in labelled(&caller, key, "x") {
-                assert_eq!(outcome.is_ok(), expected, "{key} {caller:?}: {outcome:?}");
-            }
-        }
-    }
+    ];
+    check("labels", &keys);
     for (key, what) in [("app", "no prefix"), ("x.k8s.io/y", "its prefix \"x.k8s.io\"")] {
-        let [outcome, ..] = labelled(&user().request.caller, key, "x");
+        let [outcome, ..] = given(&user().request.caller, "labels", key, "x");
         let said = outcome.unwrap_err().to_string();
         assert!(said.contains(what) && said.contains("ALLOWED_METADATA_PREFIXES"), "{said}");
     }
@@ -66,7 +75,7 @@ fn c03_labels_by_which_others_select_are_not_for_everybody() {
 fn c03_nobody_passes_for_the_gateway() {
     for value in ["nogoo9-mcp", "no-crd"] {
         for (caller, _) in roles() {
-            for outcome in labelled(&caller, "app", value) {
+            for outcome in given(&caller, "labels", "app", value) {
                 let code = outcome.unwrap_err().code();
                 assert_eq!(code, nocrd_model::error::RESERVED_KEY, "{value}");
             }
@@ -79,37 +88,14 @@ fn c03_nobody_passes_for_the_gateway() {
         case.request.id = WorkspaceId::parse(value).unwrap();
         assert!(matches!(case.template_plan(&[], inside), Err(Error::GatewayLabel { .. })));
     }
-    for outcome in labelled(&Caller::local(), "app", "mine") {
+    for outcome in given(&Caller::local(), "labels", "app", "mine") {
         assert!(outcome.is_ok());
     }
 }
 
-/// An annotation by each way that a caller has.
-fn annotated(caller: &Caller, key: &str) -> [Result<Plan, Error>; 5] {
-    let case = |change: &dyn Fn(&mut SpawnRequest)| {
-        let mut case = listing(caller.clone());
-        change(&mut case.request);
-        case
-    };
-    let pairs: Pairs = [(key.to_owned(), "x".to_owned())].into();
-    let direct = case(&|request| request.annotations = pairs.clone());
-    let top = case(&|request| {
-        request.top_level_overrides = json!({"annotations": pairs}).as_object().unwrap().clone();
-    });
-    let mut inside = spec();
-    inside["annotations"] = json!(pairs);
-    [
-        direct.template_plan(&[], spec()),
-        direct.plan(Resolved::Inline(&spec())),
-        top.template_plan(&[], spec()),
-        top.plan(Resolved::Inline(&spec())),
-        case(&|_| ()).plan(Resolved::Inline(&inside)),
-    ]
-}
-
 #[test]
 fn annotations_that_controllers_may_read_are_not_for_everybody() {
-    for (key, for_users, for_others) in [
+    let keys = [
         ("example.com/note", true, true),
         ("note", false, true),
         ("v1.multus-cni.io/default-network", false, true),
@@ -117,15 +103,9 @@ fn annotations_that_controllers_may_read_are_not_for_everybody() {
         ("cni.projectcalico.org/ipAddrs", false, true),
         ("sidecar.istio.io/inject", false, true),
         ("k8s.v1.cni.cncf.io/networks", false, false),
-    ] {
-        for (caller, is_trusted) in roles() {
-            let expected = if is_trusted { for_others } else { for_users };
-            for outcome in annotated(&caller, key) {
-                assert_eq!(outcome.is_ok(), expected, "{key} {caller:?}: {outcome:?}");
-            }
-        }
-    }
-    let [outcome, ..] = annotated(&user().request.caller, "sidecar.istio.io/inject");
+    ];
+    check("annotations", &keys);
+    let [outcome, ..] = given(&user().request.caller, "annotations", "sidecar.istio.io/inject", "x");
     let said = outcome.unwrap_err().to_string();
     assert!(said.contains("\"sidecar.istio.io\"") && said.contains("ALLOWED_METADATA_PREFIXES"), "{said}");
 }
