@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, SendRequest},
@@ -12,14 +12,18 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::{Config, Error};
 
+mod hearing;
 mod idle;
+mod permission;
 mod pool;
 mod upload;
 
+use hearing::Hearing;
 pub(crate) use idle::IdleLimit;
 pub(crate) use pool::Lease;
 use pool::Pool;
 pub(crate) use upload::Outgoing;
+use upload::Progress;
 
 /// The longest a connection may have rested before a request is sent over it that could not be sent again. A program
 /// that closes resting connections might just do so.
@@ -82,7 +86,8 @@ impl Upstream {
         to: Destination<'_>,
         request: Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Error> {
-        let (sender, connection) = self.connect(to.addr).await?;
+        let stream = Hearing::new(self.connect(to.addr).await?);
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Error::Broken)?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection to a pod ended");
@@ -97,7 +102,8 @@ impl Upstream {
         to: Destination<'_>,
         request: Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Error> {
-        let (sender, connection) = self.connect(to.addr).await?;
+        let stream = TokioIo::new(self.connect(to.addr).await?);
+        let (sender, connection) = http1::handshake(stream).await.map_err(Error::Broken)?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "connection to a pod ended");
@@ -107,17 +113,14 @@ impl Upstream {
         answer.map_err(|failed| failed.error)
     }
 
-    async fn connect(
-        &self,
-        addr: SocketAddr,
-    ) -> Result<(SendRequest<Outgoing>, http1::Connection<TokioIo<TcpStream>, Outgoing>), Error> {
+    async fn connect(&self, addr: SocketAddr) -> Result<TcpStream, Error> {
         let refused = |source| Error::Refused { port: addr.port(), source };
         let stream = timeout(self.connect_timeout, TcpStream::connect(addr))
             .await
             .map_err(|_| Error::ConnectTimeout)?
             .map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
-        http1::handshake(TokioIo::new(stream)).await.map_err(Error::Broken)
+        Ok(stream)
     }
 
     async fn send_over(
@@ -144,8 +147,16 @@ impl Upstream {
         let answer = sender.try_send_request(request);
         let answer = upload::within(self.response_timeout, progress.as_deref(), answer).await?;
         match answer {
+            // One of the two lies (RFC 9112, 6.3): what was meant to be the body can't be told.
+            Ok(answer) if has_two_framings(answer.headers()) => {
+                Err(Error::Invalid("the pod's answer has both a length and chunks".into()).into())
+            }
             Ok(answer) => {
-                let lease = Lease::new(sender, to, pool, answer.headers());
+                let permission = progress.as_deref().and_then(Progress::permission).cloned();
+                if let Some(permission) = &permission {
+                    permission.answered(answer.status());
+                }
+                let lease = Lease::new(sender, to, pool, answer.headers()).asked(permission);
                 Ok((answer, lease))
             }
             Err(mut failed) => {
@@ -175,6 +186,10 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Self { error, unsent: None }
     }
+}
+
+fn has_two_framings(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
 }
 
 /// RFC 9110, 9.2.2.

@@ -8,7 +8,10 @@
     reason = "clippy knows tests by their attribute, which what they share does not have"
 )]
 
+mod bodies;
+mod exchanges;
 mod failures;
+mod faults;
 mod forwarding;
 mod hygiene;
 mod reuse;
@@ -17,3 +20,5 @@ mod streaming;
 mod support;
 mod visitors;
 mod websocket;
+mod websocket_cases;
+mod websocket_ends;
