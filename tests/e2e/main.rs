@@ -13,6 +13,7 @@
 
 mod auth;
 mod bad_input;
+mod bodies;
 mod crash;
 mod dev;
 mod grpc;

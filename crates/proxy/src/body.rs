@@ -40,6 +40,8 @@ struct Stream {
     /// The connection it comes over, until it is free for the next request.
     lease: Option<Lease>,
     idle: IdleLimit,
+    /// It has broken off, which is told once what came before has been passed on.
+    broken: Option<hyper::Error>,
     /// Its place among the requests of the workspace.
     _place: Place,
 }
@@ -60,7 +62,7 @@ impl Body {
     /// What a pod sends. `lease` is given back once the body has ended; a body that is dropped before takes its
     /// connection with it.
     pub(crate) fn stream(incoming: Incoming, lease: Lease, idle: IdleLimit, place: Place) -> Self {
-        let mut stream = Stream { incoming, lease: Some(lease), idle, _place: place };
+        let mut stream = Stream { incoming, lease: Some(lease), idle, broken: None, _place: place };
         stream.release_at_end();
         Self(Inner::Stream(stream))
     }
@@ -102,6 +104,9 @@ impl http_body::Body for Stream {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error.into())));
+        }
         let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             ready!(self.idle.poll_expired(cx));
             self.lease = None;
@@ -120,7 +125,12 @@ impl http_body::Body for Stream {
                 self.release_at_end();
                 Some(Ok(frame))
             }
-            Some(Err(error)) => Some(Err(error.into())),
+            Some(Err(error)) => {
+                // A server that is told of an error throws away what it has not written yet.
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         })
     }
 

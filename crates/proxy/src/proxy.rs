@@ -11,8 +11,8 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use nocrd_model::{Api, Caller, Protocol, WorkspaceId};
 
 use crate::{
-    AuthEndpoint, Body, Config, Drain, Error, Failure, Guard, Lookup, NotReady, Peer, Stay, Target, Unknown,
-    Visitor, WorkspaceDirectory,
+    AuthEndpoint, Body, Config, Drain, Error, Failure, Guard, Lookup, NotReady, Peer, Received, Stay, Target,
+    Unknown, Visitor, WorkspaceDirectory,
     directory::{Place, Resolved},
     guard::{Cookies, has_bearer},
     headers::{self, Outside, Said},
@@ -179,6 +179,11 @@ impl Inner {
             _ => {}
         }
         let has_body = !http_body::Body::is_end_stream(request.body());
+        if let Some(received) = request.extensions().get::<Received>()
+            && has_body
+        {
+            received.part();
+        }
         let host = headers::host::of_request(request.uri(), request.headers(), request.version())?;
         let handshake = Handshake::wanted(request.method(), request.version(), request.headers(), has_body)?;
         let upgrade = handshake.map(|handshake| (handshake, hyper::upgrade::on(&mut request)));
@@ -309,11 +314,17 @@ impl Inner {
                 None => !foreign && has_bearer(&parts.headers),
             },
         };
+        let asks_first = parts.version == Version::HTTP_11
+            && exchange.protocol == Protocol::Http
+            && headers::has_token(&parts.headers, &header::EXPECT, "100-continue");
         headers::clean_request(&mut parts.headers, said);
-        let mut outgoing = Request::new(Outgoing::new(body));
+        let mut outgoing = Request::new(Outgoing::new(body, parts.extensions.remove()));
         *outgoing.uri_mut() = self.forwarded(&uri, &exchange)?;
         *outgoing.method_mut() = parts.method;
         *outgoing.headers_mut() = parts.headers;
+        if asks_first {
+            Outgoing::ask_first(&mut outgoing);
+        }
         let answer = match upgrade {
             None => self.forward(&exchange, place, outgoing).await,
             // Boxed, like everything large that few requests need: the future of each is moved more than once.
@@ -394,7 +405,7 @@ impl Inner {
     ) -> Result<Response<Body>, Error> {
         if exchange.protocol == Protocol::H2c {
             address_http2(&mut request)?;
-        } else if matches!(request.body(), Outgoing::Upload(..))
+        } else if matches!(request.body(), Outgoing::Upload { .. })
             && !request.headers().contains_key(header::CONTENT_LENGTH)
         {
             request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -414,7 +425,11 @@ impl Inner {
         answer: Response<Incoming>,
         lease: Lease,
     ) -> Response<Body> {
-        let (status, headers, body) = self.cleaned(exchange, answer);
+        let (status, mut headers, body) = self.cleaned(exchange, answer);
+        if lease.is_refusal() {
+            // Whether the client sends its body now is for it to decide: what follows can't be told from that.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let mut body = Body::stream(body, lease, self.idle_limit(), place);
         // Other answers end by themselves.
         if let Some(stay) = exchange.stay.filter(|stay| stay.is_limited())

@@ -38,7 +38,7 @@ pub(crate) struct Said<'a> {
 
 /// Deletes what clients may not say to workspaces, and says what the proxy has to say.
 ///
-/// `Expect` is answered by this proxy's own server, once the pod's connection wants the body.
+/// `Expect` goes too: what may be expected of the pod is for the proxy to say.
 pub(crate) fn clean_request(headers: &mut HeaderMap, said: Said<'_>) {
     let takes_trailers = has_token(headers, &header::TE, "trailers");
     remove_hop_by_hop(headers);

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper::{
     body::Incoming,
     client::conn::{
@@ -17,11 +17,14 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::{Config, Error};
 
+mod hearing;
 mod idle;
+mod permission;
 mod pool;
 mod shared;
 mod upload;
 
+use hearing::Hearing;
 pub(crate) use idle::IdleLimit;
 use pool::{Alone, Pool};
 use shared::{Seat, SharedPool};
@@ -54,6 +57,15 @@ pub(crate) enum Lease {
 }
 
 impl Lease {
+    /// Whether the pod has answered without wanting the request's body.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Alone(connection) => connection.is_refusal(),
+            // Its connection goes on without that body.
+            Self::Shared { .. } => false,
+        }
+    }
+
     /// The answer has ended: others may use the connection.
     pub(crate) fn release(self) {
         match self {
@@ -116,12 +128,13 @@ impl Upstream {
     ) -> Result<(Response<Incoming>, Lease), Error> {
         let connection = match to.protocol {
             Protocol::Http => {
-                let (sender, connection) = self.connect(to.addr).await?;
+                let stream = Hearing::new(self.connect(to.addr).await?);
+                let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
                 drive(connection);
                 Connection::Alone(sender)
             }
             Protocol::H2c => {
-                let stream = self.dial(to.addr).await?;
+                let stream = self.connect(to.addr).await?;
                 let builder = http2_builder();
                 let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
                 drive(connection);
@@ -147,20 +160,13 @@ impl Upstream {
         to: Destination<'_>,
         request: Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Error> {
-        let (sender, connection) = self.connect(to.addr).await?;
+        let stream = self.connect(to.addr).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         drive(connection.with_upgrades());
         self.exchange(sender, to, request, self.pool.unpooled()).await.map_err(|failed| failed.error)
     }
 
-    async fn connect(
-        &self,
-        addr: SocketAddr,
-    ) -> Result<(SendRequest<Outgoing>, http1::Connection<TokioIo<TcpStream>, Outgoing>), Error> {
-        let stream = self.dial(addr).await?;
-        http1::handshake(TokioIo::new(stream)).await.map_err(broken)
-    }
-
-    async fn dial(&self, addr: SocketAddr) -> Result<TcpStream, Error> {
+    async fn connect(&self, addr: SocketAddr) -> Result<TcpStream, Error> {
         let refused = |source| Error::Refused { port: addr.port(), source };
         let stream = timeout(self.connect_timeout, TcpStream::connect(addr))
             .await
@@ -181,7 +187,7 @@ impl Upstream {
             Connection::Shared(mut sender, seat) => {
                 let progress = request.body().progress();
                 let answer = sender.try_send_request(request);
-                (self.answer(answer, progress).await?, Lease::Shared { _seat: seat })
+                (self.answer(answer, progress.as_deref()).await?, Lease::Shared { _seat: seat })
             }
         };
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -199,8 +205,16 @@ impl Upstream {
     ) -> Result<(Response<Incoming>, Lease), Failed> {
         let progress = request.body().progress();
         let answer = sender.try_send_request(request);
-        let answer = self.answer(answer, progress).await?;
-        let lease = Lease::Alone(Alone::new(sender, to, pool, answer.headers()));
+        let answer = self.answer(answer, progress.as_deref()).await?;
+        // One of the two lies (RFC 9112, 6.3): what was meant to be the body can't be told.
+        if has_two_framings(answer.headers()) {
+            return Err(Error::Invalid("the pod's answer has both a length and chunks".into()).into());
+        }
+        let permission = progress.as_deref().and_then(Progress::permission).cloned();
+        if let Some(permission) = &permission {
+            permission.answered(answer.status());
+        }
+        let lease = Lease::Alone(Alone::new(sender, to, pool, answer.headers()).asked(permission));
         Ok((answer, lease))
     }
 
@@ -208,9 +222,9 @@ impl Upstream {
     async fn answer(
         &self,
         answer: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>>,
-        progress: Option<Arc<Progress>>,
+        progress: Option<&Progress>,
     ) -> Result<Response<Incoming>, Failed> {
-        match upload::within(self.response_timeout, progress.as_deref(), answer).await? {
+        match upload::within(self.response_timeout, progress, answer).await? {
             Ok(answer) => Ok(answer),
             Err(mut failed) => {
                 let unsent = failed.take_message().map(Box::new);
@@ -276,6 +290,10 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Self { error, unsent: None }
     }
+}
+
+fn has_two_framings(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
 }
 
 /// RFC 9110, 9.2.2.

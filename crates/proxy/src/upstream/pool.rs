@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName};
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::{Instant, sleep};
 
-use super::{Destination, Outgoing};
+use super::{Destination, Outgoing, permission::Permission};
 
 /// Most connections that rest for one address.
 const MAX_PER_ADDRESS: usize = 128;
@@ -140,6 +140,19 @@ pub(crate) struct Alone {
     uid: Arc<str>,
     pool: Arc<Pool>,
     timeout: Duration,
+    asked: Asked,
+}
+
+/// What the pod said to a request that asked whether it may send its body; dropped when the answer has ended.
+#[derive(Debug)]
+struct Asked(Option<Permission>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(permission) = &self.0 {
+            permission.over();
+        }
+    }
 }
 
 impl Alone {
@@ -153,12 +166,22 @@ impl Alone {
         let most = pool.timeout.unwrap_or_default();
         let timeout =
             announced_timeout(headers).map_or(most, |timeout| most.min(timeout.saturating_sub(MARGIN)));
-        Self { sender, addr: to.addr, uid: Arc::clone(to.uid), pool, timeout }
+        Self { sender, addr: to.addr, uid: Arc::clone(to.uid), pool, timeout, asked: Asked(None) }
+    }
+
+    /// The same, for a request that asked before it sent its body.
+    pub(super) fn asked(self, permission: Option<Permission>) -> Self {
+        Self { asked: Asked(permission), ..self }
+    }
+
+    /// Tells whether the pod has answered without wanting the request's body.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.asked.0.as_ref().is_some_and(Permission::is_refused)
     }
 
     /// The answer has ended: lets the connection rest.
     pub(super) fn release(self) {
-        if !self.timeout.is_zero() && !self.sender.is_closed() {
+        if !self.timeout.is_zero() && !self.sender.is_closed() && !self.is_refusal() {
             let connection = Connection { sender: self.sender, since: Instant::now(), timeout: self.timeout };
             self.pool.put(self.addr, self.uid, connection);
         }

@@ -6,16 +6,18 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
+use http::{HeaderValue, Request, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{Error, headers::clean_request_trailers};
+use super::permission::{Asking, Permission};
+use crate::{BoxError, Error, Received, headers::clean_request_trailers};
 
 /// The body of a request to a pod.
 #[derive(Debug)]
@@ -23,7 +25,13 @@ pub(crate) enum Outgoing {
     /// None.
     Empty,
     /// What a client sends, as it arrives.
-    Upload(Incoming, Arc<Progress>),
+    Upload {
+        body: Incoming,
+        progress: Arc<Progress>,
+        /// Until the pod has said that it wants it.
+        asking: Option<Asking>,
+        received: Option<Received>,
+    },
 }
 
 /// How far a client's body has come.
@@ -35,32 +43,51 @@ pub(crate) struct Progress {
     /// The pod would take more, but the client has sent none.
     is_waiting: AtomicBool,
     has_failed: AtomicBool,
+    /// Where the pod is asked before.
+    permission: Option<Permission>,
 }
 
 impl Outgoing {
-    /// Takes over a client's body.
-    pub(crate) fn new(body: Incoming) -> Self {
+    /// Takes over a client's body; `received` wants to know how much of it has come.
+    pub(crate) fn new(body: Incoming, received: Option<Received>) -> Self {
         if body.is_end_stream() {
             return Self::Empty;
         }
-        let progress = Progress {
-            start: Instant::now(),
-            last: AtomicU64::new(0),
-            is_waiting: AtomicBool::new(false),
-            has_failed: AtomicBool::new(false),
-        };
-        Self::Upload(body, Arc::new(progress))
+        Self::Upload { body, progress: Arc::new(Progress::new(None)), asking: None, received }
+    }
+
+    /// Lets the pod be asked whether it wants the request's body before that is read.
+    pub(crate) fn ask_first(request: &mut Request<Self>) {
+        if matches!(request.body(), Self::Empty) {
+            return;
+        }
+        let (permission, wait) = Permission::ask(request);
+        request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        if let Self::Upload { progress, asking, .. } = request.body_mut() {
+            *progress = Arc::new(Progress::new(Some(permission)));
+            *asking = Some(wait);
+        }
     }
 
     pub(super) fn progress(&self) -> Option<Arc<Progress>> {
         match self {
             Self::Empty => None,
-            Self::Upload(_, progress) => Some(Arc::clone(progress)),
+            Self::Upload { progress, .. } => Some(Arc::clone(progress)),
         }
     }
 }
 
 impl Progress {
+    fn new(permission: Option<Permission>) -> Self {
+        Self {
+            start: Instant::now(),
+            last: AtomicU64::new(0),
+            is_waiting: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
+            permission,
+        }
+    }
+
     fn moved(&self) {
         let elapsed = self.start.elapsed().as_millis();
         self.last.store(u64::try_from(elapsed).unwrap_or(u64::MAX), Relaxed);
@@ -71,6 +98,10 @@ impl Progress {
         self.start + Duration::from_millis(self.last.load(Relaxed))
     }
 
+    pub(super) fn permission(&self) -> Option<&Permission> {
+        self.permission.as_ref()
+    }
+
     /// Tells whether the client's body broke off or was malformed.
     pub(super) fn has_failed(&self) -> bool {
         self.has_failed.load(Relaxed)
@@ -79,43 +110,59 @@ impl Progress {
 
 impl Body for Outgoing {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self::Upload(body, progress) = &mut *self else { return Poll::Ready(None) };
-        let mut next = Pin::new(body).poll_frame(cx);
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Self::Upload { body, progress, asking, received } = &mut *self else { return Poll::Ready(None) };
+        if let Some(wait) = asking {
+            ready!(wait.poll(cx))?;
+            *asking = None;
+        }
+        let mut next = Pin::new(&mut *body).poll_frame(cx);
         match &mut next {
-            Poll::Pending => progress.is_waiting.store(true, Relaxed),
+            Poll::Pending => {
+                progress.is_waiting.store(true, Relaxed);
+                if let Some(received) = received {
+                    received.wanted();
+                }
+            }
             Poll::Ready(frame) => {
                 progress.moved();
+                let mut whole = body.is_end_stream();
                 match frame {
                     Some(Ok(frame)) => {
                         if let Some(trailers) = frame.trailers_mut() {
                             clean_request_trailers(trailers);
+                            whole = true;
                         }
                     }
                     Some(Err(_)) => progress.has_failed.store(true, Relaxed),
+                    None => whole = true,
+                }
+                match received {
+                    Some(received) if whole => received.whole(),
+                    Some(received) => received.part(),
                     None => {}
                 }
             }
         }
-        next
+        next.map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Upload(body, _) => body.is_end_stream(),
+            Self::Upload { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Upload(body, _) => body.size_hint(),
+            Self::Upload { body, .. } => body.size_hint(),
         }
     }
 }
@@ -158,15 +205,6 @@ mod tests {
 
     use super::*;
 
-    fn progress() -> Progress {
-        Progress {
-            start: Instant::now(),
-            last: AtomicU64::new(0),
-            is_waiting: AtomicBool::new(false),
-            has_failed: AtomicBool::new(false),
-        }
-    }
-
     #[tokio::test]
     async fn t41_an_answer_is_due_after_the_last_piece_of_the_request() {
         pause();
@@ -176,7 +214,7 @@ mod tests {
         assert!(matches!(none, Err(Error::ResponseTimeout)));
         assert_eq!(start.elapsed().as_secs(), 5);
 
-        let upload = progress();
+        let upload = Progress::new(None);
         advance(3 * second).await;
         upload.moved();
         let start = Instant::now();
@@ -188,7 +226,7 @@ mod tests {
         assert!(matches!(late.await, Err(Error::ResponseTimeout)));
         assert_eq!(start.elapsed().as_secs(), 9);
 
-        let stalled = progress();
+        let stalled = Progress::new(None);
         stalled.is_waiting.store(true, Relaxed);
         let late = within(Some(second), Some(&stalled), pending::<()>()).await;
         assert!(matches!(late, Err(Error::RequestTimeout)));

@@ -8,7 +8,10 @@
     reason = "clippy knows tests by their attribute, which what they share does not have"
 )]
 
+mod bodies;
+mod exchanges;
 mod failures;
+mod faults;
 mod forwarding;
 mod http2;
 mod hygiene;
@@ -18,3 +21,5 @@ mod streaming;
 mod support;
 mod visitors;
 mod websocket;
+mod websocket_cases;
+mod websocket_ends;

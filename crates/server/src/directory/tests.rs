@@ -167,6 +167,7 @@ async fn t36_d12_a_pod_on_its_node_s_network_is_not_reached() {
         world.indexed(id, |pods| pods.iter().any(|pod| pod.ready)).await;
     }
     assert_eq!(world.target("own").ip().to_string(), "10.0.0.1");
-    let Lookup::NotReady { message, retry_after, .. } = world.lookup("node") else { unreachable!() };
+    let Lookup::NotReady { why, .. } = world.lookup("node") else { unreachable!() };
+    let (message, retry_after) = (why.message, why.retry_after);
     assert_eq!((message.as_str(), retry_after), (NODE_NETWORK, LATER));
 }

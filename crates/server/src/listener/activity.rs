@@ -26,6 +26,11 @@ impl Activity {
         InFlight(Arc::clone(self))
     }
 
+    /// Whether a request is under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.begun.load(Ordering::Relaxed) != self.ended.load(Ordering::Relaxed)
+    }
+
     /// Waits until the connection has gone without a request for `idle`, or twice that at most; the head of the first one
     /// must be there within `first`.
     pub(super) async fn unused(&self, first: Duration, idle: Duration) {

@@ -2,12 +2,13 @@
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
+use http_body::Body as _;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use nocrd_proxy_core::Peer;
+use nocrd_proxy_core::{Peer, Received};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -17,7 +18,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{activity::Activity, plaintext};
+use super::{activity::Activity, client::Client, plaintext};
 use crate::{http::App, limits::Limits};
 
 /// How often an HTTP/2 client without a request under way is asked whether it is still there, and how long it has to
@@ -125,10 +126,20 @@ impl Connections {
         peer: Peer,
     ) {
         let (activity, peer) = (Arc::new(Activity::default()), Arc::new(peer));
-        let service = service_fn(|request: hyper::Request<Incoming>| {
+        let received = Received::default();
+        let service = service_fn(|mut request: hyper::Request<Incoming>| {
+            // Of HTTP/2, several requests are under way at a time, and a client that ends the connection ends them all.
+            if request.version() < http::Version::HTTP_2 {
+                let whole = request.body().is_end_stream();
+                received.begin(whole);
+                if !whole {
+                    request.extensions_mut().insert(received.clone());
+                }
+            }
             let (app, peer, in_flight) = (Arc::clone(app), Arc::clone(&peer), activity.begin());
             async move { Ok::<_, Infallible>(app.answer(request, &peer, in_flight).await) }
         });
+        let stream = Client::new(stream, Arc::clone(&activity), received.clone());
         let mut connection = pin!(self.http.serve_connection_with_upgrades(TokioIo::new(stream), service));
         let result = tokio::select! {
             result = connection.as_mut() => result,

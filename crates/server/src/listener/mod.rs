@@ -3,6 +3,7 @@
 mod accept;
 mod activity;
 mod bind;
+mod client;
 mod connection;
 mod plaintext;
 mod seats;

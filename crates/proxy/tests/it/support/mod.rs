@@ -20,7 +20,10 @@ use nocrd_proxy_core::{
 use tokio::{net::TcpListener, task::JoinSet};
 
 pub(crate) mod client;
+pub(crate) mod frames;
+pub(crate) mod pattern;
 pub(crate) mod pod;
+pub(crate) mod versions;
 
 /// Fails instead of hanging.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
