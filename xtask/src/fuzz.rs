@@ -134,7 +134,7 @@ mod tests {
             assert!(fs::read_dir(seeds).unwrap().next().is_some(), "{target}");
         }
         let rows = |module: &String| -> usize {
-            let (_, after) = module.split_once("TARGETS: [(&str, fn(&[u8])); ").unwrap();
+            let (_, after) = module.split_once("TARGETS: [(&str, Target); ").unwrap();
             after.split(']').next().unwrap().parse().unwrap()
         };
         let rows: usize = crates.iter().map(|(_, module)| rows(module)).sum();

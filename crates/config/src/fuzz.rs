@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 
 use crate::{Binary, load, settings::TABLE};
 
+/// What is run on a text; it panics when something does not hold.
+pub type Target = fn(&[u8]);
+
 /// All of them.
-pub const TARGETS: [(&str, fn(&[u8])); 1] = [("settings", settings)];
+pub const TARGETS: [(&str, Target); 1] = [("settings", settings)];
 
 /// What every secret holds, so that it is found where it should not be.
 const MARK: &str = "S3cr3t-M4rk";

@@ -12,8 +12,11 @@ pub use claims::claims;
 pub use cookie_header::cookie_header;
 pub use visibility::visibility;
 
+/// What is run on a text; it panics when something does not hold.
+pub type Target = fn(&[u8]);
+
 /// All of them.
-pub const TARGETS: [(&str, fn(&[u8])); 4] = [
+pub const TARGETS: [(&str, Target); 4] = [
     ("bearer_header", bearer_header),
     ("claims", claims),
     ("cookie_header", cookie_header),

@@ -9,8 +9,11 @@ pub use annotation::annotation;
 pub use header::header;
 pub use path::path;
 
+/// What is run on a text; it panics when something does not hold.
+pub type Target = fn(&[u8]);
+
 /// All of them.
-pub const TARGETS: [(&str, fn(&[u8])); 3] = [("annotation", annotation), ("header", header), ("path", path)];
+pub const TARGETS: [(&str, Target); 3] = [("annotation", annotation), ("header", header), ("path", path)];
 
 /// One layer of percent-encoding taken off: another decoder than the one under test. What is no escape stays.
 fn decoded(bytes: &[u8]) -> Vec<u8> {
