@@ -42,8 +42,13 @@ pub(crate) struct Ended {
 impl Program {
     /// Starts it with these arguments and variables, and no others that matter to it.
     pub(crate) fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::of(Path::new(PROGRAM), args, env)
+    }
+
+    /// Starts another program in the same way.
+    pub(crate) fn of(program: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut child = Command::new(PROGRAM)
+        let mut child = Command::new(program)
             .args(args)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

@@ -53,6 +53,15 @@ pub(crate) fn chromium() -> PathBuf {
     program.unwrap_or_else(|| panic!("there is no Chromium: {HELP}"))
 }
 
+/// nginx. Where programs are only for administrators, it is not on everybody's path.
+pub(crate) fn nginx() -> PathBuf {
+    let usual = PathBuf::from("/usr/sbin/nginx");
+    on_path("nginx").unwrap_or_else(|| {
+        assert!(usual.is_file(), "there is no nginx: {HELP}");
+        usual
+    })
+}
+
 /// A kubectl of 1.31 or newer: `exec` of an older one speaks SPDY.
 pub(crate) fn kubectl() -> PathBuf {
     let installed_here = target().join("tools/kubectl");

@@ -6,6 +6,7 @@
 use std::{
     fmt,
     sync::{Arc, atomic::AtomicI64},
+    time::Duration,
 };
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
@@ -17,7 +18,7 @@ use crate::{
     clock::{Clock, UnixTime},
     cookies::{self, CookiePath},
     grants::{GrantStore, Grants},
-    keys::{KeyRing, SealError},
+    keys::{KeyId, KeyRing, SealError},
     login::Login,
     mint::{Lifetimes, Mint, Minted, SignIn},
     policy::Policy,
@@ -40,6 +41,9 @@ use found::Found;
 use handover::Used;
 use renew::RefreshFailed;
 pub(crate) use tokens::Tokens;
+
+/// How long a sign-in is a moment ago.
+const JUST_NOW: Duration = Duration::from_secs(60);
 
 /// What the front door consists of.
 pub struct Parts {
@@ -251,6 +255,22 @@ impl Authenticator {
             }
             _ => None,
         }
+    }
+
+    /// The key of a session that was made within the last minute, where that key is not known here. Whoever signs in again
+    /// will get another like it: the replicas that sign people in have another key than this one.
+    #[must_use]
+    pub fn made_elsewhere(&self, headers: &HeaderMap) -> Option<KeyId> {
+        let since = self.clock.now().as_secs() - JUST_NOW.as_secs().cast_signed();
+        cookies::values(headers, cookies::SESSION)
+            .filter_map(|value| Session::made_elsewhere(value, &self.mint.keys))
+            .find_map(|(key, made)| (made.as_secs() >= since).then_some(key))
+    }
+
+    /// The id of the key that sessions are made with.
+    #[must_use]
+    pub fn key_id(&self) -> Option<KeyId> {
+        self.mint.keys.current_id()
     }
 
     /// Who sends a request with these headers.

@@ -13,7 +13,7 @@ use crate::{
     claims::Identity,
     clock::UnixTime,
     cookies::MAX_VALUE,
-    keys::{KeyRing, Purpose, SealError},
+    keys::{KeyId, KeyRing, Purpose, SealError},
     revocation::SignInId,
 };
 
@@ -177,6 +177,20 @@ impl Session {
         Ok(value)
     }
 
+    /// The key that made a cookie's value, and when, where that key is not known here. Both are the cookie's own word, which
+    /// nothing proves: good for an explanation, and for nothing else.
+    #[must_use]
+    pub fn made_elsewhere(value: &str, keys: &KeyRing) -> Option<(KeyId, UnixTime)> {
+        #[derive(Deserialize)]
+        struct Made {
+            iat: UnixTime,
+        }
+        let Err(SealError::UnknownKey(key)) = keys.verify(Purpose::Session, value) else { return None };
+        let payload = URL_SAFE_NO_PAD.decode(value.split('.').nth(2)?).ok()?;
+        let Made { iat } = serde_json::from_slice(&payload).ok()?;
+        Some((key, iat))
+    }
+
     /// The session a cookie's value holds, whatever its age.
     ///
     /// # Errors
@@ -214,6 +228,21 @@ mod tests {
     fn session(latest: i64) -> Session {
         Session::begin(Sid::random(), testing::identity("alice"), at(1000), at(1000), LIFE, at(latest))
             .unwrap()
+    }
+
+    #[test]
+    fn what_a_key_that_is_not_known_has_made_tells_when() {
+        let other = SessionKeys::new(&[7; 32], []).unwrap();
+        let other_id = other.current_id();
+        let value = session(4000).sign(&KeyRing::known(other)).unwrap();
+        let ours = testing::keys();
+        assert_eq!(Session::made_elsewhere(&value, &ours), Some((other_id, at(1000))));
+        assert_eq!(Session::made_elsewhere(&session(4000).sign(&ours).unwrap(), &ours), None);
+        let forged = value.replacen(other_id.as_str(), ours.current_id().unwrap().as_str(), 1);
+        assert_eq!(Session::made_elsewhere(&forged, &ours), None);
+        for text in ["", "2", "2.AAAAAAAA..", "2.AAAAAAAA.e30.x", "2.AAAAAAAA.!.x"] {
+            assert_eq!(Session::made_elsewhere(text, &ours), None, "{text}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
     access::Access,
     api::{self, Api},
     controllers::Controllers,
+    credentials::Credentials,
     kind::Kind,
     kubeconfig,
     kubelet::{self, BackoffConfig, Image, Kubelet, Sandbox},
@@ -104,7 +105,7 @@ impl DevCluster {
         let options = store::Options { data_dir: config.data_dir.clone(), ..store::Options::default() };
         let store = Store::open(&options).map_err(Error::Store)?;
         bootstrap(&store, &config).map_err(Error::Bootstrap)?;
-        let authority = Authority::generate()?;
+        let Credentials { authority, token } = Credentials::open(config.data_dir.as_deref())?;
         // Before anything runs: an address that is taken is what goes wrong most often.
         let listening = Listening::bind(config.bind, &authority).await?;
 
@@ -133,7 +134,6 @@ impl DevCluster {
         let controllers = Controllers::start(&store, api.service_accounts);
         let api = Api::new(store.clone(), runtime, config.access.clone(), api, closing.child_token());
         let (conversations, router) = (api.conversations(), api.router());
-        let token = Token::generate();
         let guarded = server::require_token(router.clone(), token.clone());
         let server = listening.serve(guarded, closing.child_token());
         let flushing =

@@ -34,6 +34,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The key and the token that clients know the cluster by can't be kept.
+    #[error("the cluster's credentials can't be kept in {}", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: io::Error,
+    },
     /// No certificate could be made.
     #[error("can't make a certificate")]
     Certificate(#[source] rcgen::Error),
@@ -56,7 +65,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::Store(_) => DEV_CLUSTER_DATA,
+            Self::Store(_) | Self::Credentials { .. } => DEV_CLUSTER_DATA,
             Self::Kubelet(error) => error.code(),
             Self::Bootstrap(_)
             | Self::NotLoopback { .. }

@@ -38,6 +38,7 @@ pub mod api;
 mod apply;
 mod cluster;
 pub mod controllers;
+mod credentials;
 pub mod deletion;
 mod error;
 pub mod events;

@@ -120,6 +120,7 @@ codes! {
     HOST_NOT_ALLOWED = "NCR0405", "HostNotAllowed", Forbidden, "The request's Host or Origin header names a site this server does not serve.", "Use the server's own address, or ask the operator to set PUBLIC_URL.";
     IDENTITY_PROVIDER_UNAVAILABLE = "NCR0406", "IdentityProviderUnavailable", Unavailable, "The identity provider can't be reached, or does not work with the server.", "Try again; if it persists, ask the operator to look at the identity provider and the server's OAuth settings.";
     INSUFFICIENT_SCOPE = "NCR0407", "InsufficientScope", Forbidden, "The caller's token lacks a scope that this needs.", "Sign in again and ask for the scope the message names.";
+    SESSION_KEY_UNKNOWN = "NCR0408", "SessionKeyUnknown", Unavailable, "The session was made a moment ago with a key that this server does not have.", "Try again in a minute; if it persists, tell the operator that all replicas need the same session key.";
     // 05: Kubernetes
     CLUSTER_UNREACHABLE = "NCR0501", "ClusterUnreachable", Unavailable, "The Kubernetes API server can't be reached.", "Check KUBECONFIG and the network; without a cluster, run `nocrd-all dev`.";
     CLUSTER_FORBIDDEN = "NCR0502", "ClusterForbidden", Forbidden, "The Kubernetes API refused the server's own identity.", "Grant the server the RBAC permission the message names.";

@@ -73,6 +73,9 @@ pub enum Error {
     /// The pod's address is outside the allowed ranges.
     #[error("the workspace's address is not one the server connects to")]
     AddressRefused,
+    /// The pod was replaced before there was a connection to it.
+    #[error("the workspace's pod has just been replaced")]
+    Replaced,
     /// No connection to the pod.
     #[error("the workspace does not accept connections on port {port}")]
     Refused {
@@ -117,7 +120,7 @@ impl Error {
             Self::NotFound(_) => codes::WORKSPACE_NOT_FOUND,
             Self::NoTokenApi => codes::FORBIDDEN,
             Self::NobodyAsked => codes::ROUTE_NOT_FOUND,
-            Self::NotReady { .. } => codes::WORKSPACE_NOT_READY,
+            Self::NotReady { .. } | Self::Replaced => codes::WORKSPACE_NOT_READY,
             Self::NotSynced => codes::NOT_SYNCED,
             Self::Draining => codes::DRAINING,
             Self::TunnelLimit | Self::OwnTunnelLimit | Self::WorkspaceTunnelLimit => codes::TUNNEL_LIMIT,
@@ -149,7 +152,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NotReady { why, .. } => Some(why.retry_after),
-            Self::NotSynced | Self::Draining | Self::Busy => Some(Duration::from_secs(1)),
+            Self::NotSynced | Self::Draining | Self::Busy | Self::Replaced => Some(Duration::from_secs(1)),
             // A program without a readiness probe counts as ready before it listens.
             Self::Refused { .. } => Some(Duration::from_secs(2)),
             Self::TunnelLimit | Self::OwnTunnelLimit | Self::WorkspaceTunnelLimit => {

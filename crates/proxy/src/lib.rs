@@ -35,6 +35,7 @@ mod progress;
 mod proxy;
 mod received;
 mod respond;
+mod second_look;
 mod upstream;
 mod websocket;
 

@@ -18,7 +18,8 @@ use crate::{
     headers::{self, Outside, Said},
     path::{self, Route},
     respond::Asker,
-    upstream::{Destination, IdleLimit, Lease, Outgoing, Upstream},
+    second_look,
+    upstream::{Destination, IdleLimit, Lease, Outgoing, Upstream, is_idempotent},
     websocket::{Handshake, Seats, Tunnel},
 };
 
@@ -325,6 +326,7 @@ impl Inner {
         if asks_first {
             Outgoing::ask_first(&mut outgoing);
         }
+        let repeatable = is_idempotent(outgoing.method());
         let answer = match upgrade {
             None => self.forward(&exchange, place, outgoing).await,
             // Boxed, like everything large that few requests need: the future of each is moved more than once.
@@ -332,16 +334,22 @@ impl Inner {
                 Box::pin(self.tunnel(&exchange, place, outgoing, &handshake, client)).await
             }
         };
-        answer.inspect_err(|error| {
+        let error = match answer {
+            Ok(answer) => return Ok(answer),
+            Err(error) => second_look::explain(&*self.directory, &id, target.uid(), error, repeatable),
+        };
+        let error = Box::pin(error).await;
+        if !matches!(error, Error::NotReady { .. } | Error::NotFound(_)) {
             tracing::warn!(
                 workspace.id = %id,
                 route.api = resolved.api.map(|api| api.name.as_str()),
                 port = resolved.port.number,
                 code = error.code().id,
-                cause = std::error::Error::source(error).map(tracing::field::display),
+                cause = std::error::Error::source(&error).map(tracing::field::display),
                 "{error}"
             );
-        })
+        }
+        Err(error)
     }
 
     /// Answers in the workspace's place, for its owner only: these hand out what the owner's pages may do.
@@ -413,7 +421,7 @@ impl Inner {
         if !self.config.keep_alive && exchange.protocol == Protocol::Http {
             request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        let (answer, lease) = self.upstream.send(exchange.destination(), request).await?;
+        let (answer, lease) = self.upstream.send(exchange.destination(&*self.directory), request).await?;
         Ok(self.passed_on(exchange, place, answer, lease))
     }
 
@@ -452,7 +460,8 @@ impl Inner {
         let user = exchange.identity.map(|caller| &caller.subject);
         let seat = self.tunnels.take(user, stranger_at, exchange.id, exchange.guest)?;
         Handshake::write_request(request.headers_mut());
-        let (mut answer, lease) = self.upstream.send_upgradeable(exchange.destination(), request).await?;
+        let to = exchange.destination(&*self.directory);
+        let (mut answer, lease) = self.upstream.send_upgradeable(to, request).await?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(self.passed_on(exchange, place, answer, lease));
         }
@@ -555,10 +564,12 @@ impl Found {
 }
 
 impl<'a> Exchange<'a> {
-    fn destination(&self) -> Destination<'a> {
+    fn destination(&self, directory: &'a dyn WorkspaceDirectory) -> Destination<'a> {
         Destination {
             addr: SocketAddr::new(self.target.ip(), self.resolved.port.number.get()),
             uid: self.target.uid(),
+            id: self.id,
+            directory,
             protocol: self.protocol,
         }
     }

@@ -147,7 +147,7 @@ pub(crate) async fn web(
     let site = Arc::new(Site::new(settings));
     let rates = Rates::new(settings, metrics.as_ref());
     let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(rates.clone().tidy()))];
-    let (door, ring, endings) = if settings.auth_enabled {
+    let (door, ring, endings, lonely) = if settings.auth_enabled {
         if auth::wants_public_url(settings) {
             tracing::warn!(
                 "PUBLIC_URL is not set: what clients are told about where to sign in follows the Host header of their own requests; set PUBLIC_URL to the address that users know"
@@ -171,12 +171,12 @@ pub(crate) async fn web(
         auth::tell(settings, &site);
         tell_key(settings, &ring);
         tasks.push(AbortOnDropHandle::new(tokio::spawn(Arc::clone(door.upstream()).try_out())));
-        (Some(door), Some(ring), Some(shared.endings))
+        (Some(door), Some(ring), Some(shared.endings), shared.lonely)
     } else {
-        (None, None, None)
+        (None, None, None, Arc::default())
     };
     let upstream = door.as_ref().map(|door| Arc::clone(door.upstream()));
-    let health = Arc::new(Health::new(cluster.clone(), ring, endings, upstream, settings));
+    let health = Arc::new(Health::new(cluster.clone(), ring, lonely, endings, upstream, settings));
     let proxy = if components.proxy {
         let port = settings.default_workspace_port.unwrap_or(DEFAULT_PORT);
         let directory = Arc::new(Directory::new(cluster.clone(), port));

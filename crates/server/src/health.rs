@@ -23,6 +23,8 @@ pub(crate) struct Health {
     cluster: Cluster,
     /// The keys of sessions, where there are any.
     keys: Option<Arc<KeyRing>>,
+    /// Whether the key was made up by this replica alone.
+    lonely: Arc<AtomicBool>,
     /// The sign-ins that were ended, where there are any.
     endings: Option<Endings>,
     /// The identity provider, where there is one.
@@ -66,6 +68,12 @@ struct Checks {
     /// Whether the key of sessions is known; only where there are sessions.
     #[serde(skip_serializing_if = "Option::is_none", rename = "sessionKey")]
     session_key: Option<bool>,
+    /// Which key that is: all replicas must tell the same.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "sessionKeyId")]
+    session_key_id: Option<String>,
+    /// Whether other replicas can have the same key.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "sessionKeyShared")]
+    session_key_shared: Option<bool>,
     /// Whether it is known which sign-ins were ended; only where there are sessions.
     #[serde(skip_serializing_if = "Option::is_none")]
     revocations: Option<bool>,
@@ -97,12 +105,13 @@ impl Health {
     pub(crate) fn new(
         cluster: Cluster,
         keys: Option<Arc<KeyRing>>,
+        lonely: Arc<AtomicBool>,
         endings: Option<Endings>,
         upstream: Option<Arc<Upstream>>,
         settings: &Settings,
     ) -> Self {
         let branding = Branding { title: settings.ui_title.clone(), subtitle: settings.ui_subtitle.clone() };
-        Self { cluster, keys, endings, upstream, branding, draining: AtomicBool::new(false) }
+        Self { cluster, keys, lonely, endings, upstream, branding, draining: AtomicBool::new(false) }
     }
 
     /// From now on the server is about to end, and wants no new work.
@@ -158,6 +167,7 @@ pub(crate) async fn readyz(State(health): State<Arc<Health>>) -> Response {
         None => (StatusCode::OK, "ok"),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "error"),
     };
+    let key = health.keys.as_ref().map(|keys| keys.current_id());
     let checks = Checks {
         index: Index {
             synced: cluster.synced,
@@ -169,7 +179,9 @@ pub(crate) async fn readyz(State(health): State<Arc<Health>>) -> Response {
             stale_for: cluster.stale_for.map(|time| time.as_secs()),
             last_error: cluster.last_error,
         },
-        session_key: health.keys.as_ref().map(|keys| keys.is_known()),
+        session_key: key.map(|key| key.is_some()),
+        session_key_id: key.flatten().map(|key| key.to_string()),
+        session_key_shared: key.flatten().map(|_| !health.lonely.load(Ordering::Relaxed)),
         revocations: health.endings.as_ref().map(Endings::are_known),
         identity_provider: health.upstream.as_ref().and_then(|upstream| upstream.state()),
         draining: health.is_draining(),

@@ -15,6 +15,9 @@ pub(crate) struct Limits {
     /// Longest time a connection may go without a request, and a later request's head may take. Load balancers commonly
     /// keep connections for 60 s, and must be the ones to close them: else they send requests into closing ones.
     pub(crate) idle: Duration,
+    /// How long, when the server ends, an unused connection stays open for a request that may be on its way. The answer
+    /// says that it is the connection's last.
+    pub(crate) linger: Duration,
     /// Longest time a client may take nothing of what we send it, where the system can tell (Linux). Videos are paused.
     pub(crate) unread: Duration,
     /// Header fields in a request.
@@ -44,6 +47,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             first_request: Duration::from_secs(15),
             idle: Duration::from_secs(75),
+            linger: Duration::from_millis(500),
             unread: Duration::from_secs(300),
             headers: 100,
             head_bytes: 64 * 1024,

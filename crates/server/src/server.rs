@@ -118,6 +118,7 @@ impl Server {
                 let cluster = &cluster;
                 let ground = compose::Ground { cluster, surface, urls: &urls, metrics: metrics.clone() };
                 let web = compose::web(&settings, components, ground, &limits).await?;
+                let linger = limits.linger;
                 let metrics = endpoint.zip(metrics).map(|(endpoint, metrics)| {
                     endpoint.serve(metrics, Arc::clone(&web.health), Arc::new(Site::new(&settings)))
                 });
@@ -134,7 +135,7 @@ impl Server {
                     "listening on {}",
                     urls.local()
                 );
-                Some(Http { listener, web, _reload: reload, _metrics: metrics })
+                Some(Http { listener, web, linger, _reload: reload, _metrics: metrics })
             }
         };
         let stdio = surface.filter(|_| settings.transport.uses_stdio());
@@ -187,6 +188,7 @@ async fn until_told(shutdown: &Shutdown, stdio: Option<&Surface>, http: bool) ->
 struct Http {
     listener: Listener,
     web: Web,
+    linger: Duration,
     _reload: Option<AbortOnDropHandle<()>>,
     _metrics: Option<Listener>,
 }
@@ -202,8 +204,10 @@ impl Http {
             "finishing open requests"
         );
         self.listener.finish();
-        self.web.drain.start();
         let finished = async {
+            // Requests that were on their way are served like all before them.
+            drop(timeout(self.linger, self.listener.finished()).await);
+            self.web.drain.start();
             self.web.app.calls_finished().await;
             self.web.mcp_end.cancel();
             self.listener.finished().await;
@@ -211,6 +215,7 @@ impl Http {
         };
         if timeout(limit.saturating_sub(notice), finished).await.is_err() {
             tracing::warn!(connections = self.listener.open(), "cutting off what has not finished");
+            self.web.drain.start();
             self.web.mcp_end.cancel();
             self.listener.cut();
         }

@@ -12,3 +12,7 @@ mod session;
 mod set_ups;
 mod sign_in;
 mod visitor;
+
+pub(crate) use server::{Env, defaults};
+pub(crate) use session::{until, user};
+pub(crate) use visitor::Visitor;

@@ -28,7 +28,7 @@ impl Env {
         self
     }
 
-    fn pairs(&self) -> Vec<(&str, &str)> {
+    pub(crate) fn pairs(&self) -> Vec<(&str, &str)> {
         self.0.iter().map(|(name, value)| (&name[..], &value[..])).collect()
     }
 }
@@ -94,7 +94,8 @@ impl Replica {
     }
 }
 
-fn defaults(env: &Env) -> Env {
+/// What tests want of every server, with this.
+pub(crate) fn defaults(env: &Env) -> Env {
     Env::new()
         .with("AUTH_ENABLED", "true")
         .with("STATELESS", "true")

@@ -29,7 +29,7 @@ pub(super) fn env(idp: &Idp, front: &Front) -> Env {
 }
 
 /// Somebody with the usual role, whose tokens are for the client.
-pub(super) fn user(name: &str) -> User {
+pub(crate) fn user(name: &str) -> User {
     User::new(name).with("realm_access", json!({ "roles": ["user"] }))
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn signed_in_at(idp: &Idp) -> (Front, Server, Visitor) {
 }
 
 /// Asks until a condition holds.
-pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {
         assert!(Instant::now() < deadline, "never: {what}");

@@ -2,18 +2,21 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
 use reqwest::{
-    Method, RequestBuilder, Response, StatusCode,
-    header::{ACCEPT, COOKIE, LOCATION, ORIGIN, SET_COOKIE},
+    Certificate, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Upgraded,
+    header::{
+        ACCEPT, CONNECTION, COOKIE, LOCATION, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE,
+        UPGRADE,
+    },
 };
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, client::IntoClientRequest},
+    WebSocketStream,
+    tungstenite::{handshake::client::generate_key, protocol::Role},
 };
 use url::Url;
 
@@ -22,7 +25,15 @@ use super::server::call;
 /// Redirects in a row that a browser follows.
 const REDIRECTS: usize = 20;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Socket = WebSocketStream<Upgraded>;
+
+/// A cookie that is kept.
+#[derive(Clone)]
+struct Kept {
+    value: String,
+    /// In lower case.
+    attributes: String,
+}
 
 /// A person's browser.
 #[derive(Clone)]
@@ -32,14 +43,26 @@ pub(crate) struct Visitor {
     /// What its page's scripts send.
     token: Option<String>,
     /// By origin and name. Paths don't matter here.
-    cookies: Arc<Mutex<BTreeMap<(String, String), String>>>,
+    cookies: Arc<Mutex<BTreeMap<(String, String), Kept>>>,
 }
 
 impl Visitor {
     /// One who will use the site at this origin.
     pub(crate) fn of(origin: &str) -> Self {
+        Self::with(origin, reqwest::Client::builder())
+    }
+
+    /// One who will use the site at this https origin, which is at this address and has this certificate.
+    pub(crate) fn behind(origin: &str, address: SocketAddr, certificate: &str) -> Self {
+        let certificate = Certificate::from_pem(certificate.as_bytes()).unwrap();
+        let name = Url::parse(origin).unwrap().domain().unwrap().to_owned();
+        let http = reqwest::Client::builder().resolve(&name, address).tls_certs_only([certificate]);
+        Self::with(origin, http)
+    }
+
+    fn with(origin: &str, http: ClientBuilder) -> Self {
         let redirect = reqwest::redirect::Policy::none();
-        let http = reqwest::Client::builder().no_proxy().redirect(redirect).pool_max_idle_per_host(0);
+        let http = http.no_proxy().redirect(redirect).pool_max_idle_per_host(0);
         Self { http: http.build().unwrap(), origin: origin.to_owned(), token: None, cookies: Arc::default() }
     }
 
@@ -144,24 +167,39 @@ impl Visitor {
 
     /// Opens a WebSocket as a page at `origin` would, or as no page does; gives the status of a refusal.
     pub(crate) async fn socket(&self, path: &str, origin: Option<&str>) -> Result<Socket, u16> {
-        let url = format!("{}{path}", self.origin.replacen("http", "ws", 1));
-        let mut request = url.into_client_request().unwrap();
+        let mut request = self
+            .http
+            .get(format!("{}{path}", self.origin))
+            .header(CONNECTION, "Upgrade")
+            .header(UPGRADE, "websocket")
+            .header(SEC_WEBSOCKET_VERSION, "13")
+            .header(SEC_WEBSOCKET_KEY, generate_key());
         if let Some(origin) = origin {
-            request.headers_mut().insert(ORIGIN, origin.parse().unwrap());
+            request = request.header(ORIGIN, origin);
         }
         let cookies = self.header(&self.origin);
         if !cookies.is_empty() {
-            request.headers_mut().insert(COOKIE, cookies.parse().unwrap());
+            request = request.header(COOKIE, cookies);
         }
-        match connect_async(request).await {
-            Ok((socket, _)) => Ok(socket),
-            Err(Error::Http(answer)) => Err(answer.status().as_u16()),
-            Err(error) => panic!("{path}: {error}"),
+        let answer = request.send().await.unwrap();
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(answer.status().as_u16());
         }
+        let stream = answer.upgrade().await.unwrap();
+        Ok(WebSocketStream::from_raw_socket(stream, Role::Client, None).await)
     }
 
     /// The value of a cookie of the site.
     pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        Some(self.kept(name)?.value)
+    }
+
+    /// With which attributes it was set, in lower case.
+    pub(crate) fn attributes(&self, name: &str) -> Option<String> {
+        Some(self.kept(name)?.attributes)
+    }
+
+    fn kept(&self, name: &str) -> Option<Kept> {
         self.cookies.lock().unwrap().get(&(self.origin.clone(), name.to_owned())).cloned()
     }
 
@@ -172,14 +210,15 @@ impl Visitor {
     /// Puts a cookie of the site back.
     pub(crate) fn keep(&self, name: &str, value: &str) {
         let key = (self.origin.clone(), name.to_owned());
-        self.cookies.lock().unwrap().insert(key, value.to_owned());
+        let kept = Kept { value: value.to_owned(), attributes: String::new() };
+        self.cookies.lock().unwrap().insert(key, kept);
     }
 
     /// The cookies that go to an origin.
     fn header(&self, origin: &str) -> String {
         let cookies = self.cookies.lock().unwrap();
         let own = cookies.iter().filter(|((of, _), _)| of == origin);
-        own.map(|((_, name), value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+        own.map(|((_, name), kept)| format!("{name}={}", kept.value)).collect::<Vec<_>>().join("; ")
     }
 
     async fn send(&self, request: RequestBuilder, url: &Url) -> Response {
@@ -198,7 +237,7 @@ impl Visitor {
             if ended {
                 cookies.remove(&key);
             } else {
-                cookies.insert(key, value.to_owned());
+                cookies.insert(key, Kept { value: value.to_owned(), attributes });
             }
         }
         answer

@@ -31,6 +31,11 @@ impl Token {
         Self(URL_SAFE_NO_PAD.encode(bytes).into())
     }
 
+    /// The token with this text.
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The token's text.
     #[must_use]
     pub fn reveal(&self) -> &str {

@@ -1,4 +1,4 @@
-//! Certificates: an authority that lives as long as the cluster's process and signs one certificate.
+//! Certificates: an authority that signs one certificate.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -27,13 +27,12 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    /// A new one, with a new key.
-    pub(crate) fn generate() -> Result<Self, Error> {
+    /// The one that has this key. Its certificate is a new one each time; who trusts an earlier one trusts the key.
+    pub(crate) fn new(key: KeyPair) -> Result<Self, Error> {
         let mut params = dated(CertificateParams::new(Vec::new()).map_err(Error::Certificate)?);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, "no-crd development cluster");
-        let key = KeyPair::generate().map_err(Error::Certificate)?;
         Ok(Self { issuer: CertifiedIssuer::self_signed(params, key).map_err(Error::Certificate)? })
     }
 

@@ -12,10 +12,10 @@ use hyper::{
     },
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use nocrd_model::Protocol;
+use nocrd_model::{Protocol, WorkspaceId};
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::{Config, Error};
+use crate::{Config, Error, WorkspaceDirectory, second_look};
 
 mod hearing;
 mod idle;
@@ -39,11 +39,14 @@ const FRESH: Duration = Duration::from_secs(1);
 const MOST_HEADERS: u32 = 64 * 1024;
 
 /// Where a request goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Destination<'a> {
     pub(crate) addr: SocketAddr,
     /// The pod's uid: whose address that is.
     pub(crate) uid: &'a Arc<str>,
+    /// The workspace, and who knows whether the pod is still its.
+    pub(crate) id: &'a WorkspaceId,
+    pub(crate) directory: &'a dyn WorkspaceDirectory,
     pub(crate) protocol: Protocol,
 }
 
@@ -128,13 +131,13 @@ impl Upstream {
     ) -> Result<(Response<Incoming>, Lease), Error> {
         let connection = match to.protocol {
             Protocol::Http => {
-                let stream = Hearing::new(self.connect(to.addr).await?);
+                let stream = Hearing::new(self.connect(to).await?);
                 let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
                 drive(connection);
                 Connection::Alone(sender)
             }
             Protocol::H2c => {
-                let stream = self.connect(to.addr).await?;
+                let stream = self.connect(to).await?;
                 let builder = http2_builder();
                 let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
                 drive(connection);
@@ -160,13 +163,17 @@ impl Upstream {
         to: Destination<'_>,
         request: Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Error> {
-        let stream = self.connect(to.addr).await?;
+        let stream = self.connect(to).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         drive(connection.with_upgrades());
         self.exchange(sender, to, request, self.pool.unpooled()).await.map_err(|failed| failed.error)
     }
 
-    async fn connect(&self, addr: SocketAddr) -> Result<TcpStream, Error> {
+    async fn connect(&self, to: Destination<'_>) -> Result<TcpStream, Error> {
+        if !second_look::is_current(to.directory, to.id, to.uid) {
+            return Err(Error::Replaced);
+        }
+        let addr = to.addr;
         let refused = |source| Error::Refused { port: addr.port(), source };
         let stream = timeout(self.connect_timeout, TcpStream::connect(addr))
             .await
@@ -297,7 +304,7 @@ fn has_two_framings(headers: &HeaderMap) -> bool {
 }
 
 /// RFC 9110, 9.2.2.
-fn is_idempotent(method: &Method) -> bool {
+pub(crate) fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
 }
 

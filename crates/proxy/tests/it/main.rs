@@ -15,6 +15,7 @@ mod faults;
 mod forwarding;
 mod http2;
 mod hygiene;
+mod replaced;
 mod reuse;
 mod smuggling;
 mod streaming;

@@ -141,6 +141,17 @@ impl Door {
         self.sign_in_at(page.as_deref())
     }
 
+    /// What to tell somebody who has just signed in, at a replica with another session key. Sent to sign in once more, they
+    /// would come back here without end.
+    pub(super) fn made_elsewhere(&self, request: seen::Request<'_>) -> Option<Refusal> {
+        let theirs = self.authenticator.made_elsewhere(request.headers)?;
+        let ours = self.authenticator.key_id()?;
+        let message = format!(
+            "the session was made just now with the key {theirs}, and this server has the key {ours}"
+        );
+        Some(Refusal::new(codes::SESSION_KEY_UNKNOWN, message))
+    }
+
     /// Where a browser goes to sign in and come to this page of ours, or to the first one; `None` when it can't.
     pub(crate) fn sign_in_at(&self, page: Option<&str>) -> Option<String> {
         self.login.as_ref()?;

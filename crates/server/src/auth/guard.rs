@@ -42,6 +42,12 @@ impl Gate {
     /// What somebody gets who is not recognised: people are sent to where they can sign in.
     fn turn_away(&self, request: seen::Request<'_>, parts: &Parts, refusal: &Refusal) -> Response<Body> {
         let page = request.method == Method::GET && !request.upgrade && wants_page(request.headers);
+        if page
+            && refusal.is_unauthenticated()
+            && let Some(refusal) = self.door.made_elsewhere(request)
+        {
+            return refusal.answer(request.headers).map(Body::from);
+        }
         let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let sign_in =
             (page && refusal.is_unauthenticated()).then(|| self.door.sign_in_url(request, target)).flatten();

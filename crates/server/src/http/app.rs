@@ -1,8 +1,16 @@
 //! Everything the server answers: the proxy's paths, then the router's.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
-use ::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use axum::Router;
 use futures::FutureExt;
 use hyper::body::Incoming;
@@ -37,11 +45,14 @@ pub(crate) struct App {
     base: String,
     /// Whether all requests are routine.
     quiet: bool,
+    /// Whether answers are to be the last on their connections.
+    leaving: AtomicBool,
 }
 
 /// What the log says of a request. Never the query, which may hold secrets.
 struct Facts {
     id: RequestId,
+    version: Version,
     method: Method,
     uri: Uri,
     start: Instant,
@@ -53,7 +64,8 @@ struct Facts {
 impl App {
     pub(crate) fn new(proxy: Option<Proxy>, router: Router, site: Arc<Site>) -> Self {
         let calls = TaskTracker::new();
-        Self { proxy, router, site, calls, metrics: None, base: String::new(), quiet: false }
+        let (base, leaving) = (String::new(), AtomicBool::new(false));
+        Self { proxy, router, site, calls, metrics: None, base, quiet: false, leaving }
     }
 
     /// Counts requests, by routes below the path prefix `base`.
@@ -76,7 +88,14 @@ impl App {
             metrics: self.metrics.clone(),
             base: self.base.clone(),
             quiet: self.quiet,
+            leaving: AtomicBool::new(false),
         })
+    }
+
+    /// From now on each answer tells an HTTP/1 client to send its next request elsewhere. Of HTTP/2 connections the end is
+    /// announced as such.
+    pub(crate) fn take_leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Answers a request.
@@ -113,6 +132,12 @@ impl App {
             respond::failure(&HeaderMap::new(), codes::INTERNAL, message).map(Source::Router)
         });
         facts.id.tell(answer.headers_mut());
+        if facts.version <= Version::HTTP_11
+            && self.leaving.load(Ordering::Relaxed)
+            && answer.status() != StatusCode::SWITCHING_PROTOCOLS
+        {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(metrics) = &self.metrics {
             let route = match proxy {
                 Some(_) => Route::Workspace,
@@ -169,6 +194,7 @@ impl Facts {
         Self {
             id,
             visit: Arc::new(Visit::new(id, peer.client())),
+            version: request.version(),
             method: request.method().clone(),
             uri: request.uri().clone(),
             start: Instant::now(),

@@ -1,6 +1,12 @@
 //! Finding the key of sessions, and keeping it up to date.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use nocrd_authz::keys::KeyRing;
 use nocrd_cluster::Cluster;
@@ -54,6 +60,8 @@ pub(super) struct Keeper {
     former: Vec<Material>,
     /// When cookies are made with the key that is held, if they are made with the one before it for now.
     due: Option<Instant>,
+    /// Whether the key is known to this replica alone, and will be.
+    lonely: Arc<AtomicBool>,
     /// What was last complained of, so as not to repeat it every few seconds.
     complaint: String,
 }
@@ -64,6 +72,7 @@ impl Keeper {
         ring: Arc<KeyRing>,
         peers: Option<Arc<Peers>>,
         held: watch::Sender<Option<Held>>,
+        lonely: Arc<AtomicBool>,
     ) -> Self {
         Self {
             cluster,
@@ -73,6 +82,7 @@ impl Keeper {
             origin: None,
             former: Vec::new(),
             due: None,
+            lonely,
             complaint: String::new(),
         }
     }
@@ -185,6 +195,7 @@ impl Keeper {
 
     fn adopt(&mut self, held: Held, origin: Origin) {
         self.complaint.clear();
+        self.lonely.store(origin == Origin::Here && self.peers.is_none(), Ordering::Relaxed);
         let before = self.held.borrow().clone();
         if let (Some(before), Some(Origin::Peers | Origin::Here)) = (&before, self.origin)
             && before.current != held.current

@@ -23,7 +23,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use nocrd_authz::{clock::Clock, grants::GrantStore, keys::KeyRing, revocation::Revocations};
 use nocrd_cluster::Cluster;
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) grants: Arc<dyn GrantStore>,
     pub(crate) revocations: Arc<dyn Revocations>,
     pub(crate) endings: Endings,
+    /// Set while the key is one that this replica has made up and can share with nobody.
+    pub(crate) lonely: Arc<AtomicBool>,
     pub(crate) tasks: Vec<AbortOnDropHandle<()>>,
 }
 
@@ -53,6 +55,7 @@ pub(crate) async fn start(
     ring: Arc<KeyRing>,
 ) -> Result<Shared, Error> {
     let mut tasks = Vec::new();
+    let lonely = Arc::new(AtomicBool::new(false));
     match configured::keys(settings).transpose().map_err(Error::SessionKey)? {
         Some(keys) => ring.set(keys),
         None => {
@@ -66,7 +69,7 @@ pub(crate) async fn start(
                     Some(peers)
                 }
             };
-            tasks.push(spawn(Keeper::new(cluster.clone(), ring, peers, held).run()));
+            tasks.push(spawn(Keeper::new(cluster.clone(), ring, peers, held, Arc::clone(&lonely)).run()));
         }
     }
     let (grants, cleaning) = SharedGrants::new(cluster.clone());
@@ -76,7 +79,7 @@ pub(crate) async fn start(
     tasks.push(spawn(following));
     let changes = revocations.changes();
     let endings = Endings::new(Arc::clone(&revocations) as _, changes);
-    Ok(Shared { grants, revocations, endings, tasks })
+    Ok(Shared { grants, revocations, endings, lonely, tasks })
 }
 
 fn spawn(work: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -22,9 +22,14 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long to wait after a failed accept: the usual cause, too many open files, does not go away at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How many connections the system keeps waiting: what Linux does unless told otherwise (`net.core.somaxconn`).
+const BACKLOG: usize = 4096;
+
 /// A listener at work. Dropping it cuts everything off.
 pub(crate) struct Listener {
     accepting: CancellationToken,
+    /// Cancelled when the port is closed.
+    closed: CancellationToken,
     connections: Arc<Connections>,
     _task: AbortOnDropHandle<()>,
     /// Kept until the last connection has ended: no longer accepting is not the end of them.
@@ -40,19 +45,23 @@ impl Listener {
         limits: Limits,
         workers: Workers,
     ) -> Self {
-        let accepting = CancellationToken::new();
+        let (accepting, closed) = (CancellationToken::new(), CancellationToken::new());
         let room = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
         let (seats, unread) = (Seats::new(limits.connections_of_each), limits.unread);
         let apps = (0..workers.count()).map(|_| app.for_a_thread()).collect();
         let connections = Arc::new(Connections::new(apps, limits));
         let workers = Arc::new(workers);
         let room = Room { all: room, seats, unread, workers: Arc::clone(&workers) };
-        let task = accept(listener, tls, Arc::clone(&connections), room, accepting.clone());
-        let task = AbortOnDropHandle::new(tokio::spawn(task));
-        Self { accepting, connections, _task: task, _workers: workers }
+        let lobby = Lobby { tls, connections: Arc::clone(&connections), room };
+        let (until, at_the_end) = (accepting.clone(), closed.clone().drop_guard());
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            lobby.accept(listener, until).await;
+            drop(at_the_end);
+        }));
+        Self { accepting, closed, connections, _task: task, _workers: workers }
     }
 
-    /// Closes the port, and each connection after the request that is under way on it.
+    /// Closes the port, and each connection after the request that is under way on it, or the one that may be on its way.
     pub(crate) fn finish(&self) {
         self.accepting.cancel();
         self.connections.finish();
@@ -60,6 +69,7 @@ impl Listener {
 
     /// Waits until all connections are closed; begin that with [`Self::finish`].
     pub(crate) async fn finished(&self) {
+        self.closed.cancelled().await;
         self.connections.tasks().wait().await;
     }
 
@@ -88,36 +98,65 @@ struct Room {
     workers: Arc<Workers>,
 }
 
-async fn accept(
-    listener: TcpListener,
+/// Where connections come in.
+struct Lobby {
     tls: Option<Tls>,
     connections: Arc<Connections>,
     room: Room,
-    accepting: CancellationToken,
-) {
-    let next = async || {
-        // Who has no room waits in the backlog, where it costs nothing.
-        let permit = Arc::clone(&room.all).acquire_owned().await.ok()?;
-        loop {
-            match listener.accept().await {
-                Ok((stream, addr)) => return Some((permit, stream, addr)),
-                Err(error) if is_about_one_connection(&error) => {}
-                Err(error) => {
-                    tracing::error!(%error, "can't accept connections");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+impl Lobby {
+    /// Accepts connections and has them served, until it is told to stop.
+    async fn accept(self, listener: TcpListener, stop: CancellationToken) {
+        let next = async || {
+            // Who has no room waits in the backlog, where it costs nothing.
+            let permit = Arc::clone(&self.room.all).acquire_owned().await.ok()?;
+            loop {
+                match listener.accept().await {
+                    Ok((stream, addr)) => return Some((permit, stream, addr)),
+                    Err(error) if is_about_one_connection(&error) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "can't accept connections");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             }
-        }
-    };
-    while let Some(Some((permit, stream, addr))) = accepting.run_until_cancelled(next()).await {
-        let Some(seat) = room.seats.take(Key::of_address(addr.ip())) else {
-            tracing::debug!(%addr, "the client has too many connections");
-            continue;
         };
-        let Some(place) = room.workers.place() else { return };
-        tune(&stream, addr, room.unread);
-        let security = tls.as_ref().map_or(Security::Plain, |tls| Security::Tls(tls.config()));
-        let serving = Arc::clone(&connections);
+        while let Some(Some((permit, stream, addr))) = stop.run_until_cancelled(next()).await {
+            self.serve(permit, stream, addr);
+        }
+        if let Ok(listener) = listener.into_std() {
+            self.empty(&listener);
+        }
+    }
+
+    /// Serves those who wait in the backlog. Closing the port would reset their connections, over which they may have sent
+    /// requests; whoever comes later is refused, and knows that nothing has happened.
+    fn empty(&self, listener: &std::net::TcpListener) {
+        for _ in 0..BACKLOG {
+            let Ok(permit) = Arc::clone(&self.room.all).try_acquire_owned() else { return };
+            match listener.accept() {
+                Ok((stream, addr)) => {
+                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                    if let Ok(stream) = stream {
+                        self.serve(permit, stream, addr);
+                    }
+                }
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn serve(&self, permit: OwnedSemaphorePermit, stream: TcpStream, addr: SocketAddr) {
+        let Some(seat) = self.room.seats.take(Key::of_address(addr.ip())) else {
+            tracing::debug!(%addr, "the client has too many connections");
+            return;
+        };
+        let Some(place) = self.room.workers.place() else { return };
+        tune(&stream, addr, self.room.unread);
+        let security = self.tls.as_ref().map_or(Security::Plain, |tls| Security::Tls(tls.config()));
+        let serving = Arc::clone(&self.connections);
         let runtime = place.runtime.clone();
         let work = async move {
             match adopted(stream, &place) {
@@ -126,7 +165,7 @@ async fn accept(
             }
             drop((permit, seat, place));
         };
-        connections.tasks().spawn_on(work, &runtime);
+        self.connections.tasks().spawn_on(work, &runtime);
     }
 }
 

@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -68,6 +68,9 @@ impl Connections {
 
     /// Lets each connection end after the request under way on it.
     pub(super) fn finish(&self) {
+        for app in &self.apps {
+            app.take_leave();
+        }
         self.tasks.close();
         self.finish.cancel();
     }
@@ -106,7 +109,11 @@ impl Connections {
             }
             plaintext::refuse(stream).await.map(|()| None)
         };
-        match self.finish.run_until_cancelled(timeout(self.limits.handshake, handshake)).await? {
+        let handshake = tokio::select! {
+            handshake = timeout(self.limits.handshake, handshake) => handshake,
+            () = self.last_chance() => return None,
+        };
+        match handshake {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 tracing::debug!(%addr, %error, "TLS handshake failed");
@@ -143,7 +150,7 @@ impl Connections {
         let mut connection = pin!(self.http.serve_connection_with_upgrades(TokioIo::new(stream), service));
         let result = tokio::select! {
             result = connection.as_mut() => result,
-            () = self.finish.cancelled() => {
+            () = self.last_chance() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -153,5 +160,12 @@ impl Connections {
         if let Err(error) = result {
             tracing::debug!(addr = %peer.addr(), error = error.as_ref(), "connection ended");
         }
+    }
+
+    /// Waits until connections are to end, and then for as long as a request may have been on its way that was sent before
+    /// its sender could know. Closed at once, the connection would swallow it.
+    async fn last_chance(&self) {
+        self.finish.cancelled().await;
+        sleep(self.limits.linger).await;
     }
 }

@@ -341,6 +341,33 @@ async fn at_the_end_requests_under_way_finish_and_the_rest_is_closed() {
 }
 
 #[tokio::test]
+async fn at_the_end_requests_on_their_way_are_answered_and_clients_told_to_go_elsewhere() {
+    let server = start(routes(), Limits { linger: LONG, ..lenient() }, false).await;
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut kept = server.connect().await;
+    kept.write_all(request).await.unwrap();
+    assert!(!read_head(&mut kept).await.contains("connection: close"));
+    // The system has let it in, and the server has not had a look at it: nothing else runs meanwhile.
+    let waiting = std::net::TcpStream::connect(server.address).unwrap();
+    std::io::Write::write_all(&mut &waiting, request).unwrap();
+    waiting.set_nonblocking(true).unwrap();
+    server.listener.finish();
+    let mut waiting = TcpStream::from_std(waiting).unwrap();
+    kept.write_all(request).await.unwrap();
+    // Read to the end: each is closed by its last answer.
+    for (connection, before) in [(&mut kept, "hello"), (&mut waiting, "")] {
+        let answer = read_to_end(connection).await;
+        let answer = answer.strip_prefix(before).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.contains("connection: close\r\n"),
+            "{answer:?}"
+        );
+    }
+    server.listener.finished().await;
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
 async fn what_does_not_finish_is_cut() {
     let endless =
         get(async || Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>()));

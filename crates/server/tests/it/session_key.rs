@@ -6,11 +6,11 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use nocrd_devcluster::{kind::Kind, store::Preconditions};
+use nocrd_devcluster::{access::Rule, kind::Kind, store::Preconditions};
 use nocrd_model::keys::SESSION_KEY_SECRET;
 use nocrd_server::{Components, endpoints};
 use nocrd_testkit::{Idp, idp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Cluster, Relay, Running};
 
@@ -29,9 +29,10 @@ fn free_ports() -> [String; 2] {
         .map(|socket| socket.local_addr().unwrap().port().to_string())
 }
 
-async fn session_key(server: &Running) -> Value {
+/// What `/readyz` says that readiness depends on.
+async fn checks(server: &Running) -> Value {
     let text = server.until("/readyz", |_, text| text.starts_with('{')).await;
-    serde_json::from_str::<Value>(&text).unwrap().pointer("/checks/sessionKey").unwrap().clone()
+    serde_json::from_str::<Value>(&text).unwrap()["checks"].clone()
 }
 
 #[tokio::test]
@@ -40,7 +41,7 @@ async fn replicas_share_the_key_through_a_secret() {
     let replicas = [start(&cluster, &idp, &[]).await, start(&cluster, &idp, &[]).await];
     for replica in &replicas {
         replica.ready().await;
-        assert_eq!(session_key(replica).await, true);
+        assert_eq!(checks(replica).await["sessionKey"], true);
     }
     let token = idp.token(serde_json::json!({ "sub": "alice", "roles": ["user"], "scope": "nogoo9:read" }));
     let answer = replicas[0]
@@ -57,6 +58,31 @@ async fn replicas_share_the_key_through_a_secret() {
     }
     for replica in replicas {
         replica.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_nobody_else_has_is_told_as_such() {
+    let (cluster, idp) = (Cluster::start().await, Idp::start().await);
+    let sharing = [start(&cluster, &idp, &[]).await, start(&cluster, &idp, &[]).await];
+    for server in &sharing {
+        server.ready().await;
+    }
+    cluster.dev.access().set(vec![Rule::deny("*", "secrets")]);
+    let alone = start(&cluster, &idp, &[]).await;
+    let told = [("PROXY_SESSION_SECRET", "a secret that was told to all replicas")];
+    let told = start(&cluster, &idp, &told).await;
+    let mut keys = Vec::new();
+    for (server, shared) in [(&sharing[0], true), (&sharing[1], true), (&alone, false), (&told, true)] {
+        server.ready().await;
+        let checks = checks(server).await;
+        assert_eq!((&checks["sessionKey"], &checks["sessionKeyShared"]), (&json!(true), &json!(shared)));
+        keys.push(checks["sessionKeyId"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(keys[0], keys[1]);
+    assert!(keys[0] != keys[2] && keys[2] != keys[3] && keys[0] != keys[3], "{keys:?}");
+    for server in sharing.into_iter().chain([alone, told]) {
+        server.stop().await;
     }
 }
 

@@ -20,6 +20,12 @@ const PACKAGES: &[Package] = &[
         probe: &["bwrap", "--version"],
         purpose: "confinement in the embedded cluster",
     },
+    Package {
+        name: "nginx-light",
+        // It is not on everybody's path.
+        probe: &["sh", "-c", "PATH=$PATH:/usr/sbin nginx -v"],
+        purpose: "an ingress before the server's halves",
+    },
     Package { name: "chromium", probe: &["chromium", "--version"], purpose: "signing in with a browser" },
     Package {
         name: "python3-venv",

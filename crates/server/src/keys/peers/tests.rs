@@ -275,7 +275,13 @@ async fn a_peer_that_is_silent_holds_up_nobody_for_ever() {
     (config.retries, config.delay) = (0, Duration::from_millis(1));
     let (ring, held) = (Arc::new(KeyRing::default()), tokio::sync::watch::Sender::new(None));
     let peers = Peers::new(world.cluster().await, config, held.subscribe());
-    let keeper = super::super::Keeper::new(world.cluster().await, Arc::clone(&ring), Some(peers), held);
+    let keeper = super::super::Keeper::new(
+        world.cluster().await,
+        Arc::clone(&ring),
+        Some(peers),
+        held,
+        Arc::default(),
+    );
     let _task = super::super::spawn(keeper.run());
     eventually("a key of its own", || ring.is_known()).await;
 }

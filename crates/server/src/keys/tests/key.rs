@@ -112,7 +112,7 @@ async fn cookies_of_unknown_keys_cause_few_looks() {
     cluster.synced().await;
     let held = tokio::sync::watch::Sender::new(None);
     let mut known = held.subscribe();
-    let keeper = super::Keeper::new(cluster.clone(), ring.clone(), None, held);
+    let keeper = super::Keeper::new(cluster.clone(), ring.clone(), None, held, std::sync::Arc::default());
     let _task = super::super::spawn(keeper.run());
     known.wait_for(Option::is_some).await.unwrap();
     let foreign = KeyRing::known(SessionKeys::new(NEW.as_bytes(), []).unwrap());

@@ -168,7 +168,7 @@ impl World {
     pub(super) async fn replica(&self) -> Replica {
         let (ring, held) = (Arc::new(KeyRing::default()), watch::Sender::new(None));
         let receiver = held.subscribe();
-        let keeper = Keeper::new(self.cluster().await, Arc::clone(&ring), None, held);
+        let keeper = Keeper::new(self.cluster().await, Arc::clone(&ring), None, held, Arc::default());
         Replica { ring, held: receiver, peers: None, _tasks: vec![super::spawn(keeper.run())] }
     }
 
@@ -193,7 +193,13 @@ impl World {
         let peers = Peers::new(self.cluster().await, self.config(name).await, held.subscribe());
         let listener = TcpListener::bind((self.address(last), self.port)).await.unwrap();
         let serving = super::spawn(Arc::clone(&peers).serve(listener));
-        let keeper = Keeper::new(self.cluster().await, Arc::clone(&ring), Some(Arc::clone(&peers)), held);
+        let keeper = Keeper::new(
+            self.cluster().await,
+            Arc::clone(&ring),
+            Some(Arc::clone(&peers)),
+            held,
+            Arc::default(),
+        );
         let tasks = vec![serving, super::spawn(keeper.run())];
         Replica { ring, held: receiver, peers: Some(peers), _tasks: tasks }
     }

@@ -1,0 +1,128 @@
+//! Pods that are replaced while requests are under way to them.
+
+use std::sync::Arc;
+
+use nocrd_model::{AuthMode, Subject};
+use nocrd_proxy_core::{Lookup, NotReady};
+use tokio::{net::TcpListener, sync::Notify};
+
+use crate::support::{
+    Gateway,
+    client::{Answer, get, send},
+    pod::Program,
+    pod_at, soon, until,
+};
+
+/// A workspace whose pod is on its way out.
+fn terminating() -> Lookup {
+    Lookup::NotReady {
+        owner: Subject::guest(),
+        apis: Vec::new(),
+        auth: AuthMode::default(),
+        why: NotReady {
+            state: "Terminating".into(),
+            message: String::new(),
+            retry_after: std::time::Duration::from_secs(10),
+            progress: None,
+        },
+    }
+}
+
+fn told(answer: &Answer) -> (u16, &str, Option<&str>) {
+    let code = ["NCR0304", "NCR0301", "NCR0602"].into_iter().find(|code| answer.body.contains(code));
+    (answer.status, code.unwrap_or_default(), answer.header("retry-after"))
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_as_what_it_turns_out_to_be() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for method in ["GET", "POST"] {
+        let gateway = Gateway::to(nobody).await;
+        let asking = tokio::spawn(async move {
+            let answer = send(gateway.addr, &format!("{method} /route/w/"), &[], "").await;
+            (answer, gateway)
+        });
+        // Nobody has told anything.
+        let (answer, gateway) = soon(asking).await.unwrap();
+        assert_eq!(told(&answer), (502, "NCR0602", None));
+
+        let directory = Arc::clone(&gateway.directory);
+        let late = async {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            directory.set("w", terminating());
+        };
+        let target = format!("{method} /route/w/");
+        let (answer, ()) = tokio::join!(send(gateway.addr, &target, &[], ""), late);
+        assert_eq!(told(&answer), (503, "NCR0304", Some("10")));
+
+        gateway.directory.add("w", pod_at(nobody));
+        let late = async {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            directory.set("w", Lookup::NotFound);
+        };
+        let (answer, ()) = tokio::join!(send(gateway.addr, &target, &[], ""), late);
+        assert_eq!(told(&answer), (404, "NCR0301", None));
+    }
+}
+
+#[tokio::test]
+async fn t36_a_repetition_does_not_go_to_whoever_has_the_address_now() {
+    // At the second request on a connection it waits, and breaks off when it is told.
+    let (asked, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell, wait) = (Arc::clone(&asked), Arc::clone(&end));
+    let pod = Program::raw(move |mut wire, _| {
+        let (tell, wait) = (Arc::clone(&tell), Arc::clone(&wait));
+        async move {
+            wire.read_head().await;
+            wire.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            wire.read_head().await;
+            tell.notify_one();
+            wait.notified().await;
+        }
+    })
+    .await;
+    let gateway = Gateway::to(pod.addr).await;
+    assert_eq!(get(gateway.addr, "/route/w/", &[]).await.status, 200);
+    let address = gateway.addr;
+    let asking = tokio::spawn(async move { get(address, "/route/w/", &[]).await });
+    soon(asked.notified()).await;
+    // Meanwhile the workspace has another pod elsewhere, and the address is another workspace's.
+    let mut new = pod_at("127.0.0.1:1".parse().unwrap());
+    new.uid = "uid-2".into();
+    gateway.directory.add("w", new);
+    let mut strange = pod_at(pod.addr);
+    strange.uid = "uid-3".into();
+    gateway.directory.add("stranger", strange);
+    end.notify_one();
+    let answer = soon(asking).await.unwrap();
+    assert_eq!(told(&answer), (503, "NCR0304", Some("1")));
+    assert_eq!(pod.connections(), 1, "it went to the stranger's pod");
+    assert_eq!(get(gateway.addr, "/route/stranger/", &[]).await.status, 200);
+    until(|| pod.connections() == 2).await;
+}
+
+#[tokio::test]
+async fn what_may_not_be_sent_again_is_not_told_to_be() {
+    let (asked, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell, wait) = (Arc::clone(&asked), Arc::clone(&end));
+    let pod = Program::raw(move |mut wire, _| {
+        let (tell, wait) = (Arc::clone(&tell), Arc::clone(&wait));
+        async move {
+            wire.read_head().await;
+            tell.notify_one();
+            wait.notified().await;
+        }
+    })
+    .await;
+    let gateway = Gateway::to(pod.addr).await;
+    for (method, expected) in [("POST", (502, "NCR0602", None)), ("GET", (503, "NCR0304", Some("10")))] {
+        gateway.directory.add("w", pod_at(pod.addr));
+        let address = gateway.addr;
+        let asking =
+            tokio::spawn(async move { send(address, &format!("{method} /route/w/"), &[], "").await });
+        soon(asked.notified()).await;
+        gateway.directory.set("w", terminating());
+        end.notify_one();
+        assert_eq!(told(&soon(asking).await.unwrap()), expected, "{method}");
+    }
+}

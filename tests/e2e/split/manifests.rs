@@ -1,0 +1,55 @@
+//! The manifests in `deploy/`, as far as that can be told without a real cluster.
+
+use std::collections::BTreeMap;
+
+use nocrd_config::{Settings, settings::TABLE};
+
+const MANIFESTS: &str = include_str!("../../../deploy/kubernetes/split.yaml");
+
+/// The objects of one kind, as text.
+fn objects(kind: &str) -> Vec<&'static str> {
+    let line = format!("\nkind: {kind}\n");
+    MANIFESTS.split("\n---\n").filter(|object| object.contains(&line)).collect()
+}
+
+#[test]
+fn the_settings_exist_and_go_together() {
+    let mut env = BTreeMap::new();
+    for object in objects("ConfigMap").into_iter().chain(objects("Secret")) {
+        let (_, data) = object.rsplit_once("ata:\n").unwrap();
+        for line in data.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+            let (name, value) = line.split_once(": ").unwrap();
+            assert!(TABLE.iter().any(|setting| setting.env.contains(&name)), "there is no setting {name}");
+            env.insert(name.to_owned(), value.trim_matches('"').to_owned());
+        }
+    }
+    assert!(env.len() > 5, "{env:?}");
+    let settings = Settings::from_env(&env).unwrap();
+    assert!(settings.warnings().is_empty(), "{:?}", settings.warnings());
+}
+
+#[test]
+fn the_ingress_leads_to_both_and_each_is_there_twice() {
+    let [ingress] = objects("Ingress")[..] else { panic!("there is not one Ingress") };
+    let lines: Vec<&str> = ingress.lines().map(str::trim).collect();
+    let backends: Vec<(&str, &str)> = lines
+        .windows(4)
+        .filter_map(|lines| {
+            Some((lines[0].strip_prefix("- path: ")?, lines[3].split(['{', ',']).nth(1)?.trim()))
+        })
+        .collect();
+    assert_eq!(backends, [("/route", "name: nocrd-proxy"), ("/", "name: nocrd-mcp")]);
+    for name in ["nocrd-mcp", "nocrd-proxy"] {
+        let named = format!("\n  name: {name}\n");
+        for kind in ["ServiceAccount", "Role", "RoleBinding", "Deployment", "Service", "PodDisruptionBudget"]
+        {
+            let all = objects(kind);
+            assert_eq!(all.iter().filter(|object| object.contains(&named)).count(), 1, "{kind} {name}");
+        }
+        let deployments = objects("Deployment");
+        let deployment = deployments.iter().find(|object| object.contains(&named)).unwrap();
+        assert!(
+            deployment.contains("replicas: 2") && deployment.contains(&format!("serviceAccountName: {name}"))
+        );
+    }
+}
