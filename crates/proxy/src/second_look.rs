@@ -34,8 +34,11 @@ pub(crate) async fn explain(
         Error::Broken(_) => repeatable,
         _ => false,
     };
+    if !is_absence {
+        return error;
+    }
     let deadline = Instant::now() + NEWS;
-    while is_absence {
+    loop {
         match directory.lookup(id) {
             Lookup::Found(target) if **target.uid() == *uid => {}
             Lookup::NotReady { why, .. } => return Error::NotReady { id: id.clone(), why },
@@ -52,9 +55,8 @@ pub(crate) async fn explain(
             Lookup::NotSynced => return Error::NotSynced,
         }
         if Instant::now() >= deadline {
-            break;
+            return error;
         }
         sleep(PAUSE).await;
     }
-    error
 }
