@@ -10,6 +10,8 @@ pub const SESSION: &str = "nocr_sess";
 pub const REFRESH: &str = "nocr_refresh";
 /// An access token for one workspace's pages.
 pub const TOKEN: &str = "nocr_token";
+/// A link with a token, and the question that its browser is asked. Of several links the last one counts.
+pub const LINK: &str = "nocr_link";
 /// Beginning of the names of sign-ins under way.
 pub const LOGIN_PREFIX: &str = "nocr_login_";
 

@@ -19,7 +19,7 @@ use crate::{
     authenticator::Tokens,
     claims::{ClaimPaths, Claims, Identity},
     clock::{Clock, UnixTime},
-    cookies::{self, CookiePath, LOGIN_PREFIX},
+    cookies::{self, LOGIN_PREFIX},
     discovery::same_issuer,
     error::shortened,
     keys::{Purpose, SealError},
@@ -190,8 +190,15 @@ impl Login {
         let value =
             self.mint.keys.seal(Purpose::Login, name.as_bytes(), &json).map_err(LoginError::Session)?;
         let secure = site.is_secure();
-        let cookies = begin_cookie(&self.mint.path, headers, &name, &value, PATIENCE, secure);
-        Ok(Begun { location, cookies: cookies.map_err(LoginError::Session)? })
+        let mut cookies = Vec::new();
+        let under_way: Vec<&str> = cookies::names(headers, LOGIN_PREFIX).collect();
+        if under_way.len() >= MAX_UNDER_WAY {
+            cookies
+                .extend(under_way.iter().filter_map(|old| self.mint.path.clear_for_login(old, secure).ok()));
+        }
+        let set = self.mint.path.set_for_login(&name, &value, PATIENCE.as_secs(), secure);
+        cookies.push(set.map_err(LoginError::Session)?);
+        Ok(Begun { location, cookies })
     }
 
     /// Completes the sign-in that the callback's `query` answers.
@@ -467,28 +474,9 @@ impl Answer {
 }
 
 /// The cookie of the sign-in with that state.
-pub(crate) fn cookie_name(state: &str) -> String {
+fn cookie_name(state: &str) -> String {
     let short = state.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(8);
     LOGIN_PREFIX.chars().chain(short).collect()
-}
-
-/// The `Set-Cookie` of something that has begun at the sign-in routes, and those that remove what was begun before and never
-/// completed, when there is much of that.
-pub(crate) fn begin_cookie(
-    path: &CookiePath,
-    headers: &HeaderMap,
-    name: &str,
-    value: &str,
-    patience: Duration,
-    secure: bool,
-) -> Result<Vec<HeaderValue>, SealError> {
-    let mut cookies = Vec::new();
-    let under_way: Vec<&str> = cookies::names(headers, LOGIN_PREFIX).collect();
-    if under_way.len() >= MAX_UNDER_WAY {
-        cookies.extend(under_way.iter().filter_map(|old| path.clear_for_login(old, secure).ok()));
-    }
-    cookies.push(path.set_for_login(name, value, patience.as_secs(), secure)?);
-    Ok(cookies)
 }
 
 /// 256 random bits as text: a state, a nonce, or a PKCE code verifier (RFC 7636 section 4.1).

@@ -31,7 +31,11 @@ enum Inner {
     Empty,
     Full(Bytes),
     Stream(Stream),
-    Bounded(Bounded<Stream>),
+    Bounded {
+        stream: Bounded<Stream>,
+        /// Whether it breaks off when it is cut short, instead of ending.
+        breaks: bool,
+    },
 }
 
 /// A workspace's answer under way.
@@ -70,7 +74,15 @@ impl Body {
     /// The same, cut short when a stay is over. The pod learns of it by its connection, which goes with the rest.
     pub(crate) fn within(self, stay: Stay) -> Self {
         match self.0 {
-            Inner::Stream(stream) => Self(Inner::Bounded(stay.bound(stream))),
+            Inner::Stream(stream) => Self(Inner::Bounded { stream: stay.bound(stream), breaks: false }),
+            other => Self(other),
+        }
+    }
+
+    /// The same, which then breaks off, so that the client's side of the exchange ends with it (RFC 9113, 8.1).
+    pub(crate) fn breaking(self) -> Self {
+        match self.0 {
+            Inner::Bounded { stream, .. } => Self(Inner::Bounded { stream, breaks: true }),
             other => Self(other),
         }
     }
@@ -159,7 +171,13 @@ impl http_body::Body for Body {
                 Poll::Ready(Some(Ok(frame)))
             }
             Inner::Stream(stream) => Pin::new(stream).poll_frame(cx),
-            Inner::Bounded(stream) => Pin::new(stream).poll_frame(cx),
+            Inner::Bounded { stream, breaks } => {
+                let next = ready!(Pin::new(&mut *stream).poll_frame(cx));
+                if next.is_none() && *breaks && stream.is_over() {
+                    return Poll::Ready(Some(Err("the visitor's sign-in is over".into())));
+                }
+                Poll::Ready(next)
+            }
         }
     }
 
@@ -168,7 +186,7 @@ impl http_body::Body for Body {
             Inner::Empty => true,
             Inner::Full(_) => false,
             Inner::Stream(stream) => stream.is_end_stream(),
-            Inner::Bounded(stream) => stream.is_end_stream(),
+            Inner::Bounded { stream, breaks } => stream.is_end_stream() && !(*breaks && stream.is_over()),
         }
     }
 
@@ -177,7 +195,7 @@ impl http_body::Body for Body {
             Inner::Empty => SizeHint::with_exact(0),
             Inner::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Inner::Stream(stream) => stream.size_hint(),
-            Inner::Bounded(stream) => stream.size_hint(),
+            Inner::Bounded { stream, .. } => stream.size_hint(),
         }
     }
 }

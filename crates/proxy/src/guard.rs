@@ -155,6 +155,13 @@ pub struct Bounded<B> {
     end: BoxFuture<'static, ()>,
 }
 
+impl<B> Bounded<B> {
+    /// Whether it was cut short.
+    pub(crate) fn is_over(&self) -> bool {
+        self.body.is_none()
+    }
+}
+
 impl<B: HttpBody + Unpin> HttpBody for Bounded<B> {
     type Data = B::Data;
     type Error = B::Error;

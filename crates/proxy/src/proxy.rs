@@ -8,7 +8,7 @@ use http::{
     uri::{PathAndQuery, Scheme},
 };
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use nocrd_model::{Api, Caller, Protocol, WorkspaceId};
+use nocrd_model::{Api, Caller, Protocol, Subject, WorkspaceId};
 
 use crate::{
     AuthEndpoint, Body, Config, Drain, Error, Failure, Guard, Lookup, NotReady, Peer, Received, Stay, Target,
@@ -53,6 +53,8 @@ struct Exchange<'a> {
     prefix: &'a str,
     /// Who the workspace is told it is.
     identity: Option<&'a Caller>,
+    /// Who it is, told or not.
+    visitor: Option<&'a Subject>,
     /// How long what they open stays open.
     stay: Option<&'a Stay>,
     /// Whether the workspace is somebody else's.
@@ -291,6 +293,7 @@ impl Inner {
             protocol: if is_grpc(&parts) { Protocol::H2c } else { resolved.port.protocol },
             prefix,
             identity: known.and_then(Visitor::identity),
+            visitor: visitor.as_ref().map(|visitor| &visitor.caller.subject),
             stay: known.map(|visitor| &visitor.stay),
             guest,
             // Anybody may have left a script there.
@@ -440,10 +443,13 @@ impl Inner {
         }
         let mut body = Body::stream(body, lease, self.idle_limit(), place);
         // Other answers end by themselves.
-        if let Some(stay) = exchange.stay.filter(|stay| stay.is_limited())
-            && is_event_stream(&headers)
-        {
-            body = body.within(stay.clone());
+        if let Some(stay) = exchange.stay.filter(|stay| stay.is_limited()) {
+            if is_event_stream(&headers) {
+                body = body.within(stay.clone());
+            } else if is_grpc_message(&headers) {
+                // Both sides may talk for as long as they like, and neither may go on.
+                body = body.within(stay.clone()).breaking();
+            }
         }
         respond(status, headers, body)
     }
@@ -571,6 +577,7 @@ impl<'a> Exchange<'a> {
             id: self.id,
             directory,
             protocol: self.protocol,
+            visitor: self.visitor,
         }
     }
 }
@@ -607,14 +614,17 @@ pub(crate) fn others_share(all: usize) -> usize {
 
 /// Whether it is a call of gRPC, which exists over HTTP/2 only.
 fn is_grpc(parts: &Parts) -> bool {
+    parts.version == Version::HTTP_2 && is_grpc_message(&parts.headers)
+}
+
+/// Whether it is a message of gRPC; gRPC-Web is another protocol, made for HTTP/1.1.
+fn is_grpc_message(headers: &HeaderMap) -> bool {
     const GRPC: &[u8] = b"application/grpc";
-    parts.version == Version::HTTP_2
-        && parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
-            let kind = kind.as_bytes();
-            kind.get(..GRPC.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(GRPC))
-                // gRPC-Web is made for HTTP/1.1.
-                && matches!(kind.get(GRPC.len()), None | Some(b'+' | b';'))
-        })
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes();
+        kind.get(..GRPC.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(GRPC))
+            && matches!(kind.get(GRPC.len()), None | Some(b'+' | b';'))
+    })
 }
 
 /// In HTTP/2 the target tells what `Host` does elsewhere (RFC 9113, 8.3.1).

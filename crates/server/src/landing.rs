@@ -156,7 +156,7 @@ pub(crate) async fn page(State(page): State<Arc<Page>>, sender: Sender) -> Respo
 }
 
 /// Replaces names in one pass, so that a value which looks like a name stays what it is.
-fn fill_in(template: &str, values: &[(&str, String)]) -> String {
+pub(crate) fn fill_in(template: &str, values: &[(&str, String)]) -> String {
     let mut out = String::with_capacity(template.len() * 2);
     let mut rest = template;
     while let Some(start) = rest.find("{{") {

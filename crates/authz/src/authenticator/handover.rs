@@ -17,7 +17,7 @@ use crate::{
     clock::UnixTime,
     cookies,
     keys::{Purpose, SealError},
-    login::{begin_cookie, cookie_name, random_text},
+    login::random_text,
     session::Session,
     verify::TokenError,
 };
@@ -123,7 +123,6 @@ impl Authenticator {
         &self,
         token: &str,
         page: &str,
-        headers: &HeaderMap,
         secure: bool,
     ) -> Result<Asking, NotHandedOver> {
         let verified = self.verifier.verify(token).await.map_err(NotHandedOver::Token)?;
@@ -141,14 +140,15 @@ impl Authenticator {
             expires: now.plus(PATIENCE),
             code: code.clone(),
         };
-        let name = cookie_name(&code);
         let json = serde_json::to_vec(&ticket).map_err(|_| NotHandedOver::Seal(SealError::Malformed))?;
-        let cookies = self
-            .mint
-            .keys
-            .seal(Purpose::Link, name.as_bytes(), &json)
-            .and_then(|value| begin_cookie(&self.mint.path, headers, &name, &value, PATIENCE, secure));
-        Ok(Asking { code, cookies: cookies.map_err(NotHandedOver::Seal)? })
+        let cookie = self.mint.keys.seal(Purpose::Link, cookies::LINK.as_bytes(), &json).and_then(|value| {
+            if value.len() > cookies::MAX_VALUE {
+                let what = "a link's question";
+                return Err(SealError::TooLarge { what, bytes: value.len(), max: cookies::MAX_VALUE });
+            }
+            self.mint.path.set_for_login(cookies::LINK, &value, PATIENCE.as_secs(), secure)
+        });
+        Ok(Asking { code, cookies: vec![cookie.map_err(NotHandedOver::Seal)?] })
     }
 
     /// What this browser is asked about; `None` when there is no such question.
@@ -177,7 +177,7 @@ impl Authenticator {
         }
         let now = self.clock.now();
         let mut cookies: Vec<HeaderValue> =
-            self.mint.path.clear_for_login(&cookie_name(code), context.secure).into_iter().collect();
+            self.mint.path.clear_for_login(cookies::LINK, context.secure).into_iter().collect();
         let session = match self.session(headers, now) {
             Found::Nothing => {
                 let cookie = self.mint.session_cookie(&session, now, context.secure);
@@ -197,9 +197,8 @@ impl Authenticator {
     /// The ticket of this browser with that code, and its session, if both are good.
     fn ticket_of_link(&self, headers: &HeaderMap, code: &str) -> Option<(Ticket, Session)> {
         let now = self.clock.now();
-        let name = cookie_name(code);
-        let ticket = cookies::values(headers, &name)
-            .filter_map(|value| self.mint.keys.open(Purpose::Link, name.as_bytes(), value).ok())
+        let ticket = cookies::values(headers, cookies::LINK)
+            .filter_map(|value| self.mint.keys.open(Purpose::Link, cookies::LINK.as_bytes(), value).ok())
             .filter_map(|json| serde_json::from_slice::<Ticket>(&json).ok())
             .find(|ticket| {
                 bool::from(ticket.code.as_bytes().ct_eq(code.as_bytes())) && now < ticket.expires

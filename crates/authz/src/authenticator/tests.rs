@@ -676,7 +676,7 @@ async fn t08_t18_an_answer_to_a_link_is_good_once_here_and_for_a_minute() {
     let door = Door::new().await;
     let token = door.idp.token("alice", START + 300);
     let ask = async || {
-        let asking = door.front.ask_about_link(&token, "/route/a/", &HeaderMap::new(), true).await.unwrap();
+        let asking = door.front.ask_about_link(&token, "/route/a/", true).await.unwrap();
         let mut jar = Jar::default();
         jar.take(&asking.cookies);
         (asking.code, jar.headers())

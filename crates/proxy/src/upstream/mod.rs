@@ -12,7 +12,7 @@ use hyper::{
     },
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use nocrd_model::{Protocol, WorkspaceId};
+use nocrd_model::{Protocol, Subject, WorkspaceId};
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{Config, Error, WorkspaceDirectory, second_look};
@@ -48,15 +48,17 @@ pub(crate) struct Destination<'a> {
     pub(crate) id: &'a WorkspaceId,
     pub(crate) directory: &'a dyn WorkspaceDirectory,
     pub(crate) protocol: Protocol,
+    /// On whose behalf; `None` for somebody whom nobody knows.
+    pub(crate) visitor: Option<&'a Subject>,
 }
 
-/// What an answer under way holds of its connection. Dropped before the end, it ends what is left of the exchange.
+/// What an answer under way holds of its connection.
 #[derive(Debug)]
 pub(crate) enum Lease {
-    /// HTTP/1.1: all of it.
+    /// HTTP/1.1: all of it, which ends when this is dropped before the answer's end.
     Alone(Alone),
     /// HTTP/2: one stream, which ends with the body.
-    Shared { _seat: Seat },
+    Shared(Seat),
 }
 
 impl Lease {
@@ -65,7 +67,7 @@ impl Lease {
         match self {
             Self::Alone(connection) => connection.is_refusal(),
             // Its connection goes on without that body.
-            Self::Shared { .. } => false,
+            Self::Shared(_) => false,
         }
     }
 
@@ -73,7 +75,7 @@ impl Lease {
     pub(crate) fn release(self) {
         match self {
             Self::Alone(connection) => connection.release(),
-            Self::Shared { .. } => {}
+            Self::Shared(seat) => seat.release(),
         }
     }
 }
@@ -116,7 +118,7 @@ impl Upstream {
         match self.send_over(connection, to, request).await {
             Ok(answer) => Ok(answer),
             Err(Failed { unsent: Some(request), .. }) => Box::pin(self.send_afresh(to, *request)).await,
-            Err(Failed { error: Error::Broken(error), .. }) => match spare {
+            Err(Failed { error: Error::Broken(error), .. }) => match spare.filter(|_| may_repeat(&error)) {
                 Some(spare) => Box::pin(self.send_afresh(to, spare)).await,
                 None => Err(Error::Broken(error)),
             },
@@ -149,7 +151,7 @@ impl Upstream {
     }
 
     /// A connection that has served others, of those that have rested no longer than `most_rested` when none may be used
-    /// that ends at that moment. Over HTTP/2 pods say which requests they have not looked at.
+    /// that ends at that moment. Those that speak HTTP/2 say goodbye first.
     fn take(&self, to: Destination<'_>, most_rested: Duration) -> Option<Connection> {
         match to.protocol {
             Protocol::Http => self.pool.take(to, most_rested).map(Connection::Alone),
@@ -194,7 +196,8 @@ impl Upstream {
             Connection::Shared(mut sender, seat) => {
                 let progress = request.body().progress();
                 let answer = sender.try_send_request(request);
-                (self.answer(answer, progress.as_deref()).await?, Lease::Shared { _seat: seat })
+                let answer = self.answer(answer, progress.as_deref()).await;
+                (answer.inspect_err(|_| seat.failed())?, Lease::Shared(seat))
             }
         };
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -269,6 +272,9 @@ fn http2_builder() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
+        // Nothing is sent before the pod has said that it speaks HTTP/2: another program could take what clients send for
+        // requests of its own kind.
+        .initial_max_send_streams(0)
         .initial_stream_window_size(shared::STREAM_WINDOW)
         .initial_connection_window_size(shared::CONNECTION_WINDOW)
         .max_send_buf_size(shared::STREAM_WINDOW as usize)
@@ -301,6 +307,13 @@ impl From<Error> for Failed {
 
 fn has_two_framings(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
+}
+
+/// Whether a request that can be sent twice should be. A pod that ends a stream has seen the request, unless it says that it
+/// has not (RFC 9113, 8.7).
+fn may_repeat(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+    source.is_none_or(|error| !error.is_reset() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 /// RFC 9110, 9.2.2.

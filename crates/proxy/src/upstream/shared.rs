@@ -1,26 +1,34 @@
-//! HTTP/2 connections, each of which serves several requests at a time.
+//! HTTP/2 connections, each of which serves several requests of one visitor at a time. Whatever one stream does to the
+//! connection, such as filling its windows or having it closed for that, happens to the others on it: so they are of nobody
+//! else.
 
 use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use hyper::client::conn::http2::SendRequest;
+use nocrd_model::Subject;
 use tokio::time::{Instant, sleep};
 
 use super::{Destination, Outgoing};
 
 /// Most requests that share a connection.
 pub(super) const MOST_STREAMS: usize = 32;
-/// How much a pod may send of one answer before a client has taken it. A connection has room for all its streams'
-/// shares, so that a client that reads nothing never stops the others.
-pub(super) const STREAM_WINDOW: u32 = 256 * 1024;
-pub(super) const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 32;
+/// Most connections to one address that are shared. There may be more, of one request each.
+const MOST_LINES: usize = 64;
+/// After so many answers that nobody waited for the end of, a connection takes no more requests: implementations count what
+/// they get of such streams, and close a connection that has too much of it.
+const MOST_CANCELLED: usize = 16;
+/// How much a pod may send of one answer before a client has taken it. A connection has room for more than all its streams'
+/// shares, so that those that are not read don't stop the others.
+pub(super) const STREAM_WINDOW: u32 = 128 * 1024;
+pub(super) const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 /// How often connections that nobody uses any more are dropped.
 const SWEEP: Duration = Duration::from_secs(10);
 
@@ -43,35 +51,70 @@ struct Lines {
 struct Line {
     /// The pod it was made to: it is never used for another one at the same address.
     uid: Arc<str>,
+    /// Whose requests it serves; `None` for those whom nobody knows.
+    visitor: Option<Subject>,
     sender: SendRequest<Outgoing>,
-    streams: Arc<AtomicUsize>,
+    load: Arc<Load>,
     last: Instant,
+}
+
+/// What a connection is at.
+#[derive(Debug, Default)]
+struct Load {
+    streams: AtomicUsize,
+    /// Those that were not waited for to the end.
+    cancelled: AtomicUsize,
+    /// Whether something has gone wrong on it.
+    has_failed: AtomicBool,
 }
 
 /// A request's share of a connection, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Seat(Arc<AtomicUsize>);
+pub(crate) struct Seat {
+    load: Arc<Load>,
+    is_done: bool,
+}
 
 impl Seat {
-    fn take(streams: &Arc<AtomicUsize>) -> Self {
-        streams.fetch_add(1, Relaxed);
-        Self(Arc::clone(streams))
+    fn take(load: &Arc<Load>) -> Self {
+        load.streams.fetch_add(1, Relaxed);
+        Self { load: Arc::clone(load), is_done: false }
+    }
+
+    /// The answer has come to its end.
+    pub(super) fn release(mut self) {
+        self.is_done = true;
+    }
+
+    /// The request has failed, which may be the connection's fault: it gets no more of them.
+    pub(super) fn failed(&self) {
+        self.load.has_failed.store(true, Relaxed);
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        if !self.is_done {
+            self.load.cancelled.fetch_add(1, Relaxed);
+        }
+        self.load.streams.fetch_sub(1, Relaxed);
     }
 }
 
 impl Line {
+    /// Whether it may ever take another request.
+    fn is_usable(&self) -> bool {
+        !self.sender.is_closed()
+            && !self.load.has_failed.load(Relaxed)
+            && self.load.cancelled.load(Relaxed) < MOST_CANCELLED
+    }
+
     fn is_full(&self) -> bool {
-        self.streams.load(Relaxed) >= MOST_STREAMS
+        self.load.streams.load(Relaxed) >= MOST_STREAMS
     }
 
     fn is_idle(&self) -> bool {
-        self.streams.load(Relaxed) == 0
+        self.load.streams.load(Relaxed) == 0
     }
 }
 
@@ -86,28 +129,37 @@ impl SharedPool {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection to that very pod with room for one more request.
+    /// A connection to that very pod with room for one more request of this visitor's.
     pub(super) fn take(&self, to: Destination<'_>) -> Option<(SendRequest<Outgoing>, Seat)> {
         self.timeout?;
         let mut lines = self.lock();
         let here = lines.by_address.get_mut(&to.addr)?;
         // Requests of a pod that had the address before end by themselves.
-        here.retain(|line| line.uid == *to.uid && !line.sender.is_closed());
-        let line = here.iter_mut().find(|line| !line.is_full())?;
+        here.retain(|line| line.uid == *to.uid && line.is_usable());
+        let line = here.iter_mut().find(|line| line.visitor.as_ref() == to.visitor && !line.is_full())?;
         line.last = Instant::now();
-        Some((line.sender.clone(), Seat::take(&line.streams)))
+        Some((line.sender.clone(), Seat::take(&line.load)))
     }
 
     /// Lets others share a new connection, and takes the first place on it.
     pub(super) fn share(self: &Arc<Self>, to: Destination<'_>, sender: &SendRequest<Outgoing>) -> Seat {
-        let streams = Arc::default();
-        let seat = Seat::take(&streams);
+        let load = Arc::default();
+        let seat = Seat::take(&load);
         if self.timeout.is_none() {
             return seat;
         }
         let mut lines = self.lock();
-        let line = Line { uid: Arc::clone(to.uid), sender: sender.clone(), streams, last: Instant::now() };
-        lines.by_address.entry(to.addr).or_default().push(line);
+        let here = lines.by_address.entry(to.addr).or_default();
+        if here.len() >= MOST_LINES {
+            return seat;
+        }
+        here.push(Line {
+            uid: Arc::clone(to.uid),
+            visitor: to.visitor.cloned(),
+            sender: sender.clone(),
+            load,
+            last: Instant::now(),
+        });
         if !std::mem::replace(&mut lines.is_swept, true) {
             tokio::spawn(sweep(Arc::downgrade(self)));
         }
@@ -123,7 +175,7 @@ async fn sweep(pool: Weak<SharedPool>) {
         let most = pool.timeout.unwrap_or_default();
         let mut lines = pool.lock();
         lines.by_address.retain(|_, here| {
-            here.retain(|line| !(line.sender.is_closed() || line.is_idle() && line.last.elapsed() >= most));
+            here.retain(|line| line.is_usable() && !(line.is_idle() && line.last.elapsed() >= most));
             !here.is_empty()
         });
         if lines.by_address.is_empty() {

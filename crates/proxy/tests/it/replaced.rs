@@ -44,7 +44,7 @@ async fn a_refusal_is_told_as_what_it_turns_out_to_be() {
         });
         // Nobody has told anything.
         let (answer, gateway) = soon(asking).await.unwrap();
-        assert_eq!(told(&answer), (502, "NCR0602", None));
+        assert_eq!(told(&answer), (502, "NCR0602", Some("2")));
 
         let directory = Arc::clone(&gateway.directory);
         let late = async {

@@ -28,7 +28,7 @@ use crate::{
 
 /// Believes everybody: `Authorization: Bearer <name>`, or the cookie `nocr_sess=<name>`.
 #[derive(Default)]
-struct Names {
+pub(crate) struct Names {
     stay: Stay,
     /// They may look, and change nothing.
     reads_only: bool,

@@ -1,21 +1,19 @@
 //! Links with a token: `/route/<id>/…?token=…`, and the same at the first page.
 //!
 //! Whoever follows one is led on to the same page without the token, before it is seen by a workspace or kept in a history.
-//! It changes no session. Where there is none, a page of this site signs in at once, and a browser that comes from elsewhere
-//! is asked first: the link may be somebody else's. What is no token of ours may be one of the program's own, and passes.
+//! It changes no session. Where there is none, the browser is asked first: the link may be somebody else's. That a page of
+//! this site has it is no proof: pages that ask again by themselves count as such, whoever led there. What is no token of
+//! ours may be one of the program's own, and passes.
 
 use ::http::{HeaderMap, HeaderValue, Method, Response, header, uri::PathAndQuery};
 use bytes::Bytes;
 use nocrd_authz::authenticator::NotHandedOver;
-use nocrd_model::error as codes;
 
-use super::{
-    Door, Refusal,
-    door::{is_proven, without_token},
-    refusal::see_other,
-    sender::wants_page,
-};
+use super::{Door, Refusal, door::without_token, refusal::see_other, sender::wants_page};
 use crate::{endpoints, site::seen, visit::Visit};
+
+/// Longest page that a cookie is trusted to hold beside a session; who follows a link to a longer one comes to the first page.
+const MAX_PAGE: usize = 1024;
 
 impl Door {
     /// The answer to a browser that follows such a link; `None` when it is none, and the request goes its usual way.
@@ -31,7 +29,11 @@ impl Door {
         let is_browser = request.method == Method::GET
             && !request.upgrade
             && wants_page(request.headers)
-            && !request.headers.contains_key(header::AUTHORIZATION);
+            // A script of any site can ask for a page, without being one that is opened.
+            && request.headers.get("sec-fetch-mode").is_none_or(|mode| mode == "navigate")
+            && !request.headers.contains_key(header::AUTHORIZATION)
+            // Where others check tokens, they have seen none of this one.
+            && !self.unchecked;
         if !is_browser || !self.may_be_ours(&token) {
             return None;
         }
@@ -48,39 +50,35 @@ impl Door {
         // Looked at like one in a header, with the limits of those.
         let fields = with_bearer(request.headers, token)?;
         let as_header = seen::Request { headers: &fields, ..request };
-        let found = match self.who(as_header, None, "").await {
-            Ok(found) => found,
-            Err(refusal) if refusal.code() == codes::RATE_LIMITED => {
-                return Some(refusal.answer(request.headers));
-            }
-            Err(_) => return None,
+        match self.who(as_header, None, "").await {
+            Ok(_) => {}
+            Err(refusal) if refusal.is_unauthenticated() => return None,
+            // It may be good.
+            Err(refusal) => return Some(refusal.answer(request.headers)),
         };
-        let page = self.seen(request).page(&self.site.outward(&without_token(target.as_str())))?;
-        let location = HeaderValue::from_str(&page).ok()?;
-        // Whoever is signed in stays so, and a page of ours has said by its link that it means this one.
-        let present = self.who(request, None, "").await;
-        let signed_in = match &present {
-            Ok(present) => Some(present),
-            Err(_) if is_proven(&self.site, request) => Some(&found),
-            Err(_) => None,
-        };
-        if let Some(somebody) = signed_in {
-            if let Some(visit) = visit {
-                visit.note(&somebody.caller);
+        // From here on the token goes nowhere.
+        let site = self.seen(request);
+        let page = site.page(&self.site.outward(&without_token(target.as_str())));
+        let page = page.filter(|page| page.len() <= MAX_PAGE).unwrap_or_else(|| site.home());
+        // Whoever is signed in stays so.
+        let present = match self.who(request, None, "").await {
+            Ok(somebody) => {
+                if let Some(visit) = visit {
+                    visit.note(&somebody.caller);
+                }
+                return Some(lead_to(&page, somebody.cookies_for(true)));
             }
-            return Some(see_other(location, somebody.cookies_for(true)));
-        }
+            Err(refusal) => refusal.cookies().to_vec(),
+        };
         let secure = self.site.context(request).secure;
-        let asking = self.authenticator.ask_about_link(token, &page, request.headers, secure).await;
+        let asking = self.authenticator.ask_about_link(token, &page, secure).await;
         match asking {
             Ok(asking) => {
                 let question =
                     format!("{}{}?code={}", self.site.outer_base(), endpoints::LINK.path(), asking.code);
-                Some(see_other(HeaderValue::from_str(&question).ok()?, &asking.cookies))
+                Some(lead_to(&question, &[present, asking.cookies].concat()))
             }
-            Err(error @ NotHandedOver::Seal(_)) => Some(not_handed_over(&error).answer(request.headers)),
-            // It ends in this moment.
-            Err(_) => None,
+            Err(error) => Some(not_handed_over(&error).with_cookies(present).answer(request.headers)),
         }
     }
 
@@ -94,6 +92,12 @@ impl Door {
         let is_opaque = || token.len() >= 16 && token.bytes().all(|b| b.is_ascii_graphic());
         is_jwt || self.counting.introspects() && is_opaque()
     }
+}
+
+/// Sends a browser to a page of ours.
+fn lead_to(page: &str, cookies: &[HeaderValue]) -> Response<Bytes> {
+    // It is a path of this site, which has no characters that a header can't hold.
+    see_other(HeaderValue::from_str(page).unwrap_or(HeaderValue::from_static("/")), cookies)
 }
 
 /// What people are told whom a link does not sign in.

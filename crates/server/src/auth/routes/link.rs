@@ -9,9 +9,12 @@ use nocrd_model::error as codes;
 use nocrd_proxy_core::page::escaped;
 
 use super::ask::ask;
-use crate::auth::{
-    Door, Refusal, door::is_proven, handover::not_handed_over, refusal::Said, refusal::redirect,
-    sender::Sender,
+use crate::{
+    auth::{
+        Door, Refusal, door::is_proven, handover::not_handed_over, refusal::Said, refusal::redirect,
+        sender::Sender,
+    },
+    landing::fill_in,
 };
 
 const QUESTION: &str = include_str!("link.html");
@@ -26,15 +29,14 @@ pub(crate) async fn link(State(door): State<Arc<Door>>, sender: Sender) -> Respo
     if sender.method != Method::POST {
         return match door.authenticator.asked_about(&sender.headers, &code) {
             Some(pending) => {
+                let home = door.seen(sender.request()).home();
                 let values = [
                     ("{{name}}", pending.caller.subject.as_str()),
                     ("{{role}}", pending.caller.role.as_str()),
                     ("{{page}}", pending.page.as_str()),
-                    ("{{home}}", &door.seen(sender.request()).home()),
+                    ("{{home}}", &home),
                 ];
-                let question = values
-                    .iter()
-                    .fold(QUESTION.to_owned(), |text, (name, value)| text.replace(name, &escaped(value)));
+                let question = fill_in(QUESTION, &values.map(|(name, value)| (name, escaped(value))));
                 ask("Is that you?", &question)
             }
             None => over(&door, &NotHandedOver::NotBegun).response(&sender.headers),

@@ -220,6 +220,11 @@ async fn d26_unchecked_tokens_come_from_the_proxy_only() {
         )
         .await;
         assert_eq!(who(&server, &unsigned).await.0, expected, "{proxies}");
+        // They check headers, and nobody has checked a link.
+        let link = format!("{}/?token={unsigned}", server.base);
+        let page = server.client.get(link).header("accept", "text/html").header("sec-fetch-site", "none");
+        let (status, headers, _) = send(page).await;
+        assert_eq!((status, headers.get("set-cookie")), (200, None), "{proxies}");
         server.stop().await;
     }
 }
