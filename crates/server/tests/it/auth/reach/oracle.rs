@@ -91,6 +91,12 @@ impl Question {
             }
         }
         let on_main = api.is_none_or(|api| api.on_main);
+        // What is certainly none of the provider's is the program's own, and likewise what the provider calls inactive.
+        let foreign = match caller.shows {
+            Shows::ForgedBearer => true,
+            Shows::ExpiredBearer => self.introspects,
+            _ => false,
+        };
         let token = match caller.shows {
             Shows::Bearer => true,
             Shows::SessionOfToken => treatment.fetches || treatment.needs_token,
@@ -101,8 +107,7 @@ impl Question {
             path: if on_main { self.place.path() } else { "/x".to_owned() },
             sub: (!open).then(|| caller.sub.to_owned()),
             token: token && !open && caller.sub == OWNER,
-            // What is certainly no token of the provider's is the program's own.
-            authorization: open && caller.shows == Shows::ForgedBearer && !self.introspects,
+            authorization: open && foreign,
             shut_in: open || caller.sub != OWNER,
         })
     }
