@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use ::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use axum::Router;
 use futures::FutureExt;
 use hyper::body::Incoming;
@@ -89,6 +89,7 @@ impl App {
         let proxy = self.proxy.as_ref().filter(|proxy| proxy.matches(request.uri().path()));
         let peer = self.site.proxies().look_through(&mut request, peer);
         let peer = peer.as_ref();
+        let version = request.version();
         let facts = Facts::of(&request, proxy.is_some() || self.quiet, peer);
         request.extensions_mut().insert(Arc::clone(&facts.visit));
         let call = (proxy.is_none() && is_call(&request)).then(|| self.calls.token());
@@ -113,6 +114,11 @@ impl App {
             respond::failure(&HeaderMap::new(), codes::INTERNAL, message).map(Source::Router)
         });
         facts.id.tell(answer.headers_mut());
+        if proxy.is_none() && answer.status() == StatusCode::PAYLOAD_TOO_LARGE && version < Version::HTTP_2 {
+            // What is left of the request is not read, so that the connection ends here, and the client should know before it
+            // sends the next one over it.
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(metrics) = &self.metrics {
             let route = match proxy {
                 Some(_) => Route::Workspace,
