@@ -32,7 +32,7 @@ enum Inner {
     Full(Bytes),
     Stream(Stream),
     Bounded {
-        stream: Bounded<Stream>,
+        stream: Bounded<Box<Stream>>,
         /// Whether it breaks off when it is cut short, instead of ending.
         breaks: bool,
     },
@@ -74,7 +74,9 @@ impl Body {
     /// The same, cut short when a stay is over. The pod learns of it by its connection, which goes with the rest.
     pub(crate) fn within(self, stay: Stay) -> Self {
         match self.0 {
-            Inner::Stream(stream) => Self(Inner::Bounded { stream: stay.bound(stream), breaks: false }),
+            Inner::Stream(stream) => {
+                Self(Inner::Bounded { stream: stay.bound(Box::new(stream)), breaks: false })
+            }
             other => Self(other),
         }
     }

@@ -132,10 +132,11 @@ impl App {
             respond::failure(&HeaderMap::new(), codes::INTERNAL, message).map(Source::Router)
         });
         facts.id.tell(answer.headers_mut());
-        if facts.version <= Version::HTTP_11
-            && self.leaving.load(Ordering::Relaxed)
-            && answer.status() != StatusCode::SWITCHING_PROTOCOLS
-        {
+        let is_last = self.leaving.load(Ordering::Relaxed) && answer.status() != StatusCode::SWITCHING_PROTOCOLS
+            // What is left of the request is not read, so that the connection ends here, and the client should know before it
+            // sends the next one over it.
+            || proxy.is_none() && answer.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        if is_last && facts.version <= Version::HTTP_11 {
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(metrics) = &self.metrics {

@@ -79,10 +79,10 @@ impl Worker {
     fn start(number: usize, end: CancellationToken) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
-        // Whoever listens to what this thread says listens to that one, too.
-        let listener = tracing::dispatcher::get_default(Clone::clone);
+        // Whoever has a log of their own finds there what is done for them.
+        let log = tracing::dispatcher::get_default(Clone::clone);
         thread::Builder::new().name(format!("http-{number}")).spawn(move || {
-            tracing::dispatcher::with_default(&listener, || runtime.block_on(end.cancelled()));
+            tracing::dispatcher::with_default(&log, || runtime.block_on(end.cancelled()));
             // Somebody may be looking up a name, which can't be interrupted.
             runtime.shutdown_background();
         })?;

@@ -1,12 +1,12 @@
 //! Workspaces of the embedded cluster, made straight through its API: pods that no scheduler takes, so that they cost the
 //! machine nothing. Where there is something to reach, the status says so.
 
-use std::{fs, path::Path};
+use std::{error::Error as _, fs, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{StreamExt, TryStreamExt, stream};
 use nocrd_model::keys;
-use reqwest::{RequestBuilder, header::CONTENT_TYPE};
+use reqwest::{Certificate, RequestBuilder, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use crate::Result;
@@ -24,7 +24,7 @@ pub(super) struct Workspace {
 
 /// The cluster's API.
 pub(super) struct Api {
-    http: reqwest::Client,
+    authority: Certificate,
     pods: String,
     token: String,
 }
@@ -33,33 +33,39 @@ impl Api {
     pub(super) fn connect(kubeconfig: &Path) -> Result<Self> {
         let text = fs::read_to_string(kubeconfig)?;
         let authority = STANDARD.decode(value(&text, "certificate-authority-data")?)?;
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .tls_certs_only([reqwest::Certificate::from_pem(&authority)?])
-            .build()?;
         let (server, namespace) = (value(&text, "server")?, value(&text, "namespace")?);
         let pods = format!("{server}/api/v1/namespaces/{namespace}/pods");
-        Ok(Self { http, pods, token: value(&text, "token")?.to_owned() })
+        Ok(Self {
+            authority: Certificate::from_pem(&authority)?,
+            pods,
+            token: value(&text, "token")?.to_owned(),
+        })
     }
 
     /// Makes them all.
     pub(super) async fn create(&self, workspaces: impl IntoIterator<Item = Workspace>) -> Result {
-        let made = stream::iter(workspaces).map(|workspace| self.create_one(workspace));
+        // A new one each time: minutes pass between, after which the cluster closes connections.
+        let authority = [self.authority.clone()];
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only(authority).build()?;
+        let made = stream::iter(workspaces).map(|workspace| self.create_one(&http, workspace));
         made.buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    async fn create_one(&self, workspace: Workspace) -> Result {
-        self.send(self.http.post(&self.pods).json(&pod(&workspace))).await?;
+    async fn create_one(&self, http: &reqwest::Client, workspace: Workspace) -> Result {
+        self.send(http.post(&self.pods).json(&pod(&workspace))).await?;
         if workspace.port.is_some() {
             let url = format!("{}/{}/status", self.pods, workspace.id);
-            let patch = self.http.patch(url).body(ready().to_string());
+            let patch = http.patch(url).body(ready().to_string());
             self.send(patch.header(CONTENT_TYPE, "application/merge-patch+json")).await?;
         }
         Ok(())
     }
 
     async fn send(&self, request: RequestBuilder) -> Result {
-        let answer = request.bearer_auth(&self.token).send().await?;
+        let answer = request.bearer_auth(&self.token).send().await.map_err(|error| {
+            let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+            causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+        })?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
