@@ -86,13 +86,14 @@ impl WorkspaceIndex {
             self.len.fetch_add(1, Ordering::Relaxed);
         }
         let pod = Arc::new(pod);
-        // By id last: who finds a pod by its id finds it by its owner too.
+        // Readers look meanwhile. Who finds a pod by its id finds it by its owner too, and who finds it by its name, which is
+        // how a spawn waits for its own before it counts the others, finds it everywhere.
         self.by_owner.insert(&pod.owner, &pod);
         if let Some(template) = &pod.template_ref {
             self.by_template.insert(&template.as_str().into(), &pod);
         }
-        self.insert_by_name(&pod);
         self.by_id.insert(&pod);
+        self.insert_by_name(&pod);
         self.publish(ChangeKind::Applied, pod);
     }
 
