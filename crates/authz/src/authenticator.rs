@@ -30,6 +30,7 @@ use crate::{
 
 mod found;
 mod handover;
+mod recent;
 mod renew;
 mod sign_out;
 mod tokens;
@@ -39,6 +40,7 @@ pub use sign_out::SignedOut;
 
 use found::Found;
 use handover::Used;
+use recent::{Known, Recent};
 use renew::RefreshFailed;
 pub(crate) use tokens::Tokens;
 
@@ -110,7 +112,7 @@ pub struct Authenticated {
     /// The access token, when the request brought or yielded one.
     pub token: Option<SecretString>,
     /// The session: the request's own, or the one made for it.
-    pub session: Option<Session>,
+    pub session: Option<Arc<Session>>,
     /// When the access token ends that told this, if one did.
     pub token_expires: Option<UnixTime>,
     /// `Set-Cookie` headers; [`Self::cookies_for`] tells when to send them.
@@ -193,6 +195,7 @@ pub struct Authenticator {
     revocations: Arc<dyn Revocations>,
     mint: Mint,
     tokens: Arc<Tokens>,
+    recent: Recent,
     /// Links that were answered.
     used: Used,
     clock: Clock,
@@ -221,6 +224,7 @@ impl Authenticator {
             revocations,
             mint: Mint { keys, path: cookies, lifetimes },
             tokens: Arc::default(),
+            recent: Recent::default(),
             used: Used::default(),
             clock,
             idp_rests_until: AtomicI64::new(i64::MIN),
@@ -250,8 +254,8 @@ impl Authenticator {
         }
         let now = self.clock.now();
         match self.session(headers, now) {
-            Found::One(session) if session.age(now) == Age::Fresh => {
-                Some(self.by_session(session, Vec::new()))
+            Found::One(known) if known.session.age(now) == Age::Fresh => {
+                Some(self.by_session(known, Vec::new()))
             }
             _ => None,
         }
@@ -344,10 +348,10 @@ impl Authenticator {
         token_expires: UnixTime,
         headers: &HeaderMap,
         context: Context,
-    ) -> (Option<Session>, Vec<HeaderValue>) {
+    ) -> (Option<Arc<Session>>, Vec<HeaderValue>) {
         let now = self.clock.now();
         let present = match self.session(headers, now) {
-            Found::One(session) => Some(session).filter(|s| s.identity.subject == identity.subject),
+            Found::One(known) => Some(known.session).filter(|s| s.identity.subject == identity.subject),
             Found::Nothing => None,
             // One more would be as doubtful as the others, and which to remove nobody can tell.
             Found::Conflict => return (None, Vec::new()),
@@ -367,7 +371,7 @@ impl Authenticator {
                 if fresh && cookies::values(headers, cookies::REFRESH).next().is_some() {
                     cookies.extend(self.mint.clear_refresh(context.secure));
                 }
-                (Some(minted.session), cookies)
+                (Some(minted.session.into()), cookies)
             }
             Ok(None) | Err(SealError::NotReady) => (None, Vec::new()),
             Err(error) => {
@@ -410,7 +414,7 @@ impl Authenticator {
         }
         let now = self.clock.now();
         match self.session(headers, now) {
-            Found::One(session) => Ok(self.by_waning_session(session, headers, context, now).await),
+            Found::One(known) => Ok(self.by_waning_session(known, headers, context, now).await),
             Found::Nothing => self.by_refresh(headers, context, now).await,
             // Refresh tokens don't settle it, and the cookies stay: most of them are somebody's own.
             Found::Conflict => Err(Reason::SignedOut.into()),
@@ -420,29 +424,30 @@ impl Authenticator {
     /// A session that is good, and may be in its second half.
     async fn by_waning_session(
         &self,
-        session: Session,
+        known: Known,
         headers: &HeaderMap,
         context: Context,
         now: UnixTime,
     ) -> Authenticated {
+        let session = &known.session;
         if session.age(now) == Age::Fresh {
-            return self.by_session(session, Vec::new());
+            return self.by_session(known, Vec::new());
         }
         // The session says who it is: the refresh token of another sign-in is not looked at.
-        let Found::One(ticket) = self.ticket(headers, now, Some(&session)) else {
+        let Found::One(ticket) = self.ticket(headers, now, Some(session)) else {
             let extended = session.extended(now, self.mint.lifetimes.session);
-            return self.with_cookie(extended, session, Vec::new(), context, now);
+            return self.with_cookie(extended, known, Vec::new(), context, now);
         };
         if self.idp_rests(now) {
-            return self.by_session(session, Vec::new());
+            return self.by_session(known, Vec::new());
         }
         match self.refresh(&ticket, context).await {
             Ok(authenticated) => authenticated,
-            Err(RefreshFailed::Unavailable(cookies)) => self.by_session(session, cookies),
+            Err(RefreshFailed::Unavailable(cookies)) => self.by_session(known, cookies),
             Err(RefreshFailed::Refused) => {
                 // The identity provider has ended the sign-in: what is left of the session is not extended.
                 let clear = self.mint.clear_refresh(context.secure).into_iter().collect();
-                self.with_cookie(Some(session.ending()), session, clear, context, now)
+                self.with_cookie(Some(session.ending()), known, clear, context, now)
             }
         }
     }
@@ -469,35 +474,35 @@ impl Authenticator {
         }
     }
 
-    fn by_session(&self, session: Session, cookies: Vec<HeaderValue>) -> Authenticated {
+    fn by_session(&self, known: Known, cookies: Vec<HeaderValue>) -> Authenticated {
         Authenticated {
-            caller: self.policy.caller(&session.identity),
+            caller: known.caller,
             via: Via::Session,
             token: None,
-            session: Some(session),
+            session: Some(known.session),
             token_expires: None,
             cookies,
         }
     }
 
-    /// A caller by `session`, whose cookie is replaced by `next`.
+    /// A caller by a session whose cookie is replaced by `next`.
     fn with_cookie(
         &self,
         next: Option<Session>,
-        session: Session,
+        known: Known,
         mut cookies: Vec<HeaderValue>,
         context: Context,
         now: UnixTime,
     ) -> Authenticated {
-        let Some(next) = next else { return self.by_session(session, cookies) };
+        let Some(next) = next else { return self.by_session(known, cookies) };
         match self.mint.session_cookie(&next, now, context.secure) {
             Ok(cookie) => {
                 cookies.push(cookie);
-                self.by_session(next, cookies)
+                self.by_session(Known { session: next.into(), ..known }, cookies)
             }
             Err(error) => {
                 tracing::warn!(%error, "a session can't be renewed");
-                self.by_session(session, cookies)
+                self.by_session(known, cookies)
             }
         }
     }

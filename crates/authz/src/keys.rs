@@ -12,7 +12,10 @@
 use std::{
     fmt,
     str::FromStr as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -301,6 +304,8 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct KeyRing {
     keys: ArcSwapOption<SessionKeys>,
+    /// How often they were exchanged.
+    epoch: AtomicU64,
     wanted: Notify,
     /// When it was last told that a key is not known.
     told: Mutex<Option<Instant>>,
@@ -318,6 +323,12 @@ impl KeyRing {
     /// Takes these keys from now on.
     pub fn set(&self, keys: SessionKeys) {
         self.keys.store(Some(Arc::new(keys)));
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// A number that changes with the keys, and just after them.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     /// Tells whether there are keys.

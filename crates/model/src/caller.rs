@@ -1,6 +1,6 @@
 //! Who is asking.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,7 @@ pub struct Grants {
     pub all_scopes: bool,
 }
 
-/// The identity behind a request. Only transports make one; nothing a client writes in a request body can.
+/// The identity behind a request. Cheap to clone. Only transports make one; nothing a client writes in a request body can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// Who it is.
@@ -65,27 +65,27 @@ pub struct Caller {
     /// How we know.
     pub trust: Trust,
     /// What their token says.
-    pub grants: Grants,
+    pub grants: Arc<Grants>,
 }
 
 impl Caller {
     /// The caller of a server without authentication: `guest`, who may do everything.
     #[must_use]
     pub fn local() -> Self {
-        Self { subject: Subject::guest(), role: Role::Admin, trust: Trust::Local, grants: Grants::default() }
+        Self { subject: Subject::guest(), role: Role::Admin, trust: Trust::Local, grants: Arc::default() }
     }
 
     /// A caller whose identity a transport verified. Somebody whom the identity provider calls `guest` is not the user
     /// of a server without authentication, and owns nothing of theirs: see [`Subject::verified`].
     #[must_use]
     pub fn verified(subject: Subject, role: Role) -> Self {
-        Self { subject: subject.verified(), role, trust: Trust::Verified, grants: Grants::default() }
+        Self { subject: subject.verified(), role, trust: Trust::Verified, grants: Arc::default() }
     }
 
     /// The same caller with what their token says.
     #[must_use]
     pub fn with_grants(self, grants: Grants) -> Self {
-        Self { grants, ..self }
+        Self { grants: Arc::new(grants), ..self }
     }
 
     /// Tells whether the caller may act for everybody.

@@ -1,8 +1,8 @@
 //! Who owns something.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::id::is_label_value;
@@ -10,10 +10,10 @@ use crate::id::is_label_value;
 /// The exact identity of a person or an agent, as the identity provider names it (usually the `sub` claim of a token).
 ///
 /// It is an opaque text. Two subjects are the same only when they are equal byte for byte; the label form is a means
-/// to select, never to decide.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Subject(Box<str>);
+/// to select, never to decide. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(from = "Box<str>")]
+pub struct Subject(Arc<str>);
 
 /// Bytes of the SHA-256 digest that go into a label, as hexadecimal digits twice as many.
 const HASH_BYTES: usize = 16;
@@ -26,7 +26,7 @@ impl Subject {
 
     /// Takes any text as a subject.
     #[must_use]
-    pub fn new(text: impl Into<Box<str>>) -> Self {
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 
@@ -94,6 +94,18 @@ impl Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Subject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl From<Box<str>> for Subject {
+    fn from(text: Box<str>) -> Self {
+        Self::new(text)
     }
 }
 

@@ -1,9 +1,11 @@
 //! Whose the cookies of a request are. A neighbouring host, or a page under another path, can put cookies of its own
 //! beside the user's: when they don't agree, nobody can tell which were there first.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 
-use super::Authenticator;
+use super::{Authenticator, recent::Known};
 use crate::{
     clock::UnixTime,
     cookies,
@@ -24,23 +26,37 @@ pub(super) enum Found<T> {
 
 impl Authenticator {
     /// The session of a request. Several of one person count as the one that lasts longest.
-    pub(super) fn session(&self, headers: &HeaderMap, now: UnixTime) -> Found<Session> {
-        let mut found: Option<Session> = None;
+    pub(super) fn session(&self, headers: &HeaderMap, now: UnixTime) -> Found<Known> {
+        let mut found: Option<Known> = None;
         for value in cookies::values(headers, cookies::SESSION) {
-            let Ok(session) = Session::verify(value, &self.mint.keys) else { continue };
-            if !self.is_good(&session, now) {
+            let Some(known) = self.verified(value) else { continue };
+            let session = &known.session;
+            if !self.is_good(session, now) {
                 continue;
             }
             match &found {
-                Some(other) if other.identity.subject != session.identity.subject => {
+                Some(other) if other.session.identity.subject != session.identity.subject => {
                     tracing::info!("a request carries sessions of different people");
                     return Found::Conflict;
                 }
-                Some(other) if other.expires >= session.expires => {}
-                _ => found = Some(session),
+                Some(other) if other.session.expires >= session.expires => {}
+                _ => found = Some(known),
             }
         }
         found.map_or(Found::Nothing, Found::One)
+    }
+
+    /// What a cookie says, if its signature is good.
+    fn verified(&self, value: &str) -> Option<Known> {
+        // Before it is verified: with keys that are exchanged meanwhile it would not count for long.
+        let epoch = self.mint.keys.epoch();
+        if let Some(known) = self.recent.get(value, epoch) {
+            return Some(known);
+        }
+        let session = Session::verify(value, &self.mint.keys).ok()?;
+        let known = Known { caller: self.policy.caller(&session.identity), session: Arc::new(session) };
+        self.recent.put(value, epoch, &known);
+        Some(known)
     }
 
     /// Besides the signature: not over, not revoked.

@@ -178,7 +178,7 @@ impl Authenticator {
         let now = self.clock.now();
         let mut cookies: Vec<HeaderValue> =
             self.mint.path.clear_for_login(cookies::LINK, context.secure).into_iter().collect();
-        let session = match self.session(headers, now) {
+        let caller = match self.session(headers, now) {
             Found::Nothing => {
                 let cookie = self.mint.session_cookie(&session, now, context.secure);
                 cookies.push(cookie.map_err(NotHandedOver::Seal)?);
@@ -186,12 +186,12 @@ impl Authenticator {
                     // It must not carry this sign-in on.
                     cookies.extend(self.mint.clear_refresh(context.secure));
                 }
-                session
+                self.policy.caller(&session.identity)
             }
-            Found::One(present) => present,
+            Found::One(present) => present.caller,
             Found::Conflict => return Err(NotHandedOver::NoSession),
         };
-        Ok(HandedOver { caller: self.policy.caller(&session.identity), page: ticket.page, cookies })
+        Ok(HandedOver { caller, page: ticket.page, cookies })
     }
 
     /// The ticket of this browser with that code, and its session, if both are good.

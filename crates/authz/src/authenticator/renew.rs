@@ -94,7 +94,7 @@ impl Authenticator {
                 caller: self.policy.caller(&minted.session.identity),
                 via: Via::Refresh,
                 token,
-                session: Some(minted.session),
+                session: Some(minted.session.into()),
                 token_expires: Some(token_expires),
                 cookies: minted.cookies,
             }),

@@ -67,12 +67,13 @@ impl Authenticator {
             return None;
         }
         let now = self.clock.now();
-        let Found::One(session) = self.session(headers, now) else { return None };
+        let Found::One(known) = self.session(headers, now) else { return None };
+        let session = &known.session;
         if session.identity.subject != *subject {
             return None;
         }
         if let Some(kept) = self.tokens.get(session.sid, now).await {
-            let found = self.by_session(session, Vec::new());
+            let found = self.by_session(known, Vec::new());
             return Some(Authenticated {
                 token: Some(kept.token),
                 token_expires: Some(kept.expires),
@@ -82,13 +83,13 @@ impl Authenticator {
         if self.idp_rests(now) {
             return None;
         }
-        let Found::One(ticket) = self.ticket(headers, now, Some(&session)) else { return None };
+        let Found::One(ticket) = self.ticket(headers, now, Some(session)) else { return None };
         Some(match self.refresh(&ticket, context).await {
             Ok(renewed) => renewed,
-            Err(RefreshFailed::Unavailable(cookies)) => self.by_session(session, cookies),
+            Err(RefreshFailed::Unavailable(cookies)) => self.by_session(known, cookies),
             Err(RefreshFailed::Refused) => {
                 let cookies = self.mint.clear_refresh(context.secure).into_iter().collect();
-                self.by_session(session, cookies)
+                self.by_session(known, cookies)
             }
         })
     }
@@ -112,11 +113,11 @@ impl Authenticator {
         }
         let now = self.clock.now();
         let session = match self.session(headers, now) {
-            Found::One(session) => Some(session),
+            Found::One(known) => Some(known.session),
             Found::Nothing => None,
             Found::Conflict => return Err(Reason::SignedOut.into()),
         };
-        let ticket = match self.ticket(headers, now, session.as_ref()) {
+        let ticket = match self.ticket(headers, now, session.as_deref()) {
             Found::One(ticket) if ticket.subject == *subject => ticket,
             _ => return Err(Reason::NoRefreshToken.into()),
         };

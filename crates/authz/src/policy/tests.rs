@@ -200,7 +200,7 @@ fn grants_carry_what_the_token_names_and_what_that_implies() {
     assert_eq!(grants("user zzz", None).roles, names("user viewer zzz"));
     assert_eq!(grants("zzz", None).roles, names("zzz"));
     let nobody = grants("", None);
-    assert_eq!((nobody.roles, nobody.named_roles), (names("viewer"), names("")));
+    assert_eq!((&nobody.roles, &nobody.named_roles), (&names("viewer"), &names("")));
     assert!(grants("", Some("nogoo9:admin")).all_scopes && !grants("admin", None).all_scopes);
     // Changed names are the ones that count.
     let renamed =

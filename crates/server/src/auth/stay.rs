@@ -1,7 +1,10 @@
 //! How long what somebody opened stays open: a WebSocket, a stream of events. Requests are looked at one by one; these
 //! outlive the look.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use ::http::{HeaderValue, header};
 use axum::{body::Body, response::Response};
@@ -15,7 +18,7 @@ impl Door {
     /// session can't be extended any more as it is now, though the browser's may be carried on by then, which an open
     /// connection does not learn of; or, for who came with a token and has no session, as long after the token's end as a
     /// session would last. Whoever is still let in connects again.
-    pub(super) fn stay(&self, session: Option<Session>, token_expires: Option<UnixTime>) -> Stay {
+    pub(super) fn stay(&self, session: Option<Arc<Session>>, token_expires: Option<UnixTime>) -> Stay {
         let last = match &session {
             Some(session) => Some((session.latest, Duration::ZERO)),
             None => token_expires.map(|end| (end, self.session_ttl)),

@@ -26,7 +26,7 @@ impl Endings {
 
     /// Waits until the sign-in of a session is ended, for ever if it never is. Each change wakes all who wait; what they
     /// then do is a look into a map.
-    pub(crate) async fn of(self, session: Session) {
+    pub(crate) async fn of(self, session: Arc<Session>) {
         let Self { list, mut changes } = self;
         loop {
             changes.mark_unchanged();
