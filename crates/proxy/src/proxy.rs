@@ -223,11 +223,15 @@ impl Inner {
         }
 
         // Resolve, and authorise.
-        let (found, sender) = match (self.find(&id), sender) {
-            (Ok(found), sender) => (found, sender),
-            // Whom nobody knows learns nothing of what there is.
-            (Err(_), Sender::Unknown(unknown)) => return Ok(unknown.answer),
-            (Err(error), Sender::Known(_)) => return Err(error),
+        let found = match self.find(&id) {
+            Ok(found) => found,
+            Err(error) => {
+                return match sender {
+                    Sender::Known(_) => Err(error),
+                    // Whom nobody knows learns nothing of what there is.
+                    Sender::Unknown(unknown) => Ok(unknown.answer),
+                };
+            }
         };
         let target = found.target();
         let auth = target.auth();
@@ -331,10 +335,10 @@ impl Inner {
         }
         let repeatable = is_idempotent(outgoing.method());
         let answer = match upgrade {
-            None => self.forward(&exchange, place, outgoing).await,
+            None => self.forward(&exchange, place, &mut outgoing).await,
             // Boxed, like everything large that few requests need: the future of each is moved more than once.
             Some((handshake, client)) => {
-                Box::pin(self.tunnel(&exchange, place, outgoing, &handshake, client)).await
+                Box::pin(self.tunnel(&exchange, place, &mut outgoing, &handshake, client)).await
             }
         };
         let error = match answer {
@@ -412,10 +416,10 @@ impl Inner {
         &self,
         exchange: &Exchange<'_>,
         place: Place,
-        mut request: Request<Outgoing>,
+        request: &mut Request<Outgoing>,
     ) -> Result<Response<Body>, Error> {
         if exchange.protocol == Protocol::H2c {
-            address_http2(&mut request)?;
+            address_http2(request)?;
         } else if matches!(request.body(), Outgoing::Upload { .. })
             && !request.headers().contains_key(header::CONTENT_LENGTH)
         {
@@ -458,7 +462,7 @@ impl Inner {
         &self,
         exchange: &Exchange<'_>,
         place: Place,
-        mut request: Request<Outgoing>,
+        request: &mut Request<Outgoing>,
         handshake: &Handshake,
         client: OnUpgrade,
     ) -> Result<Response<Body>, Error> {

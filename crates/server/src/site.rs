@@ -5,9 +5,10 @@
 
 pub(crate) mod seen;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use ::http::{HeaderMap, header, uri::Authority};
+use arc_swap::ArcSwapOption;
 use nocrd_config::{Settings, Source};
 use url::{Host, Url};
 
@@ -31,13 +32,15 @@ pub(crate) enum Refused {
 }
 
 /// The names and origins that are served.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Site {
     names: Vec<Name>,
     /// Whether any IP address is one of ours: the server listens on all of them. Rebinding needs a name.
     any_address: bool,
     origins: Origins,
     front: Front,
+    /// The authority that was found to be ours last: nearly all requests name the same one.
+    last: ArcSwapOption<Box<str>>,
 }
 
 /// Further origins.
@@ -66,7 +69,8 @@ impl Site {
         if !any_address {
             names.push(Name { host: normal(&settings.host), port: None });
         }
-        Self { names, any_address, origins: Origins::new(settings), front: Front::new(settings) }
+        let (origins, front) = (Origins::new(settings), Front::new(settings));
+        Self { names, any_address, origins, front, last: ArcSwapOption::empty() }
     }
 
     /// Further names of the site, as authorities: those that only the settings know.
@@ -80,8 +84,12 @@ impl Site {
 
     /// Whether requests for this authority are for us.
     pub(crate) fn check_host(&self, authority: &str) -> Result<(), Refused> {
+        if self.last.load().as_ref().is_some_and(|last| ***last == *authority) {
+            return Ok(());
+        }
         let Some(asked) = Name::parse(authority) else { return Err(Refused::Unreadable) };
         if is_loopback(&asked.host) || self.knows(&asked) {
+            self.last.store(Some(Arc::new(authority.into())));
             return Ok(());
         }
         Err(Refused::Host(shorten(authority)))

@@ -1,6 +1,12 @@
 //! Talking to pods: connections, their reuse, and time limits.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    mem,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper::{
@@ -102,24 +108,30 @@ impl Upstream {
 
     /// Sends a request and waits for the head of its answer. The lease holds the connection until the body has ended.
     ///
+    /// Here and below, requests are taken from where they are: each future that held one would make the whole larger by it
+    /// twice, and all of that is moved for each request.
+    ///
     /// A request goes out a second time, over a new connection, only when it failed on a connection that had served
     /// others before, and either nothing of it was sent, or sending it twice is as good as once: its method is
     /// idempotent, and it has no body.
     pub(crate) async fn send(
         &self,
         to: Destination<'_>,
-        request: Request<Outgoing>,
+        request: &mut Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Error> {
         let repeatable = is_idempotent(request.method()) && matches!(request.body(), Outgoing::Empty);
         let Some(connection) = self.take(to, if repeatable { Duration::MAX } else { FRESH }) else {
             return Box::pin(self.send_afresh(to, request)).await;
         };
-        let spare = repeatable.then(|| copy(&request));
+        let spare = repeatable.then(|| copy(request));
         match self.send_over(connection, to, request).await {
             Ok(answer) => Ok(answer),
-            Err(Failed { unsent: Some(request), .. }) => Box::pin(self.send_afresh(to, *request)).await,
+            Err(Failed { is_unsent: true, .. }) => Box::pin(self.send_afresh(to, request)).await,
             Err(Failed { error: Error::Broken(error), .. }) => match spare.filter(|_| may_repeat(&error)) {
-                Some(spare) => Box::pin(self.send_afresh(to, spare)).await,
+                Some(spare) => {
+                    *request = spare;
+                    Box::pin(self.send_afresh(to, request)).await
+                }
                 None => Err(Error::Broken(error)),
             },
             Err(Failed { error, .. }) => Err(error),
@@ -129,7 +141,7 @@ impl Upstream {
     async fn send_afresh(
         &self,
         to: Destination<'_>,
-        request: Request<Outgoing>,
+        request: &mut Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Error> {
         let connection = match to.protocol {
             Protocol::Http => {
@@ -163,7 +175,7 @@ impl Upstream {
     pub(crate) async fn send_upgradeable(
         &self,
         to: Destination<'_>,
-        request: Request<Outgoing>,
+        request: &mut Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Error> {
         let stream = self.connect(to).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
@@ -189,14 +201,14 @@ impl Upstream {
         &self,
         connection: Connection,
         to: Destination<'_>,
-        request: Request<Outgoing>,
+        request: &mut Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Failed> {
         let (answer, lease) = match connection {
             Connection::Alone(sender) => self.exchange(sender, to, request, Arc::clone(&self.pool)).await?,
             Connection::Shared(mut sender, seat) => {
                 let progress = request.body().progress();
-                let answer = sender.try_send_request(request);
-                let answer = self.answer(answer, progress.as_deref()).await;
+                let answer = pin!(sender.try_send_request(mem::take(request)));
+                let answer = self.answer(answer, progress.as_deref(), request).await;
                 (answer.inspect_err(|_| seat.failed())?, Lease::Shared(seat))
             }
         };
@@ -210,12 +222,12 @@ impl Upstream {
         &self,
         mut sender: SendRequest<Outgoing>,
         to: Destination<'_>,
-        request: Request<Outgoing>,
+        request: &mut Request<Outgoing>,
         pool: Arc<Pool>,
     ) -> Result<(Response<Incoming>, Lease), Failed> {
         let progress = request.body().progress();
-        let answer = sender.try_send_request(request);
-        let answer = self.answer(answer, progress.as_deref()).await?;
+        let answer = pin!(sender.try_send_request(mem::take(request)));
+        let answer = self.answer(answer, progress.as_deref(), request).await?;
         // One of the two lies (RFC 9112, 6.3): what was meant to be the body can't be told.
         if has_two_framings(answer.headers()) {
             return Err(Error::Invalid("the pod's answer has both a length and chunks".into()).into());
@@ -228,23 +240,28 @@ impl Upstream {
         Ok((answer, lease))
     }
 
-    /// Waits for the head of an answer.
+    /// Waits for the head of an answer. A request of which nothing was sent is put back.
     async fn answer(
         &self,
-        answer: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>>,
+        answer: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>>>,
         progress: Option<&Progress>,
+        request: &mut Request<Outgoing>,
     ) -> Result<Response<Incoming>, Failed> {
         match upload::within(self.response_timeout, progress, answer).await? {
             Ok(answer) => Ok(answer),
             Err(mut failed) => {
-                let unsent = failed.take_message().map(Box::new);
+                let unsent = failed.take_message();
+                let is_unsent = unsent.is_some();
+                if let Some(unsent) = unsent {
+                    *request = unsent;
+                }
                 let error = failed.into_error();
                 let error = if progress.is_some_and(|progress| progress.has_failed()) {
                     Error::RequestBody(error)
                 } else {
                     broken(error)
                 };
-                Err(Failed { error, unsent })
+                Err(Failed { error, is_unsent })
             }
         }
     }
@@ -295,13 +312,13 @@ fn broken(error: hyper::Error) -> Error {
 /// A request that got no answer.
 struct Failed {
     error: Error,
-    /// The request, when nothing of it was sent.
-    unsent: Option<Box<Request<Outgoing>>>,
+    /// Whether nothing of it was sent, and it is where it was before.
+    is_unsent: bool,
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { error, unsent: None }
+        Self { error, is_unsent: false }
     }
 }
 

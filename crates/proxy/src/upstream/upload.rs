@@ -20,9 +20,10 @@ use super::permission::{Asking, Permission};
 use crate::{BoxError, Error, Received, headers::clean_request_trailers};
 
 /// The body of a request to a pod.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum Outgoing {
     /// None.
+    #[default]
     Empty,
     /// What a client sends, as it arrives.
     Upload {

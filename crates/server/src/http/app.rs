@@ -178,12 +178,11 @@ fn is_call(request: &Request<Incoming>) -> bool {
 
 /// The outcome of `work`; `None` when it panicked. One broken request must not take its connection, with the requests of
 /// others on it, along.
-async fn caught<T>(facts: &Facts, work: impl Future<Output = T>) -> Option<T> {
-    AssertUnwindSafe(work)
-        .catch_unwind()
-        .await
-        .inspect_err(|_| tracing::error!(request.id = %facts.id, "a request handler panicked"))
-        .ok()
+///
+/// No `async fn`, which would hold the work twice: before it has begun and from then on.
+fn caught<T>(facts: &Facts, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
+    let failed = || tracing::error!(request.id = %facts.id, "a request handler panicked");
+    AssertUnwindSafe(work).catch_unwind().map(move |outcome| outcome.inspect_err(|_| failed()).ok())
 }
 
 impl Facts {

@@ -20,7 +20,8 @@ use crate::{
 pub(super) async fn host(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     match asked(&site, &request) {
         Ok(host) => {
-            request.extensions_mut().insert(Asked(host));
+            let asked = Asked(host.map(str::to_owned));
+            request.extensions_mut().insert(asked);
             next.run(request).await
         }
         Err(refused) => refuse(request.headers(), &refused),
@@ -34,12 +35,13 @@ pub(super) async fn host_and_origin(
     next: Next,
 ) -> Response {
     let checked = asked(&site, &request).and_then(|host| {
-        site.check_origin(request.headers(), host.as_deref())?;
+        site.check_origin(request.headers(), host)?;
         Ok(host)
     });
     match checked {
         Ok(host) => {
-            request.extensions_mut().insert(Asked(host));
+            let asked = Asked(host.map(str::to_owned));
+            request.extensions_mut().insert(asked);
             next.run(request).await
         }
         Err(refused) => refuse(request.headers(), &refused),
@@ -51,15 +53,15 @@ pub(super) async fn host_and_origin(
 pub(super) fn for_workspaces<B>(site: &Site, request: &::http::Request<B>) -> Result<(), Response> {
     let checked = asked(site, request).and_then(|host| match request.method().is_safe() {
         true => Ok(()),
-        false => site.check_origin(request.headers(), host.as_deref()),
+        false => site.check_origin(request.headers(), host),
     });
     checked.map_err(|refused| refuse(request.headers(), &refused))
 }
 
 /// The authority that was asked for, checked.
-fn asked<B>(site: &Site, request: &::http::Request<B>) -> Result<Option<String>, Refused> {
+fn asked<'r, B>(site: &Site, request: &'r ::http::Request<B>) -> Result<Option<&'r str>, Refused> {
     let host = requested(request.uri(), request.headers(), request.version())?;
-    if let Some(host) = &host {
+    if let Some(host) = host {
         site.check_host(host)?;
     }
     Ok(host)
@@ -74,15 +76,13 @@ pub(crate) fn authority(parts: &::http::request::Parts) -> Option<&str> {
 }
 
 /// The authority of a request: that of an absolute target or of HTTP/2's `:authority`, else `Host`.
-fn requested(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<String>, Refused> {
+fn requested<'r>(uri: &'r Uri, headers: &'r HeaderMap, version: Version) -> Result<Option<&'r str>, Refused> {
     if let Some(authority) = uri.authority() {
-        return Ok(Some(authority.as_str().to_owned()));
+        return Ok(Some(authority.as_str()));
     }
     let mut hosts = headers.get_all(::http::header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) => {
-            host.to_str().map(|host| Some(host.to_owned())).map_err(|_| Refused::Unreadable)
-        }
+        (Some(host), None) => host.to_str().map(Some).map_err(|_| Refused::Unreadable),
         (None, _) if version < Version::HTTP_11 => Ok(None),
         _ => Err(Refused::Unreadable),
     }
