@@ -5,11 +5,13 @@
 //! |---|---|
 //! | [`world`] | what is measured, and what it takes: pods, nginx, the servers |
 //! | [`nginx`], [`workspaces`], [`tokens`] | how those are made |
+//! | [`bare`] | the library that the proxy is made of, by itself |
 //! | [`rates`] | as many requests as are answered |
 //! | [`pace`] | latency at a constant rate |
 //! | [`sockets`] | WebSockets |
 //! | [`table`], [`budgets`] | what is printed |
 
+mod bare;
 mod budgets;
 mod nginx;
 mod pace;
@@ -205,6 +207,7 @@ async fn latency(world: &World, servers: &Servers, sizes: Sizes) -> Result<f64> 
     let session = servers.headers(Access::Session)?;
     let mut ways = vec![(world.pod_url("1k"), &[][..]), (world.nginx_url("1k"), &[])];
     ways.push((servers.url(Access::Session, "1k"), &session));
+    ways.push((world.bare_url("1k"), &[]));
     ways.extend(world.others().map(|other| (format!("{}/1k", other.url), &[][..])));
     let mut seen = vec![(Vec::new(), Vec::new()); ways.len()];
     for _ in 0..sizes.rounds {

@@ -29,12 +29,13 @@ pub(super) async fn measure(
     let nginx = world.nginx.processes()?;
     let before = servers.counts().await?;
     for (body, _) in BODIES {
-        let (mut pod, mut peer) = (Vec::new(), Measurements::default());
+        let (mut pod, mut bare, mut peer) = (Vec::new(), Vec::new(), Measurements::default());
         let mut others = vec![Vec::new(); world.others().count()];
         let mut ours: [Measurements; 4] = Default::default();
         for _ in 0..sizes.rounds {
             pod.push(plain(&world.pod_url(body), sizes).await?.per_second);
             peer.take(&nginx, plain(&world.nginx_url(body), sizes)).await?;
+            bare.push(plain(&world.bare_url(body), sizes).await?.per_second);
             let most = peer.rates.iter().fold(0.0, |most: f64, rate| most.max(*rate));
             for (access, ours) in Access::ALL.into_iter().zip(&mut ours) {
                 let load = send(servers, access, body, sizes, &mut tokens, most);
@@ -45,7 +46,7 @@ pub(super) async fn measure(
             }
         }
         for (access, ours) in Access::ALL.into_iter().zip(&ours) {
-            let mut row = vec![median(&pod), median(&peer.rates), median(&ours.rates)];
+            let mut row = vec![median(&pod), median(&peer.rates), median(&ours.rates), median(&bare)];
             row.extend(others.iter().map(|rates| median(rates)));
             let label = label(indexed, body, access);
             rates.row(&label, row);

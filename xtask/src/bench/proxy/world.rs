@@ -15,6 +15,7 @@ use tokio::{
 use super::{
     super::measured::{Counts, Measured, free_port},
     Options, Other,
+    bare::{self, Bare},
     nginx::Nginx,
     sockets::Way,
     tokens::{Mint, SECRET, session},
@@ -67,6 +68,7 @@ pub(super) struct World {
     echoes: Vec<u16>,
     peer: u16,
     pub(super) nginx: Nginx,
+    bare: Bare,
     others: Vec<Other>,
     _pod: Nginx,
     _echoes: Vec<Child>,
@@ -86,6 +88,7 @@ impl World {
         }
         let peer = free_port()?;
         let nginx = Nginx::as_proxy(peer, pod, &echoes).await?;
+        let bare = Bare::start(free_port()?, pod)?;
         let api = Api::connect(&kubeconfig)?;
         api.create([Workspace { id: "bench".to_owned(), owner: OWNER.to_owned(), port: Some(pod) }]).await?;
         println!("pods serve at http://127.0.0.1:{pod}, the cluster is {}", kubeconfig.display());
@@ -103,6 +106,7 @@ impl World {
             echoes,
             peer,
             nginx,
+            bare,
             others,
             _pod: as_pod,
             _echoes: as_echoes,
@@ -141,7 +145,7 @@ impl World {
 
     /// What there is to compare.
     pub(super) fn columns(&self) -> Vec<String> {
-        let fixed = ["direct", "nginx", "no-crd"].into_iter();
+        let fixed = ["direct", "nginx", "no-crd", "bare hyper"].into_iter();
         fixed.chain(self.others.iter().map(|other| other.name.as_str())).map(str::to_owned).collect()
     }
 
@@ -155,6 +159,10 @@ impl World {
 
     pub(super) fn nginx_url(&self, body: &str) -> String {
         format!("http://127.0.0.1:{}/route/bench/{body}", self.peer)
+    }
+
+    pub(super) fn bare_url(&self, body: &str) -> String {
+        format!("http://127.0.0.1:{}{}/{body}", self.bare.port, bare::BELOW)
     }
 
     /// The ways of so many WebSockets straight to the program of the first workspace.
