@@ -83,11 +83,31 @@ pub struct Target {
     busy: Arc<AtomicUsize>,
 }
 
-/// A request's place among those of its workspace, until it is dropped.
+/// A request's place among those of its workspace, until all that share it are dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicUsize>);
+pub(crate) enum Place {
+    /// Of a request without a body: nothing is allocated for it.
+    Whole(Counted),
+    /// Of one whose body and answer may end in any order.
+    Shared(Arc<Counted>),
+}
 
-impl Drop for Place {
+impl Place {
+    /// The same place, for two.
+    pub(crate) fn share(self) -> (Self, Self) {
+        let shared = match self {
+            Self::Whole(counted) => Arc::new(counted),
+            Self::Shared(shared) => shared,
+        };
+        (Self::Shared(Arc::clone(&shared)), Self::Shared(shared))
+    }
+}
+
+/// One more of the requests under way, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -163,7 +183,7 @@ impl Target {
     pub(crate) fn enter(&self, most: usize) -> Option<Place> {
         let before = self.busy.fetch_add(1, Ordering::Relaxed);
         // Dropped, it counts back.
-        let place = Place(Arc::clone(&self.busy));
+        let place = Place::Whole(Counted(Arc::clone(&self.busy)));
         (before < most).then_some(place)
     }
 

@@ -322,7 +322,8 @@ impl Inner {
             && exchange.protocol == Protocol::Http
             && headers::has_token(&parts.headers, &header::EXPECT, "100-continue");
         headers::clean_request(&mut parts.headers, said);
-        let mut outgoing = Request::new(Outgoing::new(body, parts.extensions.remove()));
+        let (body, place) = Outgoing::new(body, parts.extensions.remove(), place);
+        let mut outgoing = Request::new(body);
         *outgoing.uri_mut() = self.forwarded(&uri, &exchange)?;
         *outgoing.method_mut() = parts.method;
         *outgoing.headers_mut() = parts.headers;

@@ -34,6 +34,13 @@ pub(crate) struct Names {
     reads_only: bool,
 }
 
+impl Names {
+    /// Lets nobody stay for longer.
+    pub(crate) fn staying(stay: Stay) -> Self {
+        Self { stay, ..Self::default() }
+    }
+}
+
 fn bobs(addr: SocketAddr) -> Pod {
     Pod { owner: "bob".into(), ..pod_at(addr) }
 }
