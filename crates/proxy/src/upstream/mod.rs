@@ -35,6 +35,8 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// The most bytes of headers in an HTTP/2 answer (RFC 9113, 6.5.2: names, values, and 32 for each).
 const MOST_HEADERS: u32 = 64 * 1024;
+/// The most that is read of an HTTP/1.1 answer before a client takes it, and so the most bytes of its head, too.
+const READ_BUFFER: usize = MOST_HEADERS as usize;
 
 /// Where a request goes.
 #[derive(Clone, Copy)]
@@ -132,7 +134,8 @@ impl Upstream {
         let connection = match to.protocol {
             Protocol::Http => {
                 let stream = Hearing::new(self.connect(to).await?);
-                let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+                let (sender, connection) =
+                    http1_builder().handshake(TokioIo::new(stream)).await.map_err(broken)?;
                 Connection::Alone(Line { sender, task: drive(connection) })
             }
             Protocol::H2c => {
@@ -164,7 +167,7 @@ impl Upstream {
         request: Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Error> {
         let stream = self.connect(to).await?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let (sender, connection) = http1_builder().handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let line = Line { sender, task: drive(connection.with_upgrades()) };
         self.exchange(line, to, request, self.pool.unpooled()).await.map_err(|failed| failed.error)
     }
@@ -266,6 +269,13 @@ fn drive(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -
         }
     });
     task.abort_handle()
+}
+
+/// How HTTP/1.1 is spoken to pods.
+fn http1_builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(READ_BUFFER);
+    builder
 }
 
 /// How HTTP/2 is spoken to pods: whatever is on its way takes a bounded room.
