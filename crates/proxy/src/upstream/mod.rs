@@ -173,7 +173,8 @@ impl Upstream {
     }
 
     async fn connect(&self, to: Destination<'_>) -> Result<TcpStream, Error> {
-        if !second_look::is_current(to.directory, to.id, to.uid) {
+        let is_current = || second_look::is_current(to.directory, to.id, to.uid);
+        if !is_current() {
             return Err(Error::Replaced);
         }
         let addr = to.addr;
@@ -183,6 +184,10 @@ impl Upstream {
             .map_err(|_| Error::ConnectTimeout)?
             .map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
+        // It may have been accepted by whoever got the address meanwhile, who is told nothing.
+        if !is_current() {
+            return Err(Error::Replaced);
+        }
         Ok(stream)
     }
 
