@@ -340,7 +340,7 @@ impl Inner {
         };
         let error = match answer {
             Ok(answer) => return Ok(answer),
-            Err(error) => second_look::explain(&*self.directory, &id, target.uid(), error, repeatable),
+            Err(error) => second_look::explain(&*self.directory, &id, target, error, repeatable),
         };
         let error = Box::pin(error).await;
         if !matches!(error, Error::NotReady { .. } | Error::NotFound(_)) {

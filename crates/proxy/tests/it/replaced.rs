@@ -97,6 +97,24 @@ async fn t36_a_pod_that_gets_the_address_while_it_is_dialled_is_sent_nothing() {
 }
 
 #[tokio::test]
+async fn d04_what_becomes_of_somebody_else_s_workspace_is_not_told() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let theirs = Pod { uid: "uid-2".into(), owner: "mallory".into(), ..pod_at(nobody) };
+    let Lookup::NotReady { apis, auth, why, .. } = terminating() else { unreachable!() };
+    for after in [
+        Lookup::Found(Arc::new(Target::new(theirs))),
+        Lookup::NotReady { owner: "mallory".into(), apis, auth, why },
+    ] {
+        let gateway = Gateway::to(nobody).await;
+        let ours = Lookup::Found(Arc::new(Target::new(pod_at(nobody))));
+        // To find it, before the connection that is refused, to explain that.
+        gateway.directory.set_in_turn("w", [ours.clone(), ours, after]);
+        let answer = get(gateway.addr, "/route/w/", &[]).await;
+        assert_eq!(told(&answer), (404, "NCR0301", None), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn t36_a_repetition_does_not_go_to_whoever_has_the_address_now() {
     // At the second request on a connection it waits, and breaks off when it is told.
     let (asked, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
