@@ -256,11 +256,12 @@ impl Inner {
             }
         };
         cookies.grant();
-        found.check(&id, &self.config)?;
         let foreign = matches!(&sender, Sender::Unknown(unknown) if unknown.foreign_credentials);
         let mut visitor = sender.known();
         let guest =
             guard.is_some() && visitor.as_ref().is_none_or(|visitor| visitor.is_guest_of(target.owner()));
+        let told = |error: Error| if guest { error.for_guests() } else { error };
+        found.check(&id, &self.config).map_err(told)?;
         // What is for everybody is told nothing of anybody.
         let open = guard.is_some() && is_open && resolved.api.is_none();
         // However many others come, its owner gets through.
@@ -342,7 +343,7 @@ impl Inner {
             Ok(answer) => return Ok(answer),
             Err(error) => second_look::explain(&*self.directory, &id, target, error, repeatable),
         };
-        let error = Box::pin(error).await;
+        let error = told(Box::pin(error).await);
         if !matches!(error, Error::NotReady { .. } | Error::NotFound(_)) {
             tracing::warn!(
                 workspace.id = %id,
