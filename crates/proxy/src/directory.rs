@@ -85,27 +85,30 @@ pub struct Target {
 
 /// A request's place among those of its workspace, until all that share it are dropped.
 #[derive(Debug)]
-pub(crate) enum Place {
-    /// Of a request without a body: nothing is allocated for it.
+pub struct Place(Held);
+
+#[derive(Debug)]
+enum Held {
+    /// By a request without a body: nothing is allocated for it.
     Whole(Counted),
-    /// Of one whose body and answer may end in any order.
+    /// By one whose body and answer may end in any order.
     Shared(Arc<Counted>),
 }
 
 impl Place {
     /// The same place, for two.
     pub(crate) fn share(self) -> (Self, Self) {
-        let shared = match self {
-            Self::Whole(counted) => Arc::new(counted),
-            Self::Shared(shared) => shared,
+        let shared = match self.0 {
+            Held::Whole(counted) => Arc::new(counted),
+            Held::Shared(shared) => shared,
         };
-        (Self::Shared(Arc::clone(&shared)), Self::Shared(shared))
+        (Self(Held::Shared(Arc::clone(&shared))), Self(Held::Shared(shared)))
     }
 }
 
 /// One more of the requests under way, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Counted(Arc<AtomicUsize>);
+struct Counted(Arc<AtomicUsize>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -179,11 +182,18 @@ impl Target {
         Self::new(Pod { uid: String::new(), ip, port, protocol, apis, owner, subfolder: false, auth })
     }
 
+    /// The same, for which those requests count, too, that are under way to `before`: what the workspace was until now.
+    #[must_use]
+    pub fn following(self, before: &Self) -> Self {
+        Self { busy: Arc::clone(&before.busy), ..self }
+    }
+
     /// A place for one more request; `None` when `most` are under way.
-    pub(crate) fn enter(&self, most: usize) -> Option<Place> {
+    #[must_use]
+    pub fn enter(&self, most: usize) -> Option<Place> {
         let before = self.busy.fetch_add(1, Ordering::Relaxed);
         // Dropped, it counts back.
-        let place = Place::Whole(Counted(Arc::clone(&self.busy)));
+        let place = Place(Held::Whole(Counted(Arc::clone(&self.busy))));
         (before < most).then_some(place)
     }
 
