@@ -109,8 +109,8 @@ impl WorkspaceDirectory for Directory {
         if let Some(target) = index.routable(id).and_then(|pod| self.target(&pod)) {
             return Lookup::Found(target);
         }
-        match index.get(id).last() {
-            Some(pod) => not_ready(pod),
+        match index.latest(id) {
+            Some(pod) => not_ready(&pod),
             None if self.cluster.health().synced => Lookup::NotFound,
             None => Lookup::NotSynced,
         }

@@ -178,6 +178,33 @@ async fn t36_d12_a_pod_on_its_node_s_network_is_not_reached() {
 }
 
 #[tokio::test]
+async fn d04_t57_somebody_else_s_pod_says_nothing_of_a_workspace_that_starts() {
+    let world = World::new().await;
+    world.cluster.synced().await;
+    world.add("w1");
+    world.indexed("w1", |pods| pods.len() == 1).await;
+    let labels = json!({
+        keys::TYPE: keys::TYPE_WORKSPACE, keys::MANAGED_BY: keys::MANAGED_BY_VALUE,
+        keys::WORKSPACE_ID: "w1", keys::USER_SUB: "mallory",
+    });
+    let intruder = json!({
+        "metadata": {
+            "name": "intruder", "namespace": "nogoo9", "labels": labels,
+            "annotations": { keys::WORKSPACE_AUTH_MODE: "no-auth" },
+        },
+        "spec": { "nodeName": "n", "containers": [{ "name": "agent", "image": "busybox" }] },
+    });
+    world.store().create(Kind::Pod, intruder).unwrap();
+    world.make_ready("intruder", "10.0.0.66");
+    world.indexed("w1", |pods| pods.iter().any(|pod| pod.ready)).await;
+    let Lookup::NotReady { owner, auth, .. } = world.lookup("w1") else { unreachable!() };
+    assert_eq!((owner.as_str(), auth.open), ("alice", false));
+    world.make_ready("w1", "10.0.0.1");
+    world.indexed("w1", |pods| pods.iter().all(|pod| pod.ready)).await;
+    assert_eq!(world.target("w1").ip().to_string(), "10.0.0.1");
+}
+
+#[tokio::test]
 async fn t42_requests_under_way_count_when_the_pod_changes_and_when_it_is_replaced() {
     let world = World::new().await;
     world.cluster.synced().await;
