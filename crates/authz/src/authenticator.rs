@@ -271,12 +271,6 @@ impl Authenticator {
             .find_map(|(key, made)| recent.contains(&made.as_secs()).then_some(key))
     }
 
-    /// The id of the key that sessions are made with.
-    #[must_use]
-    pub fn key_id(&self) -> Option<KeyId> {
-        self.mint.keys.current_id()
-    }
-
     /// Who sends a request with these headers.
     ///
     /// # Errors
