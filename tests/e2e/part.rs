@@ -35,6 +35,13 @@ impl Half {
     }
 }
 
+/// What `/readyz` answers below this URL.
+pub(crate) async fn readiness_at(base: &str) -> (u16, Value) {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = http.get(format!("{base}/readyz")).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
 /// One of them at work, for a cluster that is there.
 pub(crate) struct Part {
     program: Program,
@@ -71,9 +78,14 @@ impl Part {
 
     /// What `/readyz` answers.
     pub(crate) async fn readiness(&self) -> (u16, Value) {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = http.get(format!("{}/readyz", self.base)).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
+        readiness_at(&self.base).await
+    }
+
+    /// The id of its session key, as its log tells it.
+    pub(crate) fn session_key(&self) -> String {
+        let line = self.says("the session key is known");
+        let (_, rest) = line.split_once("key=").unwrap_or_else(|| panic!("no key: {line}"));
+        rest.split([' ', '\n']).next().unwrap().trim_matches('"').to_owned()
     }
 
     /// Waits for a line of its log with this text.

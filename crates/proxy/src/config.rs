@@ -32,8 +32,8 @@ pub struct Config {
     pub max_tunnels_per_user: usize,
     /// Most tunnels open at a time to one workspace. Default 1,024.
     pub max_tunnels_per_workspace: usize,
-    /// Most requests under way at a time to one workspace, from their first byte to the last one of their answer.
-    /// Default 1,024.
+    /// Most requests under way at a time to one workspace, from their first byte to the last one of their answer,
+    /// or of their body where that goes on. Default 1,024.
     pub max_requests_per_workspace: usize,
     /// How long a tunnel that is being closed may take to finish the frame in flight and to say goodbye. Default 5 s.
     pub close_timeout: Duration,

@@ -83,11 +83,34 @@ pub struct Target {
     busy: Arc<AtomicUsize>,
 }
 
-/// A request's place among those of its workspace, until it is dropped.
+/// A request's place among those of its workspace, until all that share it are dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicUsize>);
+pub struct Place(Held);
 
-impl Drop for Place {
+#[derive(Debug)]
+enum Held {
+    /// By a request without a body: nothing is allocated for it.
+    Whole(Counted),
+    /// By one whose body and answer may end in any order.
+    Shared(Arc<Counted>),
+}
+
+impl Place {
+    /// The same place, for two.
+    pub(crate) fn share(self) -> (Self, Self) {
+        let shared = match self.0 {
+            Held::Whole(counted) => Arc::new(counted),
+            Held::Shared(shared) => shared,
+        };
+        (Self(Held::Shared(Arc::clone(&shared))), Self(Held::Shared(shared)))
+    }
+}
+
+/// One more of the requests under way, until it is dropped.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -159,11 +182,18 @@ impl Target {
         Self::new(Pod { uid: String::new(), ip, port, protocol, apis, owner, subfolder: false, auth })
     }
 
+    /// The same, for which those requests count, too, that are under way to `before`: what the workspace was until now.
+    #[must_use]
+    pub fn following(self, before: &Self) -> Self {
+        Self { busy: Arc::clone(&before.busy), ..self }
+    }
+
     /// A place for one more request; `None` when `most` are under way.
-    pub(crate) fn enter(&self, most: usize) -> Option<Place> {
+    #[must_use]
+    pub fn enter(&self, most: usize) -> Option<Place> {
         let before = self.busy.fetch_add(1, Ordering::Relaxed);
         // Dropped, it counts back.
-        let place = Place(Arc::clone(&self.busy));
+        let place = Place(Held::Whole(Counted(Arc::clone(&self.busy))));
         (before < most).then_some(place)
     }
 

@@ -139,6 +139,14 @@ impl Error {
         self.code().kind
     }
 
+    /// The same without what a workspace's containers say, which may be anything: that is for its owner.
+    pub(crate) fn for_guests(mut self) -> Self {
+        if let Self::NotReady { why, .. } = &mut self {
+            why.message.clear();
+        }
+        self
+    }
+
     /// How far a workspace is that is on its way.
     pub(crate) fn progress(&self) -> Option<&Progress> {
         match self {

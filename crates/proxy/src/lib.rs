@@ -43,7 +43,7 @@ pub use address::AddressPolicy;
 pub use base_path::{BasePath, InvalidBasePath};
 pub use body::{Body, BoxError};
 pub use config::Config;
-pub use directory::{Lookup, Pod, Target, WorkspaceDirectory};
+pub use directory::{Lookup, Place, Pod, Target, WorkspaceDirectory};
 pub use drain::Drain;
 pub use endpoint::AuthEndpoint;
 pub use error::Error;

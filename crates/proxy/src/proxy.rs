@@ -260,11 +260,12 @@ impl Inner {
             }
         };
         cookies.grant();
-        found.check(&id, &self.config)?;
         let foreign = matches!(&sender, Sender::Unknown(unknown) if unknown.foreign_credentials);
         let mut visitor = sender.known();
         let guest =
             guard.is_some() && visitor.as_ref().is_none_or(|visitor| visitor.is_guest_of(target.owner()));
+        let told = |error: Error| if guest { error.for_guests() } else { error };
+        found.check(&id, &self.config).map_err(told)?;
         // What is for everybody is told nothing of anybody.
         let open = guard.is_some() && is_open && resolved.api.is_none();
         // However many others come, its owner gets through.
@@ -326,7 +327,8 @@ impl Inner {
             && exchange.protocol == Protocol::Http
             && headers::has_token(&parts.headers, &header::EXPECT, "100-continue");
         headers::clean_request(&mut parts.headers, said);
-        let mut outgoing = Request::new(Outgoing::new(body, parts.extensions.remove()));
+        let (body, place) = Outgoing::new(body, parts.extensions.remove(), place);
+        let mut outgoing = Request::new(body);
         *outgoing.uri_mut() = self.forwarded(&uri, &exchange)?;
         *outgoing.method_mut() = parts.method;
         *outgoing.headers_mut() = parts.headers;
@@ -343,9 +345,9 @@ impl Inner {
         };
         let error = match answer {
             Ok(answer) => return Ok(answer),
-            Err(error) => second_look::explain(&*self.directory, &id, target.uid(), error, repeatable),
+            Err(error) => second_look::explain(&*self.directory, &id, target, error, repeatable),
         };
-        let error = Box::pin(error).await;
+        let error = told(Box::pin(error).await);
         if !matches!(error, Error::NotReady { .. } | Error::NotFound(_)) {
             tracing::warn!(
                 workspace.id = %id,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nocrd_model::WorkspaceId;
 use tokio::time::{Instant, sleep};
 
-use crate::{Error, Lookup, NotReady, WorkspaceDirectory};
+use crate::{Error, Lookup, NotReady, Target, WorkspaceDirectory};
 
 /// How long the news may take, and how often they are looked for meanwhile.
 const NEWS: Duration = Duration::from_millis(250);
@@ -20,12 +20,13 @@ pub(crate) fn is_current(directory: &dyn WorkspaceDirectory, id: &WorkspaceId, u
     matches!(directory.lookup(id), Lookup::Found(target) if **target.uid() == *uid)
 }
 
-/// What to tell instead of `error`, which kept a request from the pod with this uid: what has become of that pod, if
-/// anything. `repeatable` is whether the request may be sent again even if the pod has got it.
+/// What to tell instead of `error`, which kept a request from this pod of workspace `id`: what has become of that pod, if
+/// anything. Of a workspace that has the id now and is somebody else's, nothing is told. `repeatable` is whether the request
+/// may be sent again even if the pod has got it.
 pub(crate) async fn explain(
     directory: &dyn WorkspaceDirectory,
     id: &WorkspaceId,
-    uid: &str,
+    pod: &Target,
     error: Error,
     repeatable: bool,
 ) -> Error {
@@ -40,9 +41,11 @@ pub(crate) async fn explain(
     let deadline = Instant::now() + NEWS;
     loop {
         match directory.lookup(id) {
-            Lookup::Found(target) if **target.uid() == *uid => {}
-            Lookup::NotReady { why, .. } => return Error::NotReady { id: id.clone(), why },
-            Lookup::Found(_) => {
+            Lookup::Found(target) if target.uid() == pod.uid() => {}
+            Lookup::NotReady { owner, why, .. } if owner == *pod.owner() => {
+                return Error::NotReady { id: id.clone(), why };
+            }
+            Lookup::Found(target) if target.owner() == pod.owner() => {
                 let why = NotReady {
                     state: "Starting".to_owned(),
                     message: "its pod has just been replaced".to_owned(),
@@ -51,7 +54,9 @@ pub(crate) async fn explain(
                 };
                 return Error::NotReady { id: id.clone(), why };
             }
-            Lookup::NotFound => return Error::NotFound(id.clone()),
+            Lookup::Found(_) | Lookup::NotReady { .. } | Lookup::NotFound => {
+                return Error::NotFound(id.clone());
+            }
             Lookup::NotSynced => return Error::NotSynced,
         }
         if Instant::now() >= deadline {

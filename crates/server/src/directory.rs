@@ -53,7 +53,7 @@ impl Directory {
         if let Some(target) = known(&self.targets.read().unwrap_or_else(PoisonError::into_inner)) {
             return Some(target);
         }
-        let target = Arc::new(Target::new(Pod {
+        let target = Target::new(Pod {
             uid: pod.uid.clone(),
             ip: pod.ip?,
             port: pod.port.unwrap_or(self.default_port),
@@ -62,25 +62,37 @@ impl Directory {
             owner: pod.owner.clone(),
             subfolder: pod.subfolder,
             auth: pod.auth,
-        }));
+        });
+        let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
+        // Another request may have been faster.
+        if let Some(target) = known(&targets) {
+            return Some(target);
+        }
+        let target = match targets.get(&pod.id).filter(|before| before.pod.owner == pod.owner) {
+            Some(before) => target.following(&before.target),
+            None => target,
+        };
+        let target = Arc::new(target);
         let prepared = Prepared { pod: Arc::clone(pod), target: Arc::clone(&target) };
-        self.targets.write().unwrap_or_else(PoisonError::into_inner).insert(pod.id.clone(), prepared);
+        targets.insert(pod.id.clone(), prepared);
         Some(target)
     }
 
     /// Forgets targets of workspaces that are gone, for as long as it is polled.
     pub(crate) async fn forget_the_gone(self: Arc<Self>) {
-        let mut changes = self.cluster.workspaces().changes();
+        let index = self.cluster.workspaces();
+        let mut changes = index.changes();
+        // Those whose pod was replaced are not gone.
+        let is_there = |id: &WorkspaceId| !index.get(id).is_empty();
         loop {
             match changes.recv().await {
                 Ok(change) if change.kind == ChangeKind::Deleted => {
-                    self.keep(|id| *id != change.id);
+                    if !is_there(&change.id) {
+                        self.keep(|id| *id != change.id);
+                    }
                 }
                 Ok(_) => {}
-                Err(RecvError::Lagged(_)) => {
-                    let index = self.cluster.workspaces();
-                    self.keep(|id| index.routable(id).is_some());
-                }
+                Err(RecvError::Lagged(_)) => self.keep(is_there),
                 Err(RecvError::Closed) => return,
             }
         }
@@ -97,8 +109,8 @@ impl WorkspaceDirectory for Directory {
         if let Some(target) = index.routable(id).and_then(|pod| self.target(&pod)) {
             return Lookup::Found(target);
         }
-        match index.get(id).last() {
-            Some(pod) => not_ready(pod),
+        match index.latest(id) {
+            Some(pod) => not_ready(&pod),
             None if self.cluster.health().synced => Lookup::NotFound,
             None => Lookup::NotSynced,
         }

@@ -50,14 +50,14 @@ struct Live {
 #[derive(Serialize)]
 struct Trouble {
     status: &'static str,
-    message: String,
+    message: &'static str,
 }
 
 #[derive(Serialize)]
 struct Ready {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
+    message: Option<&'static str>,
     checks: Checks,
 }
 
@@ -86,8 +86,10 @@ struct Checks {
 #[derive(Serialize)]
 struct Index {
     synced: bool,
-    workspaces: usize,
-    watched: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspaces: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watched: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -123,23 +125,58 @@ impl Health {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Why there should be no traffic for this server now.
+    /// Why there should be no traffic for this server now. What went wrong is in the log: it may name addresses.
     ///
     /// That the API server is out of reach is no reason: workspaces that run are served as before.
-    fn trouble(&self, health: &ClusterHealth) -> Option<String> {
+    fn trouble(&self, health: &ClusterHealth) -> Option<&'static str> {
         if self.is_draining() {
-            return Some("the server is shutting down".to_owned());
+            return Some("the server is shutting down");
         }
         if self.keys.as_ref().is_some_and(|keys| !keys.is_known()) {
-            return Some("the key of sessions is not known yet".to_owned());
+            return Some("the key of sessions is not known yet");
         }
         if self.endings.as_ref().is_some_and(|endings| !endings.are_known()) {
-            return Some("it is not known yet which sign-ins were ended".to_owned());
+            return Some("it is not known yet which sign-ins were ended");
         }
         (!health.synced).then(|| match &health.last_error {
-            None => "the server is reading the cluster's state".to_owned(),
-            Some(error) => format!("the server can't read the cluster's state: {error}"),
+            None => "the server is reading the cluster's state",
+            Some(_) => "the server can't read the cluster's state",
         })
+    }
+
+    /// What `/readyz` answers: to strangers what holds and what does not, `in_full` also what that is.
+    fn readiness(&self, in_full: bool) -> Response {
+        let cluster = self.cluster.health();
+        let message = self.trouble(&cluster);
+        let (status, word) = match message {
+            None => (StatusCode::OK, "ok"),
+            Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "error"),
+        };
+        let key = self.keys.as_ref().map(|keys| keys.current_id());
+        let checks = Checks {
+            index: Index {
+                synced: cluster.synced,
+                workspaces: in_full.then(|| self.cluster.workspaces().len()),
+                watched: in_full.then(|| cluster.watched.to_string()),
+            },
+            kubernetes: Kubernetes {
+                reachable: cluster.stale_for.is_none(),
+                stale_for: cluster.stale_for.map(|time| time.as_secs()).filter(|_| in_full),
+                last_error: cluster.last_error.filter(|_| in_full),
+            },
+            session_key: key.map(|key| key.is_some()),
+            // A hash of the key: who has it can try out words that somebody may have chosen.
+            session_key_id: key.flatten().filter(|_| in_full).map(|key| key.to_string()),
+            session_key_shared: key.flatten().map(|_| !self.lonely.load(Ordering::Relaxed)),
+            revocations: self.endings.as_ref().map(Endings::are_known),
+            identity_provider: self
+                .upstream
+                .as_ref()
+                .and_then(|upstream| upstream.state())
+                .map(|state| if in_full { state } else { state.outline() }),
+            draining: self.is_draining(),
+        };
+        fresh(status, Ready { status: word, message, checks })
     }
 }
 
@@ -159,32 +196,12 @@ pub(crate) async fn livez() -> Response {
     fresh(StatusCode::OK, serde_json::json!({ "status": "ok" }))
 }
 
-/// `/readyz`: whether the server should get requests, and what that depends on.
+/// `/readyz`: whether the server should get requests, and what that depends on. Anybody can ask.
 pub(crate) async fn readyz(State(health): State<Arc<Health>>) -> Response {
-    let cluster = health.cluster.health();
-    let message = health.trouble(&cluster);
-    let (status, word) = match message {
-        None => (StatusCode::OK, "ok"),
-        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "error"),
-    };
-    let key = health.keys.as_ref().map(|keys| keys.current_id());
-    let checks = Checks {
-        index: Index {
-            synced: cluster.synced,
-            workspaces: health.cluster.workspaces().len(),
-            watched: cluster.watched.to_string(),
-        },
-        kubernetes: Kubernetes {
-            reachable: cluster.stale_for.is_none(),
-            stale_for: cluster.stale_for.map(|time| time.as_secs()),
-            last_error: cluster.last_error,
-        },
-        session_key: key.map(|key| key.is_some()),
-        session_key_id: key.flatten().map(|key| key.to_string()),
-        session_key_shared: key.flatten().map(|_| !health.lonely.load(Ordering::Relaxed)),
-        revocations: health.endings.as_ref().map(Endings::are_known),
-        identity_provider: health.upstream.as_ref().and_then(|upstream| upstream.state()),
-        draining: health.is_draining(),
-    };
-    fresh(status, Ready { status: word, message, checks })
+    health.readiness(false)
+}
+
+/// The same for operators, at the port of the metrics.
+pub(crate) async fn readyz_in_full(State(health): State<Arc<Health>>) -> Response {
+    health.readiness(true)
 }

@@ -12,13 +12,13 @@ use super::{
 use crate::{
     auth::{Env, until},
     kubectl::Kubectl,
-    part::{Half, Part},
+    part::{Half, Part, readiness_at},
 };
 
 /// Tells of the outage: the server goes on, and says for how long it has heard nothing, and why.
-async fn tells(proxy: &Part, what: &str, wanted: impl Fn(u64, &str) -> bool) {
+async fn tells(metrics: &str, what: &str, wanted: impl Fn(u64, &str) -> bool) {
     until(what, async || {
-        let (status, ready) = proxy.readiness().await;
+        let (status, ready) = readiness_at(metrics).await;
         assert_eq!(status, 200, "{ready}");
         let state = &ready["checks"]["kubernetes"];
         state["reachable"] == Value::Bool(false)
@@ -49,7 +49,10 @@ async fn status(proxy: &Part, id: &str) -> u16 {
 async fn traffic_goes_on_without_the_api_server_and_what_changed_meanwhile_is_seen_later() {
     let mut cluster = Cluster::start();
     let relay = Relay::to(&cluster.api()).await;
-    let proxy = Part::start(Half::Proxy, &relay.kubeconfig(&cluster.kubeconfig()), &Env::new());
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let env = Env::new().with("METRICS_PORT", &port.to_string());
+    let proxy = Part::start(Half::Proxy, &relay.kubeconfig(&cluster.kubeconfig()), &env);
+    let metrics = format!("http://127.0.0.1:{port}");
     let kubectl = cluster.kubectl();
     let pod = Pod::listen(([127, 0, 0, 1], 0).into(), "the secret of w1").await;
     for id in ["w1", "w2"] {
@@ -64,7 +67,7 @@ async fn traffic_goes_on_without_the_api_server_and_what_changed_meanwhile_is_se
     relay.cut();
     let delete = ["delete", "pod/ws-w2", "--namespace", NAMESPACE, "--grace-period=0", "--force"];
     kubectl.run(&delete);
-    tells(&proxy, "the outage", |stale, _| stale >= 4).await;
+    tells(&metrics, "the outage", |stale, _| stale >= 4).await;
     assert_eq!(status(&proxy, "w2").await, 200, "what is known is served");
     relay.mend(&cluster.api());
     catches_up(&proxy, &kubectl, &pod, "w3").await;
@@ -73,7 +76,7 @@ async fn traffic_goes_on_without_the_api_server_and_what_changed_meanwhile_is_se
     // It accepts connections, and says nothing.
     cluster.program.signal(Signal::STOP);
     relay.mend(&cluster.api());
-    tells(&proxy, "the silence", |stale, error| stale >= 15 && error.contains("15")).await;
+    tells(&metrics, "the silence", |stale, error| stale >= 15 && error.contains("15")).await;
     cluster.program.signal(Signal::CONT);
     catches_up(&proxy, &kubectl, &pod, "w4").await;
 

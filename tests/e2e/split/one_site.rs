@@ -29,7 +29,7 @@ async fn t13_t21_two_programs_behind_an_ingress_are_one_site() {
     for part in mcp.iter().chain(&proxies) {
         let (status, ready) = part.readiness().await;
         assert_eq!((status, &ready["checks"]["sessionKeyShared"]), (200, &json!(true)), "{ready}");
-        keys.push(ready["checks"]["sessionKeyId"].as_str().unwrap().to_owned());
+        keys.push(part.session_key());
     }
     assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
     let (alice, origin) = (ground.visitor(), ground.nginx.origin().to_owned());

@@ -712,3 +712,24 @@ async fn t08_t18_an_answer_to_a_link_is_good_once_here_and_for_a_minute() {
     assert!(door.front.asked_about(&jar, &code).is_none());
     assert!(door.front.hand_over(&jar, &code, PAGE).await.is_err());
 }
+
+#[tokio::test]
+async fn t14_a_cookie_from_elsewhere_was_made_a_moment_ago_and_not_some_day() {
+    let door = Door::new().await;
+    let theirs = Arc::new(KeyRing::known(SessionKeys::new(&[7; 32], []).unwrap()));
+    let other = Authenticator::new(parts(&door.idp, &door.clock, &door.revocations, &door.store, &theirs));
+    let headers = door.session("alice").headers();
+    // A planted one would otherwise keep a browser from signing in until its time has come.
+    for (seconds, is_told) in [
+        (-1_000_000, false),
+        (-11, false),
+        (-10, true),
+        (0, true),
+        (60, true),
+        (61, false),
+        (1_000_000, false),
+    ] {
+        door.advance(seconds);
+        assert_eq!(other.made_elsewhere(&headers).is_some(), is_told, "{seconds}");
+    }
+}

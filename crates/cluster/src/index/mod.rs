@@ -117,6 +117,14 @@ impl WorkspaceIndex {
         self.by_id.routable(id)
     }
 
+    /// The pod that tells of a workspace while requests can't go to any: the last one of its owner.
+    ///
+    /// Whose it is, is told by the first pod, as in [`Self::routable`].
+    #[must_use]
+    pub fn latest(&self, id: &WorkspaceId) -> Option<Arc<WorkspacePod>> {
+        self.by_id.latest(id)
+    }
+
     /// A pod by its namespace and name.
     #[must_use]
     pub fn by_pod(&self, namespace: &Namespace, pod_name: &str) -> Option<Arc<WorkspacePod>> {

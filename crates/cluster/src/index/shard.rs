@@ -58,6 +58,13 @@ impl Shards {
         read(&self.of(id).workspaces).get(id)?.routable.clone()
     }
 
+    pub(super) fn latest(&self, id: &WorkspaceId) -> Option<Arc<WorkspacePod>> {
+        let workspaces = read(&self.of(id).workspaces);
+        let pods = &workspaces.get(id)?.pods;
+        let owner = &holder(pods)?.owner;
+        pods.iter().rfind(|pod| pod.owner == *owner).cloned()
+    }
+
     pub(super) fn collect_into(&self, all: &mut Vec<Arc<WorkspacePod>>) {
         for shard in &self.0 {
             all.extend(read(&shard.workspaces).values().flat_map(|found| &found.pods).cloned());
@@ -106,11 +113,16 @@ impl Shards {
     }
 }
 
-/// The newest Ready pod of those that have the same owner as the first pod that is not being deleted.
+/// The pod whose owner the workspace is: the first one that is not being deleted, or the first one when all are.
+fn holder(pods: &[Arc<WorkspacePod>]) -> Option<&Arc<WorkspacePod>> {
+    pods.iter().find(|pod| !pod.deleting).or_else(|| pods.first())
+}
+
+/// The newest Ready pod of its owner's.
 fn choose(pods: &[Arc<WorkspacePod>]) -> Option<Arc<WorkspacePod>> {
-    let holder = &pods.iter().find(|pod| !pod.deleting)?.owner;
+    let owner = &holder(pods)?.owner;
     pods.iter()
-        .filter(|pod| pod.ready && pod.owner == *holder)
+        .filter(|pod| pod.ready && pod.owner == *owner)
         .max_by_key(|pod| (pod.created, pod.arrival))
         .cloned()
 }

@@ -11,20 +11,17 @@ use std::{
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper::{
     body::Incoming,
-    client::conn::{
-        TrySendError,
-        http1::{self, SendRequest},
-        http2,
-    },
+    client::conn::{TrySendError, http1, http2},
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use nocrd_model::{Protocol, Subject, WorkspaceId};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, task::AbortHandle, time::timeout};
 
 use crate::{Config, Error, WorkspaceDirectory, second_look};
 
 mod hearing;
 mod idle;
+mod leash;
 mod permission;
 mod pool;
 mod shared;
@@ -32,8 +29,9 @@ mod upload;
 
 use hearing::Hearing;
 pub(crate) use idle::IdleLimit;
-use pool::{Alone, Pool};
-use shared::{Seat, SharedPool};
+use leash::{Leash, Upload};
+use pool::{Alone, Line, Pool};
+use shared::{Seat, SharedPool, Task};
 pub(crate) use upload::Outgoing;
 use upload::Progress;
 
@@ -43,6 +41,8 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// The most bytes of headers in an HTTP/2 answer (RFC 9113, 6.5.2: names, values, and 32 for each).
 const MOST_HEADERS: u32 = 64 * 1024;
+/// The most that is read of an HTTP/1.1 answer before a client takes it, and so the most bytes of its head, too.
+const READ_BUFFER: usize = MOST_HEADERS as usize;
 
 /// Where a request goes.
 #[derive(Clone, Copy)]
@@ -146,16 +146,17 @@ impl Upstream {
         let connection = match to.protocol {
             Protocol::Http => {
                 let stream = Hearing::new(self.connect(to).await?);
-                let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-                drive(connection);
-                Connection::Alone(sender)
+                let (sender, connection) =
+                    http1_builder().handshake(TokioIo::new(stream)).await.map_err(broken)?;
+                Connection::Alone(Line { sender, task: drive(connection) })
             }
             Protocol::H2c => {
                 let stream = self.connect(to).await?;
-                let builder = http2_builder();
+                let task = Task::default();
+                let builder = http2_builder(task.clone());
                 let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
                 drive(connection);
-                let seat = self.shared.share(to, &sender);
+                let seat = self.shared.share(to, &sender, task);
                 Connection::Shared(sender, seat)
             }
         };
@@ -178,13 +179,14 @@ impl Upstream {
         request: &mut Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Error> {
         let stream = self.connect(to).await?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        drive(connection.with_upgrades());
-        self.exchange(sender, to, request, self.pool.unpooled()).await.map_err(|failed| failed.error)
+        let (sender, connection) = http1_builder().handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let line = Line { sender, task: drive(connection.with_upgrades()) };
+        self.exchange(line, to, request, self.pool.unpooled()).await.map_err(|failed| failed.error)
     }
 
     async fn connect(&self, to: Destination<'_>) -> Result<TcpStream, Error> {
-        if !second_look::is_current(to.directory, to.id, to.uid) {
+        let is_current = || second_look::is_current(to.directory, to.id, to.uid);
+        if !is_current() {
             return Err(Error::Replaced);
         }
         let addr = to.addr;
@@ -194,6 +196,10 @@ impl Upstream {
             .map_err(|_| Error::ConnectTimeout)?
             .map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
+        // It may have been accepted by whoever got the address meanwhile, who is told nothing.
+        if !is_current() {
+            return Err(Error::Replaced);
+        }
         Ok(stream)
     }
 
@@ -204,12 +210,13 @@ impl Upstream {
         request: &mut Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Lease), Failed> {
         let (answer, lease) = match connection {
-            Connection::Alone(sender) => self.exchange(sender, to, request, Arc::clone(&self.pool)).await?,
+            Connection::Alone(line) => self.exchange(line, to, request, Arc::clone(&self.pool)).await?,
             Connection::Shared(mut sender, seat) => {
                 let progress = request.body().progress();
                 let answer = pin!(sender.try_send_request(mem::take(request)));
                 let answer = self.answer(answer, progress.as_deref(), request).await;
-                (answer.inspect_err(|_| seat.failed())?, Lease::Shared(seat))
+                let answer = answer.inspect_err(|_| seat.failed())?;
+                (answer, Lease::Shared(seat.tied(Upload::new(progress.as_ref()))))
             }
         };
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -220,13 +227,14 @@ impl Upstream {
 
     async fn exchange(
         &self,
-        mut sender: SendRequest<Outgoing>,
+        mut line: Line,
         to: Destination<'_>,
         request: &mut Request<Outgoing>,
         pool: Arc<Pool>,
     ) -> Result<(Response<Incoming>, Lease), Failed> {
         let progress = request.body().progress();
-        let answer = pin!(sender.try_send_request(mem::take(request)));
+        let leash = progress.as_ref().map(|progress| Leash::new(Upload::new(Some(progress)), &line.task));
+        let answer = pin!(line.sender.try_send_request(mem::take(request)));
         let answer = self.answer(answer, progress.as_deref(), request).await?;
         // One of the two lies (RFC 9112, 6.3): what was meant to be the body can't be told.
         if has_two_framings(answer.headers()) {
@@ -236,7 +244,7 @@ impl Upstream {
         if let Some(permission) = &permission {
             permission.answered(answer.status());
         }
-        let lease = Lease::Alone(Alone::new(sender, to, pool, answer.headers()).asked(permission));
+        let lease = Lease::Alone(Alone::new(line, to, pool, answer.headers()).asked(permission).tied(leash));
         Ok((answer, lease))
     }
 
@@ -270,23 +278,31 @@ impl Upstream {
 /// A connection to a pod, ready for a request.
 enum Connection {
     /// HTTP/1.1.
-    Alone(SendRequest<Outgoing>),
+    Alone(Line),
     /// HTTP/2.
     Shared(http2::SendRequest<Outgoing>, Seat),
 }
 
 /// Lets a connection work until it ends.
-fn drive(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
-    tokio::spawn(async move {
+fn drive(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> AbortHandle {
+    let task = tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "connection to a pod ended");
         }
     });
+    task.abort_handle()
+}
+
+/// How HTTP/1.1 is spoken to pods.
+fn http1_builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(READ_BUFFER);
+    builder
 }
 
 /// How HTTP/2 is spoken to pods: whatever is on its way takes a bounded room.
-fn http2_builder() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2_builder(task: Task) -> http2::Builder<Task> {
+    let mut builder = http2::Builder::new(task);
     builder
         .timer(TokioTimer::new())
         // Nothing is sent before the pod has said that it speaks HTTP/2: another program could take what clients send for

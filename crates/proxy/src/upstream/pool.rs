@@ -9,9 +9,12 @@ use std::{
 
 use http::{HeaderMap, HeaderName};
 use hyper::client::conn::http1::SendRequest;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
 
-use super::{Destination, Outgoing, permission::Permission};
+use super::{Destination, Outgoing, leash::Leash, permission::Permission};
 
 /// Most connections that rest for one address.
 const MAX_PER_ADDRESS: usize = 128;
@@ -43,9 +46,16 @@ struct Slot {
     connections: Vec<Connection>,
 }
 
+/// A connection, and the task that drives it.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) sender: SendRequest<Outgoing>,
+    pub(super) task: AbortHandle,
+}
+
 #[derive(Debug)]
 struct Connection {
-    sender: SendRequest<Outgoing>,
+    line: Line,
     since: Instant,
     /// How long it may rest.
     timeout: Duration,
@@ -53,7 +63,7 @@ struct Connection {
 
 impl Connection {
     fn is_usable(&self) -> bool {
-        !self.sender.is_closed() && self.since.elapsed() < self.timeout
+        !self.line.sender.is_closed() && self.since.elapsed() < self.timeout
     }
 }
 
@@ -74,7 +84,7 @@ impl Pool {
     }
 
     /// Takes the connection that was used last, if it has rested no longer than `most_rested`.
-    pub(super) fn take(&self, to: Destination<'_>, most_rested: Duration) -> Option<SendRequest<Outgoing>> {
+    pub(super) fn take(&self, to: Destination<'_>, most_rested: Duration) -> Option<Line> {
         self.timeout?;
         let mut resting = self.lock();
         let slot = resting.by_address.get_mut(&to.addr)?;
@@ -89,8 +99,8 @@ impl Pool {
             let connection = slot.connections.get(at)?;
             if !connection.is_usable() {
                 slot.connections.swap_remove(at);
-            } else if connection.sender.is_ready() && connection.since.elapsed() < most_rested {
-                return Some(slot.connections.swap_remove(at).sender);
+            } else if connection.line.sender.is_ready() && connection.since.elapsed() < most_rested {
+                return Some(slot.connections.swap_remove(at).line);
             }
         }
         None
@@ -135,12 +145,14 @@ async fn sweep(pool: Weak<Pool>) {
 /// A connection in use, alone. Dropped, it closes the connection; released, it is used again.
 #[derive(Debug)]
 pub(crate) struct Alone {
-    sender: SendRequest<Outgoing>,
+    line: Line,
     addr: SocketAddr,
     uid: Arc<str>,
     pool: Arc<Pool>,
     timeout: Duration,
     asked: Asked,
+    /// Where the request has a body.
+    leash: Option<Leash>,
 }
 
 /// What the pod said to a request that asked whether it may send its body; dropped when the answer has ended.
@@ -157,21 +169,21 @@ impl Drop for Asked {
 
 impl Alone {
     /// The connection over which an answer with these headers comes.
-    pub(super) fn new(
-        sender: SendRequest<Outgoing>,
-        to: Destination<'_>,
-        pool: Arc<Pool>,
-        headers: &HeaderMap,
-    ) -> Self {
+    pub(super) fn new(line: Line, to: Destination<'_>, pool: Arc<Pool>, headers: &HeaderMap) -> Self {
         let most = pool.timeout.unwrap_or_default();
         let timeout =
             announced_timeout(headers).map_or(most, |timeout| most.min(timeout.saturating_sub(MARGIN)));
-        Self { sender, addr: to.addr, uid: Arc::clone(to.uid), pool, timeout, asked: Asked(None) }
+        Self { line, addr: to.addr, uid: Arc::clone(to.uid), pool, timeout, asked: Asked(None), leash: None }
     }
 
     /// The same, for a request that asked before it sent its body.
     pub(super) fn asked(self, permission: Option<Permission>) -> Self {
         Self { asked: Asked(permission), ..self }
+    }
+
+    /// The same, for a request with a body.
+    pub(super) fn tied(self, leash: Option<Leash>) -> Self {
+        Self { leash, ..self }
     }
 
     /// Tells whether the pod has answered without wanting the request's body.
@@ -180,9 +192,10 @@ impl Alone {
     }
 
     /// The answer has ended: lets the connection rest.
-    pub(super) fn release(self) {
-        if !self.timeout.is_zero() && !self.sender.is_closed() && !self.is_refusal() {
-            let connection = Connection { sender: self.sender, since: Instant::now(), timeout: self.timeout };
+    pub(super) fn release(mut self) {
+        let is_whole = self.leash.take().is_none_or(Leash::release);
+        if is_whole && !self.timeout.is_zero() && !self.line.sender.is_closed() && !self.is_refusal() {
+            let connection = Connection { line: self.line, since: Instant::now(), timeout: self.timeout };
             self.pool.put(self.addr, self.uid, connection);
         }
     }

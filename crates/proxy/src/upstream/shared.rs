@@ -6,17 +6,23 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use hyper::client::conn::http2::SendRequest;
+use hyper::{client::conn::http2::SendRequest, rt::Executor};
 use nocrd_model::Subject;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
 
-use super::{Destination, Outgoing};
+use super::{
+    Destination, Outgoing,
+    leash::{self, Upload},
+};
 
 /// Most requests that share a connection.
 pub(super) const MOST_STREAMS: usize = 32;
@@ -29,6 +35,8 @@ const MOST_CANCELLED: usize = 16;
 /// shares, so that those that are not read don't stop the others.
 pub(super) const STREAM_WINDOW: u32 = 128 * 1024;
 pub(super) const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// How long an upload that was cut off may take to end, before its pod counts as one that does not read.
+const CUT: Duration = Duration::from_secs(1);
 /// How often connections that nobody uses any more are dropped.
 const SWEEP: Duration = Duration::from_secs(10);
 
@@ -66,38 +74,110 @@ struct Load {
     cancelled: AtomicUsize,
     /// Whether something has gone wrong on it.
     has_failed: AtomicBool,
+    task: Task,
 }
 
-/// A request's share of a connection, until it is dropped.
+/// The tasks of a connection, of which hyper spawns that of the connection itself first. When that ends, all do.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Task(Arc<OnceLock<AbortHandle>>);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Task {
+    fn execute(&self, task: F) {
+        let task = tokio::spawn(task);
+        if self.0.get().is_none() {
+            let _ = self.0.set(task.abort_handle());
+        }
+    }
+}
+
+/// A request's share of a connection.
 #[derive(Debug)]
-pub(crate) struct Seat {
+struct Share {
     load: Arc<Load>,
     is_done: bool,
 }
 
-impl Seat {
+impl Share {
     fn take(load: &Arc<Load>) -> Self {
         load.streams.fetch_add(1, Relaxed);
         Self { load: Arc::clone(load), is_done: false }
     }
 
+    /// Something has gone wrong, which may be the connection's fault: it gets no more requests.
+    fn failed(&self) {
+        self.load.has_failed.store(true, Relaxed);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.load.cancelled.fetch_add(1, Relaxed);
+        }
+        let is_last = self.load.streams.fetch_sub(1, Relaxed) == 1;
+        // What is left on it would stay for ever: hyper can't be told to end an upload that waits for the pod to read.
+        if is_last
+            && self.load.has_failed.load(Relaxed)
+            && let Some(task) = self.load.task.0.get()
+        {
+            task.abort();
+        }
+    }
+}
+
+/// A request's place on a connection, until it is dropped or released, or its upload is over.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    share: Option<Share>,
+    upload: Upload,
+}
+
+impl Seat {
+    fn take(load: &Arc<Load>) -> Self {
+        Self { share: Some(Share::take(load)), upload: Upload::default() }
+    }
+
+    /// The same, for an answer to this upload. Before there is one, hyper ends what nobody waits for.
+    pub(super) fn tied(mut self, upload: Upload) -> Self {
+        self.upload = upload;
+        self
+    }
+
     /// The answer has come to its end.
     pub(super) fn release(mut self) {
-        self.is_done = true;
+        if self.upload.is_under_way() {
+            leash::spawn(async move {
+                self.upload.linger().await;
+                drop(self);
+            });
+        } else if let Some(share) = &mut self.share {
+            share.is_done = true;
+        }
     }
 
     /// The request has failed, which may be the connection's fault: it gets no more of them.
     pub(super) fn failed(&self) {
-        self.load.has_failed.store(true, Relaxed);
+        if let Some(share) = &self.share {
+            share.failed();
+        }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if !self.is_done {
-            self.load.cancelled.fetch_add(1, Relaxed);
+        if !self.upload.is_under_way() {
+            return;
         }
-        self.load.streams.fetch_sub(1, Relaxed);
+        self.upload.cut();
+        if let Some(share) = self.share.take() {
+            let upload = std::mem::take(&mut self.upload);
+            leash::spawn(async move {
+                sleep(CUT).await;
+                if upload.is_under_way() {
+                    share.failed();
+                }
+            });
+        }
     }
 }
 
@@ -142,8 +222,13 @@ impl SharedPool {
     }
 
     /// Lets others share a new connection, and takes the first place on it.
-    pub(super) fn share(self: &Arc<Self>, to: Destination<'_>, sender: &SendRequest<Outgoing>) -> Seat {
-        let load = Arc::default();
+    pub(super) fn share(
+        self: &Arc<Self>,
+        to: Destination<'_>,
+        sender: &SendRequest<Outgoing>,
+        task: Task,
+    ) -> Seat {
+        let load = Arc::new(Load { task, ..Load::default() });
         let seat = Seat::take(&load);
         if self.timeout.is_none() {
             return seat;

@@ -3,10 +3,10 @@
 use std::{
     pin::{Pin, pin},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 
 use super::permission::{Asking, Permission};
-use crate::{BoxError, Error, Received, headers::clean_request_trailers};
+use crate::{BoxError, Error, Received, directory::Place, headers::clean_request_trailers};
 
 /// The body of a request to a pod.
 #[derive(Debug, Default)]
@@ -32,6 +32,8 @@ pub(crate) enum Outgoing {
         /// Until the pod has said that it wants it.
         asking: Option<Asking>,
         received: Option<Received>,
+        /// Its request's, which has one for as long as there is something left of it.
+        _place: Place,
     },
 }
 
@@ -46,15 +48,30 @@ pub(crate) struct Progress {
     has_failed: AtomicBool,
     /// Where the pod is asked before.
     permission: Option<Permission>,
+    cut: Mutex<Cut>,
 }
 
+/// Whether somebody has cut a body off, and whom to tell when they do.
+#[derive(Debug)]
+enum Cut {
+    No(Option<Waker>),
+    Yes,
+}
+
+/// The answer has ended, and nobody waits for the rest of the body.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's body went on after the answer")]
+struct Late;
+
 impl Outgoing {
-    /// Takes over a client's body; `received` wants to know how much of it has come.
-    pub(crate) fn new(body: Incoming, received: Option<Received>) -> Self {
+    /// Takes over a client's body; `received` wants to know how much of it has come. The place is given back for the answer.
+    pub(crate) fn new(body: Incoming, received: Option<Received>, place: Place) -> (Self, Place) {
         if body.is_end_stream() {
-            return Self::Empty;
+            return (Self::Empty, place);
         }
-        Self::Upload { body, progress: Arc::new(Progress::new(None)), asking: None, received }
+        let (place, answers) = place.share();
+        let progress = Arc::new(Progress::new(None));
+        (Self::Upload { body, progress, asking: None, received, _place: place }, answers)
     }
 
     /// Lets the pod be asked whether it wants the request's body before that is read.
@@ -86,6 +103,31 @@ impl Progress {
             is_waiting: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
             permission,
+            cut: Mutex::new(Cut::No(None)),
+        }
+    }
+
+    /// Ends the body, at the latest when a part of it that has been handed on is sent.
+    pub(super) fn cut(&self) {
+        let before =
+            std::mem::replace(&mut *self.cut.lock().unwrap_or_else(PoisonError::into_inner), Cut::Yes);
+        if let Cut::No(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    /// Whether the body was cut off; if not, the task is woken when it is.
+    fn is_cut(&self, cx: &Context<'_>) -> bool {
+        match &mut *self.cut.lock().unwrap_or_else(PoisonError::into_inner) {
+            Cut::Yes => true,
+            Cut::No(Some(waker)) => {
+                waker.clone_from(cx.waker());
+                false
+            }
+            Cut::No(none) => {
+                *none = Some(cx.waker().clone());
+                false
+            }
         }
     }
 
@@ -95,7 +137,8 @@ impl Progress {
         self.is_waiting.store(false, Relaxed);
     }
 
-    fn last(&self) -> Instant {
+    /// When the last piece was passed on.
+    pub(super) fn last(&self) -> Instant {
         self.start + Duration::from_millis(self.last.load(Relaxed))
     }
 
@@ -117,7 +160,12 @@ impl Body for Outgoing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self::Upload { body, progress, asking, received } = &mut *self else { return Poll::Ready(None) };
+        let Self::Upload { body, progress, asking, received, .. } = &mut *self else {
+            return Poll::Ready(None);
+        };
+        if progress.is_cut(cx) {
+            return Poll::Ready(Some(Err(Late.into())));
+        }
         if let Some(wait) = asking {
             ready!(wait.poll(cx))?;
             *asking = None;

@@ -20,6 +20,7 @@ mod reuse;
 mod smuggling;
 mod streaming;
 mod support;
+mod uploads;
 mod visitors;
 mod websocket;
 mod websocket_cases;

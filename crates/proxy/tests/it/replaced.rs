@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use nocrd_model::{AuthMode, Subject};
-use nocrd_proxy_core::{Lookup, NotReady};
-use tokio::{net::TcpListener, sync::Notify};
+use nocrd_model::{AuthMode, Protocol, Subject};
+use nocrd_proxy_core::{Lookup, NotReady, Pod, Target};
+use tokio::{io::AsyncReadExt as _, net::TcpListener, sync::Notify};
 
 use crate::support::{
     Gateway,
-    client::{Answer, get, send},
+    client::{Answer, get, send, send_raw},
     pod::Program,
     pod_at, soon, until,
 };
@@ -62,6 +62,55 @@ async fn a_refusal_is_told_as_what_it_turns_out_to_be() {
         };
         let (answer, ()) = tokio::join!(send(gateway.addr, &target, &[], ""), late);
         assert_eq!(told(&answer), (404, "NCR0301", None));
+    }
+}
+
+#[tokio::test]
+async fn t36_a_pod_that_gets_the_address_while_it_is_dialled_is_sent_nothing() {
+    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let pod = Program::raw(move |mut wire, _| {
+        let heard = heard.clone();
+        async move {
+            let mut some = [0; 1024];
+            heard.send(wire.0.read(&mut some).await.unwrap_or_default()).unwrap();
+        }
+    })
+    .await;
+    for protocol in [Protocol::Http, Protocol::H2c] {
+        let found = |uid: &str| {
+            let pod = Pod { uid: uid.into(), protocol, ..pod_at(pod.addr) };
+            Lookup::Found(Arc::new(Target::new(pod)))
+        };
+        for upgrade in ["", "Upgrade: websocket\r\nConnection: Upgrade\r\n"] {
+            let gateway = Gateway::to(pod.addr).await;
+            // To find it, before the connection, after it.
+            gateway.directory.set_in_turn("w", [found("uid-1"), found("uid-1"), found("uid-2")]);
+            let request = format!(
+                "GET /route/w/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{upgrade}Sec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            );
+            let answer = Answer::parse(&send_raw(gateway.addr, request).await);
+            assert_eq!(soon(hears.recv()).await, Some(0), "{protocol:?} {upgrade}");
+            assert_eq!(told(&answer), (503, "NCR0304", Some("1")), "{protocol:?} {upgrade}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn d04_what_becomes_of_somebody_else_s_workspace_is_not_told() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let theirs = Pod { uid: "uid-2".into(), owner: "mallory".into(), ..pod_at(nobody) };
+    let Lookup::NotReady { apis, auth, why, .. } = terminating() else { unreachable!() };
+    for after in [
+        Lookup::Found(Arc::new(Target::new(theirs))),
+        Lookup::NotReady { owner: "mallory".into(), apis, auth, why },
+    ] {
+        let gateway = Gateway::to(nobody).await;
+        let ours = Lookup::Found(Arc::new(Target::new(pod_at(nobody))));
+        // To find it, before the connection that is refused, to explain that.
+        gateway.directory.set_in_turn("w", [ours.clone(), ours, after]);
+        let answer = get(gateway.addr, "/route/w/", &[]).await;
+        assert_eq!(told(&answer), (404, "NCR0301", None), "{answer:?}");
     }
 }
 

@@ -34,6 +34,13 @@ pub(crate) struct Names {
     reads_only: bool,
 }
 
+impl Names {
+    /// Lets nobody stay for longer.
+    pub(crate) fn staying(stay: Stay) -> Self {
+        Self { stay, ..Self::default() }
+    }
+}
+
 fn bobs(addr: SocketAddr) -> Pod {
     Pod { owner: "bob".into(), ..pod_at(addr) }
 }
@@ -198,6 +205,36 @@ async fn the_owner_is_told_what_keeps_a_workspace_and_who_may_reach_an_api_too()
     ] {
         let answer = get(gateway.addr, path, &[&format!("Authorization: Bearer {who}")]).await;
         assert_eq!(answer.status, status, "{who} {path}");
+    }
+}
+
+#[tokio::test]
+async fn t50_what_a_container_said_last_is_for_its_owner() {
+    let gateway = gateway(config()).await;
+    let pod = Program::echo().await;
+    let Lookup::NotReady { owner, apis, mut why, .. } = not_ready("bob") else { unreachable!() };
+    why.message = "exit code 1: password is hunter2".into();
+    let auth = AuthMode { open: true, ..AuthMode::default() };
+    let gone = Lookup::NotReady { owner, apis: apis.clone(), auth, why };
+    // One that can't be reached any more when there is a connection to it.
+    let found = Pod { owner: "bob".into(), apis, auth, ..pod_at(pod.addr) };
+    let found = Lookup::Found(std::sync::Arc::new(Target::new(found)));
+    for looks in [vec![gone.clone()], vec![found.clone(), gone.clone()], vec![found.clone(), found, gone]] {
+        for (who, path, is_told) in [
+            ("X-Nobody: 1", "/route/w/", false),
+            ("Authorization: Bearer alice", "/route/w/", false),
+            ("Authorization: Bearer alice", "/route/w/open/x", false),
+            ("Authorization: Bearer bob", "/route/w/", true),
+            ("Authorization: Bearer bob", "/route/w/open/x", true),
+        ] {
+            for accept in ["Accept: application/json", "Accept: text/html"] {
+                gateway.directory.set_in_turn("w", looks.clone());
+                let answer = get(gateway.addr, path, &[who, accept]).await;
+                assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{who} {path}");
+                assert!(answer.body.contains("Pulling"), "{answer:?}");
+                assert_eq!(answer.body.contains("hunter2"), is_told, "{who} {path}: {answer:?}");
+            }
+        }
     }
 }
 

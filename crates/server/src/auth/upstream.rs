@@ -32,6 +32,13 @@ pub(crate) struct State {
     last_error: Option<String>,
 }
 
+impl State {
+    /// The same without what went wrong.
+    pub(crate) fn outline(self) -> Self {
+        Self { last_error: None, ..self }
+    }
+}
+
 impl Upstream {
     pub(super) fn new(discovery: Option<Arc<Discovery>>, verifier: Arc<Verifier>) -> Arc<Self> {
         Arc::new(Self { discovery, verifier, asked: AtomicBool::new(false) })

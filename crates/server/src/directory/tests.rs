@@ -38,12 +38,17 @@ impl World {
 
     /// The same, with more in its spec.
     fn add_with(&self, id: &str, more: Value) {
+        self.add_named(id, id, more);
+    }
+
+    /// The same, by a name that is not its id.
+    fn add_named(&self, name: &str, id: &str, more: Value) {
         let labels = json!({
             keys::TYPE: keys::TYPE_WORKSPACE, keys::MANAGED_BY: keys::MANAGED_BY_VALUE,
             keys::WORKSPACE_ID: id, keys::USER_SUB: "alice",
         });
         let mut pod = json!({
-            "metadata": { "name": id, "namespace": "nogoo9", "labels": labels },
+            "metadata": { "name": name, "namespace": "nogoo9", "labels": labels },
             "spec": { "nodeName": "n", "containers": [{ "name": "agent", "image": "busybox" }] },
         });
         pod["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -170,4 +175,72 @@ async fn t36_d12_a_pod_on_its_node_s_network_is_not_reached() {
     let Lookup::NotReady { why, .. } = world.lookup("node") else { unreachable!() };
     let (message, retry_after) = (why.message, why.retry_after);
     assert_eq!((message.as_str(), retry_after), (NODE_NETWORK, LATER));
+}
+
+#[tokio::test]
+async fn d04_t57_somebody_else_s_pod_says_nothing_of_a_workspace_that_starts() {
+    let world = World::new().await;
+    world.cluster.synced().await;
+    world.add("w1");
+    world.indexed("w1", |pods| pods.len() == 1).await;
+    let labels = json!({
+        keys::TYPE: keys::TYPE_WORKSPACE, keys::MANAGED_BY: keys::MANAGED_BY_VALUE,
+        keys::WORKSPACE_ID: "w1", keys::USER_SUB: "mallory",
+    });
+    let intruder = json!({
+        "metadata": {
+            "name": "intruder", "namespace": "nogoo9", "labels": labels,
+            "annotations": { keys::WORKSPACE_AUTH_MODE: "no-auth" },
+        },
+        "spec": { "nodeName": "n", "containers": [{ "name": "agent", "image": "busybox" }] },
+    });
+    world.store().create(Kind::Pod, intruder).unwrap();
+    world.make_ready("intruder", "10.0.0.66");
+    world.indexed("w1", |pods| pods.iter().any(|pod| pod.ready)).await;
+    let Lookup::NotReady { owner, auth, .. } = world.lookup("w1") else { unreachable!() };
+    assert_eq!((owner.as_str(), auth.open), ("alice", false));
+    world.make_ready("w1", "10.0.0.1");
+    world.indexed("w1", |pods| pods.iter().all(|pod| pod.ready)).await;
+    assert_eq!(world.target("w1").ip().to_string(), "10.0.0.1");
+}
+
+#[tokio::test]
+async fn t42_requests_under_way_count_when_the_pod_changes_and_when_it_is_replaced() {
+    let world = World::new().await;
+    world.cluster.synced().await;
+    let forgetting = tokio::spawn(Arc::clone(&world.directory).forget_the_gone());
+    world.add("w1");
+    world.make_ready("w1", "10.0.0.1");
+    world.indexed("w1", |pods| pods.iter().any(|pod| pod.ready)).await;
+    let first = world.target("w1");
+    let place = first.enter(1).unwrap();
+
+    let change = |pod: &mut Value| {
+        pod["metadata"]["annotations"] = json!({ keys::WORKSPACE_AUTH_MODE: "no-auth" });
+        Ok(())
+    };
+    world.store().update(Kind::Pod, "nogoo9", "w1", &Preconditions::none(), change).unwrap();
+    world.indexed("w1", |pods| pods.iter().any(|pod| pod.auth.open)).await;
+    let changed = world.target("w1");
+    assert!(!Arc::ptr_eq(&first, &changed) && changed.enter(1).is_none());
+
+    // Its next pod, and then the first one goes.
+    world.add_named("w1-next", "w1", json!({}));
+    world.make_ready("w1-next", "10.0.0.2");
+    world.indexed("w1", |pods| pods.iter().filter(|pod| pod.ready).count() == 2).await;
+    let next = world.target("w1");
+    assert_eq!(next.ip().to_string(), "10.0.0.2");
+    assert!(next.enter(1).is_none());
+    drop((first, changed, next));
+    let mut changes = world.cluster.workspaces().changes();
+    world.store().delete(Kind::Pod, "nogoo9", "w1", &Preconditions::none()).unwrap();
+    while changes.recv().await.unwrap().kind != ChangeKind::Deleted {}
+    // What forgets hears of it at the same time.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(world.target("w1").enter(1).is_none());
+    drop(place);
+    assert!(world.target("w1").enter(1).is_some());
+    forgetting.abort();
 }

@@ -25,6 +25,14 @@ use crate::{http::App, limits::Limits};
 /// answer.
 const PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
 
+/// What HTTP/2 keeps of one answer that its client does not read.
+const SEND_BUFFER: usize = 64 * 1024;
+/// What HTTP/2 keeps of one request that nobody reads. A stream carries as much in each round trip: over a line of 50 ms,
+/// more than 7 MB/s.
+const STREAM_WINDOW: u32 = 384 * 1024;
+/// The same for all requests of a connection: so many may stand still before the others do.
+const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
+
 /// What a connection speaks below HTTP.
 pub(super) enum Security {
     Plain,
@@ -57,7 +65,10 @@ impl Connections {
             .keep_alive_timeout(PING.1)
             .max_concurrent_streams(limits.streams)
             .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
-            .adaptive_window(true);
+            // Not windows that grow as the line allows, which is up to 16 MiB for each request.
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER);
         let (tasks, finish, cut) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         Self { apps, http, limits, tasks, finish, cut }
     }

@@ -62,7 +62,7 @@ fn router(metrics: Arc<Metrics>, health: Arc<Health>) -> Router {
     let probes = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
+        .route("/readyz", get(health::readyz_in_full))
         .with_state(health);
     Router::new().route("/metrics", get(read)).with_state(metrics).merge(probes).fallback(respond::not_found)
 }

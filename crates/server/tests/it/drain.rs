@@ -82,7 +82,7 @@ async fn calls_under_way_are_answered() {
         "params": { "name": "spawn_workspace", "arguments": arguments },
     });
     let call = tokio::spawn(server.post_mcp(&call).send());
-    server.until("/readyz", |_, body| body.contains("\"workspaces\":1")).await;
+    server.until("/route/w1/", |status, _| status == 503).await;
 
     server.shutdown.requested.cancel();
     // No connection is accepted any more: the server is draining.

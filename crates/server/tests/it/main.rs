@@ -8,6 +8,7 @@ mod drain;
 mod operations;
 mod probes;
 mod proxying;
+mod readers;
 mod routes;
 mod session_key;
 mod startup;

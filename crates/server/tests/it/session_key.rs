@@ -1,7 +1,5 @@
 //! The key of sessions, on a server as it is composed.
 
-use std::net::TcpListener;
-
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
@@ -12,7 +10,7 @@ use nocrd_server::{Components, endpoints};
 use nocrd_testkit::{Idp, idp};
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, Relay, Running};
+use crate::support::{Cluster, Relay, Running, free_port};
 
 /// Replicas of one installation.
 async fn start(cluster: &Cluster, idp: &Idp, env: &[(&str, &str)]) -> Running {
@@ -20,13 +18,6 @@ async fn start(cluster: &Cluster, idp: &Idp, env: &[(&str, &str)]) -> Running {
     let fixed = [("AUTH_ENABLED", "true"), ("AUTH_ISSUER", &issuer), ("OAUTH_CLIENT_ID", idp::CLIENT_ID)];
     let local = [("HOST", "127.0.0.1")];
     Running::begin(cluster, &[&fixed[..], &local, env].concat(), Components::ALL).await
-}
-
-/// Ports that are free now. The server can't be asked which ones it has taken.
-fn free_ports() -> [String; 2] {
-    [(); 2]
-        .map(|()| TcpListener::bind("127.0.0.1:0").unwrap())
-        .map(|socket| socket.local_addr().unwrap().port().to_string())
 }
 
 /// What `/readyz` says that readiness depends on.
@@ -64,19 +55,24 @@ async fn replicas_share_the_key_through_a_secret() {
 #[tokio::test]
 async fn a_key_that_nobody_else_has_is_told_as_such() {
     let (cluster, idp) = (Cluster::start().await, Idp::start().await);
-    let sharing = [start(&cluster, &idp, &[]).await, start(&cluster, &idp, &[]).await];
+    let ports = [(); 4].map(|()| free_port());
+    let ports = ports.each_ref().map(|port| ("METRICS_PORT", &**port));
+    let sharing = [start(&cluster, &idp, &ports[..1]).await, start(&cluster, &idp, &ports[1..2]).await];
     for server in &sharing {
         server.ready().await;
     }
     cluster.dev.access().set(vec![Rule::deny("*", "secrets")]);
-    let alone = start(&cluster, &idp, &[]).await;
-    let told = [("PROXY_SESSION_SECRET", "a secret that was told to all replicas")];
+    let alone = start(&cluster, &idp, &ports[2..3]).await;
+    let told = [("PROXY_SESSION_SECRET", "a secret that was told to all replicas"), ports[3]];
     let told = start(&cluster, &idp, &told).await;
     let mut keys = Vec::new();
     for (server, shared) in [(&sharing[0], true), (&sharing[1], true), (&alone, false), (&told, true)] {
         server.ready().await;
         let checks = checks(server).await;
         assert_eq!((&checks["sessionKey"], &checks["sessionKeyShared"]), (&json!(true), &json!(shared)));
+        // An id is a hash of the key, for operators alone.
+        assert_eq!(checks.get("sessionKeyId"), None);
+        let checks = &server.readiness(|status, _| status == 200).await["checks"];
         keys.push(checks["sessionKeyId"].as_str().unwrap().to_owned());
     }
     assert_eq!(keys[0], keys[1]);
@@ -107,7 +103,7 @@ async fn a_server_without_a_key_is_not_ready() {
 #[tokio::test]
 async fn d02_t20_no_path_of_the_public_listener_gives_the_key() {
     let (cluster, idp) = (Cluster::start().await, Idp::start().await);
-    let [free, metrics] = free_ports();
+    let [free, metrics] = [free_port(), free_port()];
     let token_file = tempfile::NamedTempFile::new().unwrap();
     let path = token_file.path().display().to_string();
     let env = [("PEER_PORT", &free[..]), ("PEER_TOKEN_FILE", &path), ("METRICS_PORT", &metrics)];

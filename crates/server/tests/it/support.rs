@@ -114,6 +114,8 @@ impl Cluster {
 /// A server, running as a task of the test.
 pub(crate) struct Running {
     pub(crate) base: String,
+    /// Where the metrics are, if they are.
+    metrics: Option<String>,
     pub(crate) shutdown: Shutdown,
     pub(crate) task: JoinHandle<Result<(), Error>>,
     pub(crate) client: reqwest::Client,
@@ -143,7 +145,9 @@ impl Running {
         let shutdown = Shutdown::new();
         let task = tokio::spawn(server.serve(shutdown.clone()));
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-        Self { base, shutdown, task, client: client.build().unwrap() }
+        let metrics = env.iter().find(|(name, _)| *name == "METRICS_PORT");
+        let metrics = metrics.map(|(_, port)| format!("http://127.0.0.1:{port}"));
+        Self { base, metrics, shutdown, task, client: client.build().unwrap() }
     }
 
     pub(crate) async fn ready(&self) {
@@ -153,6 +157,13 @@ impl Running {
     /// Asks for a path until the answer is as wanted, and gives it.
     pub(crate) async fn until(&self, path: &str, wanted: impl Fn(u16, &str) -> bool) -> String {
         self.ask_until(path, |request| request, wanted).await
+    }
+
+    /// What `/readyz` tells operators, once it is as wanted.
+    pub(crate) async fn readiness(&self, wanted: impl Fn(u16, &Value) -> bool) -> Value {
+        let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+        let request = || self.client.get(format!("{}/readyz", self.metrics.as_deref().unwrap()));
+        json(&self.asked_until("/readyz", request, |status, text| wanted(status, &json(text))).await)
     }
 
     /// The same, with a token.
@@ -171,10 +182,19 @@ impl Running {
         identified: impl Fn(RequestBuilder) -> RequestBuilder,
         wanted: impl Fn(u16, &str) -> bool,
     ) -> String {
+        self.asked_until(path, || identified(self.get(path)), wanted).await
+    }
+
+    async fn asked_until(
+        &self,
+        path: &str,
+        request: impl Fn() -> RequestBuilder,
+        wanted: impl Fn(u16, &str) -> bool,
+    ) -> String {
         let mut last = String::new();
         let asking = async {
             loop {
-                if let Ok(answer) = identified(self.get(path)).send().await {
+                if let Ok(answer) = request().send().await {
                     let status = answer.status().as_u16();
                     last = answer.text().await.unwrap_or_default();
                     if wanted(status, &last) {
@@ -209,6 +229,12 @@ impl Running {
         self.shutdown.requested.cancel();
         tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
     }
+}
+
+/// A port that is free now. The server can't be asked which one it has taken.
+pub(crate) fn free_port() -> String {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().port().to_string()
 }
 
 pub(crate) fn initialize() -> Value {

@@ -1,7 +1,7 @@
 //! What the tests share.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU16,
     sync::{Arc, Mutex},
@@ -40,19 +40,26 @@ pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     .await;
 }
 
-/// The workspaces of a test.
+/// The workspaces of a test: what each look finds, of which the last counts for all that follow.
 #[derive(Default)]
-pub(crate) struct Directory(Mutex<HashMap<String, Lookup>>);
+pub(crate) struct Directory(Mutex<HashMap<String, VecDeque<Lookup>>>);
 
 impl WorkspaceDirectory for Directory {
     fn lookup(&self, id: &WorkspaceId) -> Lookup {
-        self.0.lock().unwrap().get(id.as_str()).cloned().unwrap_or(Lookup::NotFound)
+        let mut all = self.0.lock().unwrap();
+        let Some(looks) = all.get_mut(id.as_str()) else { return Lookup::NotFound };
+        if looks.len() > 1 { looks.pop_front().unwrap() } else { looks[0].clone() }
     }
 }
 
 impl Directory {
     pub(crate) fn set(&self, id: &str, lookup: Lookup) {
-        self.0.lock().unwrap().insert(id.to_owned(), lookup);
+        self.set_in_turn(id, [lookup]);
+    }
+
+    /// Lets each look find the next of these.
+    pub(crate) fn set_in_turn(&self, id: &str, looks: impl IntoIterator<Item = Lookup>) {
+        self.0.lock().unwrap().insert(id.to_owned(), looks.into_iter().collect());
     }
 
     pub(crate) fn add(&self, id: &str, pod: Pod) {

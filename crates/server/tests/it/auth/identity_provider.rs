@@ -7,25 +7,31 @@ use serde_json::{Value, json};
 use super::{World, location, send, sign_in::Browser};
 use crate::{
     operations::Logs,
-    support::{Cluster, Relay, Running},
+    support::{Cluster, Relay, Running, free_port},
 };
 
 /// Port 9 of this machine, where nobody answers.
 const NOBODY: &str = "http://127.0.0.1:9";
 
 async fn start(cluster: &Cluster, env: &[(&str, &str)]) -> Running {
-    let fixed = [("AUTH_ENABLED", "true"), ("HOST", "127.0.0.1"), ("OAUTH_CLIENT_ID", idp::CLIENT_ID)];
+    let port = free_port();
+    let fixed = [
+        ("AUTH_ENABLED", "true"),
+        ("HOST", "127.0.0.1"),
+        ("OAUTH_CLIENT_ID", idp::CLIENT_ID),
+        ("METRICS_PORT", &port),
+    ];
     Running::start(cluster, &[&fixed[..], env].concat()).await
 }
 
-/// What the probe tells of the provider, once it was asked.
+/// What the probe tells operators of the provider, once it was asked; everybody learns whether it answers.
 async fn state(server: &Running) -> Value {
-    let of = |text: &str| {
-        let state = serde_json::from_str::<Value>(text).unwrap();
-        state.pointer("/checks/identityProvider").cloned().unwrap()
-    };
-    let is_asked = |text: &str| of(text).get("reachable").is_some_and(|reachable| !reachable.is_null());
-    of(&server.until("/readyz", |status, text| status == 200 && is_asked(text)).await)
+    let of = |ready: &Value| ready["checks"]["identityProvider"].clone();
+    let state =
+        of(&server.readiness(|status, ready| status == 200 && of(ready)["reachable"].is_boolean()).await);
+    let public: Value = server.get("/readyz").send().await.unwrap().json().await.unwrap();
+    assert_eq!(of(&public), json!({ "reachable": state["reachable"] }));
+    state
 }
 
 #[tokio::test]

@@ -4,16 +4,10 @@ use reqwest::Method;
 
 use crate::{
     auth::{World, send},
-    support::{Cluster, PATIENCE, Running, initialize},
+    support::{Cluster, PATIENCE, Running, free_port, initialize},
 };
 
-/// A port that is free now. The server can't be asked which one it has taken.
-fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().port()
-}
-
-async fn scrape(port: u16, client: &reqwest::Client) -> String {
+async fn scrape(port: &str, client: &reqwest::Client) -> String {
     let reading = async {
         loop {
             if let Ok(answer) = client.get(format!("http://127.0.0.1:{port}/metrics")).send().await {
@@ -38,7 +32,7 @@ async fn the_metrics_are_read_where_that_was_said_and_on_this_machine_otherwise(
     for (env, at, elsewhere) in
         [(&[][..], "127.0.0.1", "127.0.0.2"), (&[("METRICS_HOST", "127.0.0.2")], "127.0.0.2", "127.0.0.1")]
     {
-        let port = free_port().to_string();
+        let port = free_port();
         let server =
             Running::start(&cluster, &[&[("METRICS_PORT", &*port), ("HOST", "0.0.0.0")], env].concat()).await;
         let ask = |host: &str| server.client.get(format!("http://{host}:{port}/livez")).send();
@@ -51,8 +45,7 @@ async fn the_metrics_are_read_where_that_was_said_and_on_this_machine_otherwise(
 async fn metrics_have_a_port_of_their_own_and_name_nobody() {
     let port = free_port();
     let world =
-        World::start(&[("METRICS_PORT", &port.to_string()), ("RATE_LIMIT_MAX", "1"), ("STATELESS", "true")])
-            .await;
+        World::start(&[("METRICS_PORT", &*port), ("RATE_LIMIT_MAX", "1"), ("STATELESS", "true")]).await;
     world.cluster.add_pod_of("secret-name", 3000, "alice", &[]);
     let token = world.token("alice", &["user"], "nogoo9:read");
     assert_eq!(send(world.server.post_mcp(&initialize()).bearer_auth(&token)).await.0, 200);
@@ -63,7 +56,7 @@ async fn metrics_have_a_port_of_their_own_and_name_nobody() {
     // The metrics are not where everybody looks.
     assert_eq!(send(world.ask(Method::GET, "/metrics", None)).await.0, 404);
 
-    let text = scrape(port, &world.server.client).await;
+    let text = scrape(&port, &world.server.client).await;
     for line in [
         "nocrd_http_requests_total{route=\"mcp\",method=\"POST\",status=\"200\"} 1",
         "nocrd_http_requests_total{route=\"workspace\",method=\"GET\",status=\"429\"} 1",
@@ -93,11 +86,11 @@ async fn metrics_have_a_port_of_their_own_and_name_nobody() {
 #[tokio::test]
 async fn metrics_follow_what_happens_and_are_off_unless_asked_for() {
     let port = free_port();
-    let world = World::start(&[("METRICS_PORT", &port.to_string())]).await;
+    let world = World::start(&[("METRICS_PORT", &*port)]).await;
     let has = async |line: &str| {
         let reading = async {
             loop {
-                let text = scrape(port, &world.server.client).await;
+                let text = scrape(&port, &world.server.client).await;
                 if text.lines().any(|found| found.starts_with(line)) {
                     return;
                 }
