@@ -183,7 +183,7 @@ fn is_cut(answer: &Answer) -> bool {
 }
 
 #[tokio::test]
-async fn t38_t41_faults_of_a_pod_stay_its_own() {
+async fn t38_t41_d63_faults_of_a_pod_stay_its_own() {
     let cases = faults().into_iter().map(|(written, then, told)| async move {
         // Over a new connection, and over one that has served others.
         for reused in [false, true] {
