@@ -53,7 +53,7 @@ async fn a_workspace_is_spawned_reached_and_stopped() {
 }
 
 #[tokio::test]
-async fn websockets_are_closed_with_1001_when_the_server_stops() {
+async fn d60_websockets_are_closed_with_1001_when_the_server_stops() {
     let dev = Dev::start();
     let mut client = Client::connect(&dev).await;
     client.call("spawn_workspace", json!({ "id": "w1", "templateRef": TEMPLATE, "wait": true })).await;

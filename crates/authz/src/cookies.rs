@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn t13_attributes() {
+    fn t13_d39_attributes() {
         let root = CookiePath::new("").unwrap();
         let text = |header: HeaderValue| header.to_str().unwrap().to_owned();
         assert_eq!(

@@ -18,7 +18,7 @@ pub fn settings_markdown() -> String {
          is wrong in one message, and does not start then.\n\n\
          Truth values are `true`, `1`, `yes`, `on` and `false`, `0`, `no`, `off` in any case; a flag alone switches on, \
          `--no-<flag>` off. A setting marked *later* is checked, and named in a warning when it is set, but comes into \
-         effect with a later release.\n",
+         effect with a later release; one marked *no effect* had its last one in 0.17.\n",
     );
     for group in Group::ALL {
         text.push_str(&format!(
@@ -70,9 +70,13 @@ fn line(row: &Setting) -> String {
         Preset::Text(text) => format!("`{text}`"),
         Preset::Computed(text) => text.to_owned(),
     };
-    let later = if matches!(row.effect, Effect::Later(_)) { " *(later)*" } else { "" };
+    let effect = match row.effect {
+        Effect::Now => "",
+        Effect::Later(_) => " *(later)*",
+        Effect::Gone(_) => " *(no effect)*",
+    };
     format!(
-        "| {names} | {flag} | {} | {} | {} | {}{later} |\n",
+        "| {names} | {flag} | {} | {} | {} | {}{effect} |\n",
         cell(&default),
         cell(&row.kind.allowed()),
         row.since,
@@ -101,8 +105,10 @@ pub(crate) fn help_text(row: &Setting) -> String {
         Kind::Number { zero, .. } if !zero.is_empty() => text.push_str(&format!(" [0: {zero}]")),
         _ => {}
     }
-    if matches!(row.effect, Effect::Later(_)) {
-        text.push_str(" [no effect yet]");
+    match row.effect {
+        Effect::Now => {}
+        Effect::Later(_) => text.push_str(" [no effect yet]"),
+        Effect::Gone(_) => text.push_str(" [no effect]"),
     }
     text
 }

@@ -72,13 +72,16 @@ pub enum Preset {
     Computed(&'static str),
 }
 
-/// Since when, or from when, a setting does something.
+/// Whether a setting does something: still, not yet, or no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// It works.
     Now,
     /// It is read and validated, and whoever sets it is warned. The text completes the sentence "NAME is set, but …".
     Later(&'static str),
+    /// It did something up to 0.17, and is still read, validated and warned of, so that old manifests start. The text
+    /// completes the same sentence.
+    Gone(&'static str),
 }
 
 /// One row of the [table](crate::settings::TABLE).

@@ -75,7 +75,8 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 fn warn(settings: &mut Settings) {
     let mut warnings = Vec::new();
     for row in TABLE {
-        if let (Effect::Later(reason), source) = (row.effect, settings.source(row.name()))
+        if let (Effect::Later(reason) | Effect::Gone(reason), source) =
+            (row.effect, settings.source(row.name()))
             && source != Source::Default
         {
             let name = match source {

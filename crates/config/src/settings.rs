@@ -102,8 +102,6 @@ const YEAR_S: u64 = 31_536_000;
 /// Fewest bytes of a key we sign with: as many as SHA-256 gives (RFC 7518 section 3.2).
 const MIN_KEY_BYTES: usize = 32;
 
-const TOKENS_LATER: Effect =
-    Effect::Later("tokens are handed to workspaces by a later release, so it changes nothing yet");
 const UI_LATER: Effect = Effect::Later("the dashboard comes with a later release, so it changes nothing yet");
 
 settings! {
@@ -509,10 +507,11 @@ group Authentication {
     proxy_refresh_cookie_ttl: Duration {
         env: &["PROXY_REFRESH_COOKIE_TTL"], default: Preset::Text("604800"), kind: seconds(1, YEAR_S), since: "0.11.1",
     }
-    /// Lifetime of the cookie `nocr_token` when the token names none.
+    /// Lifetime of the cookie `nocr_token`, which there is no more: a link with a token starts a session, and workspaces
+    /// get tokens in `x-workspace-jwt`.
     proxy_token_cookie_ttl: Duration {
         env: &["PROXY_TOKEN_COOKIE_TTL"], default: Preset::Text("86400"), kind: seconds(1, YEAR_S), since: "0.11.1",
-        effect: TOKENS_LATER,
+        effect: Effect::Gone("there is no cookie `nocr_token` any more"),
     }
     /// Key of session cookies, the same on all replicas.
     proxy_session_secret: Option<SecretString> {

@@ -92,7 +92,7 @@ codes! {
     INVALID_WORKSPACE_ID = "NCR0101", "InvalidWorkspaceId", Invalid, "A workspace id is not a DNS label.", "Use 1 to 63 lower-case letters, digits or '-', beginning and ending with a letter or digit.";
     INVALID_ARGUMENT = "NCR0102", "InvalidArgument", Invalid, "An argument is missing, unknown, or of the wrong form.", "Correct the argument the message names.";
     INVALID_NAMESPACE = "NCR0103", "InvalidNamespace", Invalid, "A namespace is not a DNS label.", "Name an existing namespace, or leave the argument out.";
-    INVALID_PATH = "NCR0104", "InvalidPath", Invalid, "A path holds dot segments, backslashes, control characters or encoded slashes.", "Ask for the plain path.";
+    INVALID_PATH = "NCR0104", "InvalidPath", Invalid, "A path could be read in more than one way: as written or decoded, it holds a dot segment, a backslash, a control character or a malformed escape, or somebody who reads it leniently would take it for that of another API.", "Ask for the plain path.";
     // 02: templates and specs
     TEMPLATE_NOT_FOUND = "NCR0201", "TemplateNotFound", NotFound, "No template of that name exists in any source.", "List the templates and use one of their references.";
     TEMPLATE_MALFORMED = "NCR0202", "TemplateMalformed", Unprocessable, "A template's text can't be read as a pod spec.", "Correct the template; the message says where it breaks.";

@@ -123,7 +123,7 @@ keys! {
     API_METHOD = "nogoo9/api.<name>.method", Annotation, Copied, "comma list of HTTP methods, or `*`", "any method", "", "Methods that reach that port.";
     API_REFRESH = "nogoo9/api.<name>.refresh", Annotation, Copied, "`10s`, `1m`, `init`", "", "0.8.1", "How often a dashboard asks it.";
     API_PROTOCOL = "nogoo9/api.<name>.protocol", Annotation, Copied, "`http` or `h2c`", "`http`", "0.18", "Version of HTTP that port speaks, as `nogoo9/workspace-protocol`. APIs that share a port share its version: one that says `h2c` is enough.";
-    API_VISIBILITY = "nogoo9/api.<name>.visibility", Annotation, Copied, "`private`, `internal`, `admin`, `scope:<s>`, `role:<r>` or comma-separated subjects", "`private`; `admin` for `stats` and `last_activity`", "0.10", "Who may reach it.";
+    API_VISIBILITY = "nogoo9/api.<name>.visibility", Annotation, Copied, "`private`, `internal`, `admin`, `scope:<s>`, `role:<r>` or comma-separated subjects", "`private`; `admin` for `stats` and `last_activity`", "0.10", "Who may reach it beside the owner, who always may. Administrators may only by `admin`, or as anybody else; a scope or role must stand in the token itself. What is no keyword is a list of subjects.";
 }
 
 /// Prefix of the keys that declare an additional port.

@@ -164,7 +164,7 @@ fn keys_that_change_by_hand_leave_nothing_behind() {
 }
 
 #[test]
-fn only_ready_pods_are_routed_and_the_newest_of_them() {
+fn d65_only_ready_pods_are_routed_and_the_newest_of_them() {
     let index = WorkspaceIndex::default();
     index.apply(Given { ready: true, ..Given::default() }.pod());
     assert_eq!(index.routable(&id("w1")).unwrap().pod_name, "p1");

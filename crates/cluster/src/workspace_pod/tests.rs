@@ -94,7 +94,7 @@ fn d11_d12_unusable_ports_are_reported_and_leave_the_rest() {
 }
 
 #[test]
-fn a_pod_that_is_being_deleted_is_not_ready() {
+fn d65_a_pod_that_is_being_deleted_is_not_ready() {
     let mut going = pod();
     going["metadata"]["deletionTimestamp"] = json!("2026-11-22T12:20:00Z");
     let pod = parse(going).unwrap();

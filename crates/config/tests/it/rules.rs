@@ -98,7 +98,7 @@ fn sample(row: &nocrd_config::Setting) -> String {
 }
 
 #[test]
-fn whoever_sets_what_has_no_effect_yet_is_told() {
+fn whoever_sets_what_has_no_effect_is_told() {
     for row in TABLE {
         let value = sample(row);
         let pair = [("TLS_CERT", "c"), ("TLS_KEY", "k")];
@@ -112,7 +112,7 @@ fn whoever_sets_what_has_no_effect_yet_is_told() {
                 s.warnings().iter().any(|w| w.starts_with(&expected) && w.contains("is set, but"))
             };
             match row.effect {
-                Effect::Later(_) => assert!(told(&settings(&[], &env)), "{name}"),
+                Effect::Later(_) | Effect::Gone(_) => assert!(told(&settings(&[], &env)), "{name}"),
                 Effect::Now => {
                     let map: BTreeMap<_, _> =
                         env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();

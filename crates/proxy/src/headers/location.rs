@@ -142,7 +142,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn t40_links_lead_back_into_the_workspace() {
+    fn t40_d41_links_lead_back_into_the_workspace() {
         for (link, outside) in [
             ("/", "/gw/route/a/"),
             ("/login?next=/x#y", "/gw/route/a/login?next=/x#y"),

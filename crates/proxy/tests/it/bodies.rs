@@ -5,6 +5,7 @@ use hyper::Response;
 
 use crate::support::{
     Gateway,
+    client::{Answer, send_raw},
     pattern::{Pattern, verify},
     pod::{Program, text},
     soon,
@@ -92,4 +93,23 @@ async fn many_streams_of_one_connection_are_not_mixed_up() {
         }
     });
     futures::future::join_all(all).await;
+}
+
+#[tokio::test]
+async fn d62_a_text_is_a_body_like_any_other() {
+    let pod = Program::http(|request| async move {
+        let kind = request.headers()["content-type"].to_str().unwrap().to_owned();
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        text(format!("{kind}, {} bytes, unchanged: {}", body.len(), body.iter().all(|byte| *byte == 0xff)))
+    })
+    .await;
+    let gateway = Gateway::to(pod.addr).await;
+    let (size, kind) = ((1 << 20) + 1, "text/plain; charset=iso-8859-1");
+    let mut request = format!(
+        "POST /route/w/ HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n"
+    )
+    .into_bytes();
+    request.resize(request.len() + size, 0xff);
+    let answer = Answer::parse(&send_raw(gateway.addr, request).await);
+    assert_eq!((answer.status, answer.body), (200, format!("{kind}, {size} bytes, unchanged: true")));
 }

@@ -74,7 +74,7 @@ async fn what_the_directory_knows_decides() {
 }
 
 #[tokio::test]
-async fn a_pod_that_refuses_or_breaks_off_is_a_bad_gateway() {
+async fn d63_d64_a_pod_that_refuses_or_breaks_off_is_a_bad_gateway() {
     let nobody = nobody().await;
     let gateway = Gateway::to(nobody).await;
     assert_failure(&get(gateway.addr, "/route/w/", &[]).await, 502, "NCR0602", nobody);

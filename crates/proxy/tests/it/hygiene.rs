@@ -138,7 +138,7 @@ async fn t32_d07_gateway_cookies_stay_at_the_gateway() {
 }
 
 #[tokio::test]
-async fn t25_t28_t40_a_workspace_speaks_for_itself_only() {
+async fn t25_t28_t40_d41_a_workspace_speaks_for_itself_only() {
     let pod = Program::http(|request| async move {
         let mut answer = text("");
         for (name, value) in [

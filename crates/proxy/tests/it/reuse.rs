@@ -141,6 +141,23 @@ async fn a_request_that_may_not_be_repeated_is_not() {
 }
 
 #[tokio::test]
+async fn d48_a_503_of_a_pod_is_its_answer_and_asked_for_once() {
+    let pod = Program::http(|_| async {
+        let mut answer = text("later");
+        *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+        answer.headers_mut().insert("retry-after", "120".parse().unwrap());
+        answer
+    })
+    .await;
+    let gateway = Gateway::to(pod.addr).await;
+    for count in 1..=2 {
+        let answer = get(gateway.addr, "/route/w/", &[]).await;
+        let told = (answer.status, answer.header("retry-after"), answer.body.as_str());
+        assert_eq!((told, pod.seen().len()), ((503, Some("120"), "later"), count));
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_the_pod_closed_is_not_used() {
     let closed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&closed);

@@ -7,8 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use http::{HeaderMap, Response, StatusCode, header, request::Parts};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, StreamBody, combinators::BoxBody};
+use hyper::body::{Frame, Incoming};
 use nocrd_model::{Api, AuthMode, Caller, Grants, Role, Subject, Visibility, WorkspaceId};
 use nocrd_proxy_core::{
     AuthEndpoint, Body, BoxFuture, Config, Ended, Guard, Lookup, Peer, Pod, Stay, Target, Unknown, Visitor,
@@ -21,7 +23,7 @@ use crate::{
         client::{Answer, Wire, get, send, send_raw},
         config,
         pod::{Program, hold, text, told},
-        pod_at, until,
+        pod_at, soon, until,
     },
     websocket::{echo, handshake, next, open},
 };
@@ -468,6 +470,30 @@ async fn t16_t19_so_does_a_stream_of_events_and_no_other_answer() {
 }
 
 #[tokio::test]
+async fn t16_t19_and_a_call_of_grpc() {
+    use crate::http2::{call, client, message, program};
+    for (stay, act) in stays() {
+        let pod = program(false, |_| async {
+            let first = futures::stream::once(async { Ok(Frame::data(Bytes::from_static(b"1"))) });
+            let endless = StreamBody::new(Box::pin(first.chain(futures::stream::pending())));
+            let mut answer = Response::new(BoxBody::new(endless));
+            answer.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+            answer
+        })
+        .await;
+        let gateway = Gateway::guarded(config(), Some(Arc::new(Names { stay, ..Names::default() }))).await;
+        gateway.directory.add("w", bobs(pod.addr));
+        let mut request = call(message("x"));
+        request.headers_mut().insert("authorization", "Bearer bob".parse().unwrap());
+        let mut body = soon(client(&gateway).await.send_request(request)).await.unwrap().into_body();
+        assert_eq!(soon(body.frame()).await.unwrap().unwrap().into_data().unwrap(), "1");
+        act();
+        // Broken off: an end would look as if the pod had said everything.
+        assert!(soon(body.frame()).await.unwrap().is_err());
+    }
+}
+
+#[tokio::test]
 async fn t42_guests_leave_room_for_the_owner() {
     let pod = Program::raw(|mut wire, _| async move {
         wire.read_head().await;
@@ -523,6 +549,24 @@ async fn t42_requests_under_way_to_one_workspace_are_limited() {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), again).await.unwrap();
+}
+
+#[tokio::test]
+async fn t42_tunnels_of_strangers_count_for_whose_workspaces_are_open_to_them() {
+    let (pod, _) = echo().await;
+    let gateway = gateway(Config { max_tunnels_per_user: 1, ..config() }).await;
+    for (id, owner) in [("one", "bob"), ("two", "bob"), ("hers", "carol")] {
+        gateway.directory.add(id, Pod { auth: OPEN, owner: owner.into(), ..pod_at(pod.addr) });
+    }
+    let page = [("origin", "http://gw.example")];
+    let first = open(gateway.addr, "/route/one/", &page).await;
+    let request = handshake("/route/two/", "Origin: http://gw.example\r\n")
+        .replace("Connection: Upgrade", "Connection: Upgrade, close");
+    let refused = Answer::parse(&send_raw(gateway.addr, request).await);
+    assert_eq!((refused.status, &refused.json()["code"]), (503, &"NCR0612".into()));
+    drop(open(gateway.addr, "/route/hers/", &page).await);
+    drop(open(gateway.addr, "/route/two/", &[("authorization", "Bearer bob")]).await);
+    drop(first);
 }
 
 #[tokio::test]

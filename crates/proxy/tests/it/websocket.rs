@@ -181,7 +181,7 @@ async fn apis_and_subfolders_work_the_same_as_for_requests() {
 }
 
 #[tokio::test]
-async fn bytes_that_come_with_the_handshake_are_not_lost() {
+async fn d44_bytes_that_come_with_the_handshake_are_not_lost() {
     let pod = Program::raw(|mut wire, _| async move {
         wire.read_head().await;
         // A frame in the same packet as the agreement, with bytes that are no text.
@@ -259,7 +259,7 @@ async fn t37_a_false_agreement_is_a_bad_gateway() {
 }
 
 #[tokio::test]
-async fn a_pod_that_does_not_answer_a_handshake_is_a_timeout() {
+async fn d64_a_pod_that_does_not_answer_a_handshake_is_a_timeout() {
     let pod = Program::raw(|wire, _| hold(wire.0)).await;
     let gateway =
         Gateway::with(Config { response_timeout: Some(Duration::from_millis(50)), ..config() }).await;

@@ -85,6 +85,20 @@ async fn subprotocols_are_for_the_two_ends_to_agree_on() {
 }
 
 #[tokio::test]
+async fn t25_t28_d22_an_agreement_speaks_for_its_workspace_only() {
+    let said = "Set-Cookie: nocr_sess=stolen; Path=/\r\nSet-Cookie: app=1; Domain=example.com; Path=/\r\n\
+                Clear-Site-Data: \"*\"\r\nStrict-Transport-Security: max-age=1\r\nAlt-Svc: h3=\":443\"\r\nX-Kept: good\r\n";
+    let (pod, _asked) = agreeing(said, |wire| hold(wire.0)).await;
+    let gateway = Gateway::to(pod.addr).await;
+    let (_wire, answer) = shake_hands(&gateway, "").await;
+    assert_eq!(answer.header("set-cookie"), Some("app=1; Path=/route/w/"));
+    assert_eq!(answer.header("x-kept"), Some("good"));
+    for name in ["clear-site-data", "strict-transport-security", "alt-svc"] {
+        assert_eq!(answer.header(name), None, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn t46_compression_is_for_the_two_ends_to_agree_on() {
     const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
     // RSV1 marks a compressed message; these bytes are none that could be unpacked on the way.

@@ -237,6 +237,23 @@ async fn t38_the_number_and_size_of_headers_are_limited() {
 }
 
 #[tokio::test]
+async fn t38_the_size_of_headers_is_limited_over_http_2_too() {
+    let server = start(routes(), lenient(), false).await;
+    let client = server.client().http2_prior_knowledge().build().unwrap();
+    let ask = async |fields: usize| {
+        let request = client.get(server.url("http", "/"));
+        let value = "b".repeat(3_000);
+        (0..fields).fold(request, |request, n| request.header(format!("x-{n}"), &value)).send().await
+    };
+    assert_eq!(ask(2).await.unwrap().status(), 200);
+    // It is told so, or the connection ends.
+    if let Ok(answer) = ask(30).await {
+        assert_eq!(answer.status(), 431);
+    }
+    assert_eq!(ask(2).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn t41_connections_without_a_request_are_closed() {
     let limits = Limits { first_request: Duration::from_millis(50), ..lenient() };
     let server = start(routes(), limits, false).await;
@@ -292,6 +309,23 @@ async fn t41_connections_are_not_kept_for_ever() {
     // The server, not the client, ends this, after the answer.
     let answer = server.exchange(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(answer.ends_with("hello"), "{answer}");
+}
+
+#[tokio::test]
+async fn t41_a_head_that_drips_is_not_waited_for() {
+    let short = Duration::from_millis(200);
+    let server = start(routes(), Limits { first_request: short, idle: short, ..lenient() }, false).await;
+    for before in ["", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+        let mut stream = server.connect().await;
+        stream.write_all(format!("{before}GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ").as_bytes()).await.unwrap();
+        // One byte after the other, for as long as anybody takes them.
+        let dripping = async {
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), dripping).await.expect("it drips for ever");
+    }
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ pub(crate) async fn echo() -> u16 {
 }
 
 #[tokio::test]
-async fn websockets_are_told_1001_and_streams_end() {
+async fn d60_websockets_are_told_1001_and_streams_end() {
     let cluster = Cluster::start().await;
     let server = Running::start(&cluster, &[]).await;
     cluster.add_pod("w1", echo().await);

@@ -14,7 +14,7 @@ pub(crate) async fn upstream() -> u16 {
 }
 
 #[tokio::test]
-async fn a_workspace_is_served_from_ready_until_it_is_gone() {
+async fn d65_a_workspace_is_served_from_ready_until_it_is_gone() {
     let cluster = Cluster::start().await;
     let server = Running::start(&cluster, &[]).await;
     let (status, body) = status_and_json(server.get("/route/w1/").send().await.unwrap()).await;
@@ -118,4 +118,89 @@ async fn d11_d12_t36_a_port_that_is_none_leads_nowhere_and_ends_nothing() {
         }
     }
     server.stop().await;
+}
+
+#[tokio::test]
+async fn t24_d42_what_a_workspace_tells_other_sites_is_its_own() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let says =
+        [("access-control-allow-origin", "https://its.example"), ("access-control-allow-methods", "PUT")];
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(any(async move || says))).await });
+    let cluster = Cluster::start().await;
+    let env = [("CORS_ORIGIN", "https://app.example"), ("CORS_CREDENTIALS", "true")];
+    let server = Running::start(&cluster, &env).await;
+    cluster.add_pod("w1", port);
+    cluster.make_ready("w1");
+    server.until("/route/w1/", |status, _| status == 200).await;
+    for method in [reqwest::Method::OPTIONS, reqwest::Method::GET] {
+        let request = server.client.request(method, format!("{}/route/w1/x", server.base));
+        let request = request.header("origin", "https://app.example");
+        let answer = request.header("access-control-request-method", "PUT").send().await.unwrap();
+        let told: Vec<_> = answer.headers().get_all(says[0].0).iter().collect();
+        assert_eq!(told, [says[0].1]);
+        assert_eq!(answer.headers()[says[1].0], says[1].1);
+        assert!(!answer.headers().contains_key("access-control-allow-credentials"));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn t33_d14_d46_websockets_open_where_requests_lead_and_nowhere_else() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let cluster = Cluster::start().await;
+    let server = Running::start(&cluster, &[("BASE_URL", "/gw")]).await;
+    cluster.add_pod("w1", crate::drain::echo().await);
+    cluster.make_ready("w1");
+    server.until("/route/w1/", |status, body| status != 503 && !body.contains("NCR0301")).await;
+    let address = server.base.strip_prefix("http://").unwrap().strip_suffix("/gw").unwrap();
+    for (path, status) in [
+        ("/gw/route/w1/", "101"),
+        ("/route/w1/", "404"),
+        ("/gw/route/w.1/", "400"),
+        ("/gw/route/w1%2f/", "400"),
+        ("/gw/route/w1/../w1/", "400"),
+        ("/gw/route/w1/%2e%2e/w1/", "400"),
+        ("/gw/route/w1/x%5cy", "400"),
+    ] {
+        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut head = [0; 12];
+        socket.read_exact(&mut head).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&head), format!("HTTP/1.1 {status}"), "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d61_what_is_set_for_the_proxy_has_its_effect() {
+    let tell = any(async |request: axum::extract::Request| format!("{:?}", request.headers()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(tell)).await });
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silence = silent.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            held.push(stream);
+        }
+    });
+    let cluster = Cluster::start().await;
+    for (id, port) in [("w1", port), ("silent", silence)] {
+        cluster.add_pod(id, port);
+        cluster.make_ready(id);
+    }
+    for (value, closes) in [("true", false), ("false", true)] {
+        let env = [("PROXY_KEEP_ALIVE", value), ("PROXY_TIMEOUT", "100")];
+        let server = Running::start(&cluster, &env).await;
+        let seen = server.until("/route/w1/", |status, _| status == 200).await;
+        assert_eq!(seen.contains("\"connection\": \"close\""), closes, "{seen}");
+        server.until("/route/silent/", |status, _| status == 504).await;
+        server.stop().await;
+    }
 }

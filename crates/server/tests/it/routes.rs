@@ -193,3 +193,18 @@ async fn t45_large_and_deep_messages_are_refused() {
     assert_eq!(answer.status(), 400);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn d09_asking_for_files_of_pages_ends_nothing() {
+    let cluster = Cluster::start().await;
+    let server = Running::start(&cluster, &[]).await;
+    for path in ["/ui", "/ui/", "/ui/index.html", "/ui/error.html", "/docs", "/docs/", "/docs/index.html"] {
+        for method in [reqwest::Method::GET, reqwest::Method::HEAD] {
+            let url = format!("{}{path}", server.base);
+            let status = server.client.request(method, url).send().await.unwrap().status().as_u16();
+            assert!(matches!(status, 200 | 302 | 404), "{path}: {status}");
+        }
+    }
+    assert_eq!(server.get("/livez").send().await.unwrap().status(), 200);
+    server.stop().await;
+}

@@ -63,6 +63,12 @@ async fn t24_a_named_site_may_use_the_session_where_that_is_allowed() {
         let (status, headers, _) = ask(origin).await;
         assert_eq!((status, headers.get("access-control-allow-origin")), (403, None), "{origin}");
     }
+    // Workspaces are for pages of this site only.
+    for (method, headers) in [(Method::POST, &[][..]), (Method::GET, &UPGRADE)] {
+        let request = world.ask(method, "/route/w1/", None).header("cookie", &cookie);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        assert_eq!(send(request.header("origin", "https://app.example")).await.0, 403);
+    }
     world.server.stop().await;
 
     let world = World::start(&[("CORS_ORIGIN", "*"), ("CORS_CREDENTIALS", "true")]).await;
@@ -102,7 +108,7 @@ async fn t27_pages_of_the_server_are_not_for_the_frames_of_others() {
 }
 
 #[tokio::test]
-async fn d21_t32_a_workspace_sees_who_asks_and_no_credentials_of_ours() {
+async fn d21_d61_t32_a_workspace_sees_who_asks_and_no_credentials_of_ours() {
     use axum::{Router, extract::Request, routing::any};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -135,6 +141,42 @@ async fn d21_t32_a_workspace_sees_who_asks_and_no_credentials_of_ours() {
         }
     }
     assert!(by_cookie.as_str().unwrap().contains("theme=dark"), "the workspace's own cookies pass");
+    world.server.stop().await;
+
+    let world = World::start(&[("AUTH_INJECT_WORKSPACE_JWT", "false")]).await;
+    world.cluster.add_pod_of("w1", port, "alice", &[]);
+    world.cluster.make_ready("w1");
+    let token = world.token("alice", &["user"], "nogoo9:read nogoo9:write");
+    let seen = world.server.until_as(&token, "/route/w1/", |status, _| status == 200).await;
+    assert!(seen.contains("\"x-user-sub\": \"alice\"") && !seen.contains("jwt"), "{seen}");
+    world.server.stop().await;
+}
+
+#[tokio::test]
+async fn d55_a_workspace_hears_the_same_name_over_http_and_websockets() {
+    use axum::{Router, extract::Request, routing::any};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let echo = any(async |request: Request| format!("saw {:?}", request.headers()));
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(echo)).await });
+    let world = World::start(&[("AUTH_SUB_JSONPATH", "$.email")]).await;
+    world.cluster.add_pod_of("w1", port, "alice@corp.example", &[]);
+    world.cluster.make_ready("w1");
+    let token = world.idp.token(serde_json::json!({
+        "sub": "raw-sub", "email": "alice@corp.example", "roles": ["user"], "scope": "nogoo9:read nogoo9:write",
+    }));
+    world.server.until_as(&token, "/route/w1/", |status, _| status == 200).await;
+    for headers in [&[][..], &UPGRADE] {
+        let request = world.ask(Method::GET, "/route/w1/", Some(&token));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let (status, _, seen) = send(request).await;
+        let seen = seen.as_str().unwrap();
+        assert_eq!(status, 200);
+        assert!(
+            seen.contains("\"x-user-sub\": \"alice@corp.example\"") && !seen.contains("raw-sub"),
+            "{seen}"
+        );
+    }
     world.server.stop().await;
 }
 

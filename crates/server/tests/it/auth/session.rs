@@ -9,7 +9,7 @@ use crate::support::initialize;
 const SAME_ORIGIN: (&str, &str) = ("sec-fetch-site", "same-origin");
 
 #[tokio::test]
-async fn t13_attributes_of_cookies() {
+async fn t13_d39_attributes_of_cookies() {
     for (env, path, secure) in [
         (&[][..], "/", false),
         (&[("BASE_URL", "/gw")], "/gw", false),

@@ -61,7 +61,7 @@ impl Browser {
 }
 
 #[tokio::test]
-async fn a_browser_signs_in_and_no_script_sees_a_token() {
+async fn d59_a_browser_signs_in_and_no_script_sees_a_token() {
     let world = World::start(&[]).await;
     world.idp.sign_in_as(User::new("alice").with("roles", json!(["user"])));
     let mut browser = Browser::default();

@@ -1,7 +1,7 @@
 //! WebSockets end with what let their users in.
 
 use futures::StreamExt;
-use nocrd_testkit::idp;
+use nocrd_testkit::{User, idp};
 use reqwest::Method;
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -10,7 +10,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest, protocol::frame::coding::CloseCode},
 };
 
-use super::{World, send};
+use super::{World, send, set_cookie, sign_in::Browser};
 use crate::{
     drain::echo,
     support::{PATIENCE, Running},
@@ -94,5 +94,22 @@ async fn t19_websockets_end_when_the_token_has_ended_and_a_session_of_it_would_h
     let by_session = open(&world.server, ("cookie", &cookie)).await;
     let by_token = open(&world.server, ("authorization", &format!("Bearer {token}"))).await;
     assert_eq!((closed(by_session).await, closed(by_token).await), (CloseCode::Policy, CloseCode::Policy));
+    world.server.stop().await;
+}
+
+#[tokio::test]
+async fn d47_a_websocket_opens_with_the_refresh_token_alone() {
+    let world = with_echo(&[]).await;
+    world.idp.sign_in_as(User::new("alice").with("roles", json!(["user"])));
+    let mut browser = Browser::default();
+    browser.sign_in(&world, "/").await;
+    browser.forget("nocr_sess");
+    let url = format!("{}/route/w1/", world.server.base.replacen("http", "ws", 1));
+    let mut request = url.into_client_request().unwrap();
+    request.headers_mut().insert("origin", world.server.base.parse().unwrap());
+    request.headers_mut().insert("cookie", browser.cookies().parse().unwrap());
+    let (_socket, answer) = connect_async(request).await.unwrap();
+    assert!(set_cookie(answer.headers(), "nocr_sess").is_some());
+    assert_eq!((world.idp.counts().refresh_grants, world.idp.counts().reuses), (1, 0));
     world.server.stop().await;
 }

@@ -38,6 +38,45 @@ async fn t31_t22_the_host_that_a_trusted_proxy_tells_is_checked_like_any() {
 }
 
 #[tokio::test]
+async fn t31_a_workspace_is_told_whom_the_trusted_proxy_names_and_nothing_else() {
+    use axum::{Router, extract::Request, routing::any};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let tell = any(async |request: Request| format!("{:?}", request.headers()));
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(tell)).await });
+
+    let told = |address: &str, proto: &str| {
+        [("for", address), ("proto", proto)]
+            .map(|(what, value)| format!("\"x-forwarded-{what}\": \"{value}\""))
+    };
+    for (trusted, told) in
+        [("127.0.0.0/8", told("203.0.113.9", "https")), ("10.0.0.0/8", told("127.0.0.1", "http"))]
+    {
+        let cluster = Cluster::start().await;
+        let env = [("TRUSTED_PROXIES", trusted), ("ALLOWED_HOSTS", "gw.example")];
+        let server = Running::start(&cluster, &env).await;
+        cluster.add_pod("w1", port);
+        cluster.make_ready("w1");
+        server.until("/route/w1/", |status, _| status == 200).await;
+        let request = server.get("/route/w1/").header("x-forwarded-for", "1.1.1.1, 203.0.113.9");
+        let request = request.header("x-forwarded-proto", "https").header("x-forwarded-host", "gw.example");
+        let request = request.header("x-forwarded-uri", "/evil").header("x-real-ip", "1.1.1.1");
+        let seen = request.send().await.unwrap().text().await.unwrap();
+        assert!(told.iter().all(|told| seen.contains(told)), "{trusted}: {seen}");
+        assert_eq!(
+            seen.contains("\"x-forwarded-host\": \"gw.example\""),
+            trusted.starts_with("127"),
+            "{seen}"
+        );
+        assert!(!seen.contains("1.1.1.1") && !seen.contains("evil"), "{trusted}: {seen}");
+        let foreign =
+            server.get("/route/w1/").header("x-forwarded-host", "evil.example").send().await.unwrap();
+        assert_eq!(foreign.status() == 403, trusted.starts_with("127"));
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn d19_t54_the_log_knows_who_and_whence_and_nothing_secret() {
     let logs = Logs::listen();
     let world = World::start(&[("TRUSTED_PROXIES", "127.0.0.1/32")]).await;

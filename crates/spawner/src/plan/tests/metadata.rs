@@ -72,7 +72,7 @@ fn c03_labels_by_which_others_select_are_not_for_everybody() {
 }
 
 #[test]
-fn c03_nobody_passes_for_the_gateway() {
+fn d03_c03_nobody_passes_for_the_gateway() {
     for value in ["nogoo9-mcp", "no-crd"] {
         for (caller, _) in roles() {
             for outcome in given(&caller, "labels", "app", value) {
