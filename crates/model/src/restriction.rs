@@ -93,6 +93,8 @@ impl Lacking {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{Grants, Role};
 
@@ -139,7 +141,7 @@ mod tests {
             let restriction = restriction(roles, scopes);
             let mut all = caller(Role::User, &["viewer", "user", ""], Some(&[""]));
             assert!(restriction.check(&all).is_err(), "{roles:?} {scopes:?}");
-            all.grants.all_scopes = true;
+            Arc::make_mut(&mut all.grants).all_scopes = true;
             assert!(restriction.check(&all).is_err(), "{roles:?} {scopes:?}");
             assert_eq!(restriction.check(&caller(Role::Admin, &[], None)), Ok(()));
             assert_eq!(restriction.check(&Caller::local()), Ok(()));
@@ -151,7 +153,7 @@ mod tests {
         let restriction = restriction(None, Some("s1"));
         assert!(restriction.check(&caller(Role::User, &["user"], None)).is_err());
         let mut all = caller(Role::User, &[], Some(&["nogoo9:admin"]));
-        all.grants.all_scopes = true;
+        Arc::make_mut(&mut all.grants).all_scopes = true;
         assert_eq!(restriction.check(&all), Ok(()));
     }
 }

@@ -68,7 +68,7 @@ enum Sender {
     /// Somebody.
     Known(Visitor),
     /// Nobody knows, and this is what they are told unless the workspace is for everybody.
-    Unknown(Unknown),
+    Unknown(Box<Unknown>),
 }
 
 impl Sender {
@@ -206,7 +206,7 @@ impl Inner {
             Some(guard) => match guard.authenticate(&parts, peer, upgrade.is_some()).await {
                 Ok(visitor) => Sender::Known(visitor),
                 Err(unknown) if unknown.is_final => return Ok(unknown.answer),
-                Err(unknown) => Sender::Unknown(unknown),
+                Err(unknown) => Sender::Unknown(Box::new(unknown)),
             },
         };
         // What a WebSocket carries later can't be told from its handshake.

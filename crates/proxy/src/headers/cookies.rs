@@ -10,9 +10,15 @@ const OURS: &str = "nocr_";
 /// Prefixes by which browsers tie a cookie's name to its attributes (RFC 6265bis, 4.1.3).
 const NAME_PREFIXES: [&str; 4] = ["__host-http-", "__host-", "__secure-", "__http-"];
 
-fn is_ours(name: &str) -> bool {
-    let name = name.trim().to_ascii_lowercase();
-    NAME_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name).starts_with(OURS)
+fn is_ours(name: &[u8]) -> bool {
+    // Programs trim more than spaces.
+    let blanks = name.iter().take_while(|byte| **byte <= b' ').count();
+    let name = name.get(blanks..).unwrap_or_default();
+    let begins = |name: &[u8], with: &str| {
+        name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
+    };
+    let prefix = NAME_PREFIXES.iter().find(|prefix| begins(name, prefix)).map_or(0, |prefix| prefix.len());
+    name.get(prefix..).is_some_and(|name| begins(name, OURS))
 }
 
 /// Takes the gateway's cookies out of a request. Several `Cookie` headers, as HTTP/2 allows, become one (RFC 9113,
@@ -30,7 +36,7 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
             // A pair without a name may be read as one whose name is its value.
             let bare = pair.trim_ascii_start().strip_prefix(b"=").unwrap_or(pair);
             let name = bare.split(|b| *b == b'=').next().unwrap_or_default();
-            if pair.is_empty() || is_ours(&String::from_utf8_lossy(name)) {
+            if pair.is_empty() || is_ours(name) {
                 continue;
             }
             if !kept.is_empty() {
@@ -71,7 +77,7 @@ fn narrow(value: &HeaderValue, outside: &Outside<'_>) -> Option<HeaderValue> {
     let pair = parts.next().unwrap_or_default();
     let at = pair.iter().position(|b| *b == b'=')?;
     let name = pair.get(..at)?.trim_ascii();
-    if name.is_empty() || is_ours(&String::from_utf8_lossy(name)) {
+    if name.is_empty() || is_ours(name) {
         return None;
     }
     let mut out = pair.to_vec();
@@ -132,6 +138,7 @@ mod tests {
             "=nocr_sess=x",
             "__Host-Http-nocr_a=1",
             " \tnocr_sess=x",
+            "\t \tNOCR_=",
         ] {
             assert_eq!(sent(&[ours]), None, "{ours}");
             assert_eq!(sent(&[&format!("a=1; {ours}; b=2")]).as_deref(), Some("a=1; b=2"), "{ours}");

@@ -31,16 +31,17 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Deletes the hop-by-hop headers, and those that `Connection` declares to be.
+/// Deletes the hop-by-hop headers, those that `Connection` declares to be, and those that are not wanted for another
+/// reason.
 ///
 /// Not everything may be declared away: the ones that frame or address the message stay.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if let Some(listed) = listed_in_connection(headers) {
-        for name in listed {
-            headers.remove(name);
-        }
+fn remove_hop_by_hop_and(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
+    let mut found = listed_in_connection(headers);
+    // There are fewer headers in a message than names that are not wanted.
+    for name in headers.keys().filter(|name| HOP_BY_HOP.contains(name) || is_unwanted(name)) {
+        found.get_or_insert_with(Vec::new).push(name.clone());
     }
-    for name in &HOP_BY_HOP {
+    for name in found.into_iter().flatten() {
         headers.remove(name);
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use nocrd_model::Caller;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{cookies, has_token, remove_hop_by_hop};
+use super::{cookies, has_token, remove_hop_by_hop_and};
 use crate::Peer;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -41,10 +41,9 @@ pub(crate) struct Said<'a> {
 /// `Expect` goes too: what may be expected of the pod is for the proxy to say.
 pub(crate) fn clean_request(headers: &mut HeaderMap, said: Said<'_>) {
     let takes_trailers = has_token(headers, &header::TE, "trailers");
-    remove_hop_by_hop(headers);
-    headers.remove(header::EXPECT);
-    headers.remove(HTTP2_SETTINGS);
-    remove_ours(headers);
+    remove_hop_by_hop_and(headers, |name| {
+        *name == header::EXPECT || *name == HTTP2_SETTINGS || is_ours(name.as_str())
+    });
     cookies::strip_request(headers);
     if said.keeps_authorization {
         headers.remove(header::AUTHORIZATION);
@@ -92,26 +91,12 @@ fn exact(text: &str) -> Option<HeaderValue> {
 
 /// Deletes from a request's trailers what must not be merged into its headers behind our back.
 pub(crate) fn clean_request_trailers(trailers: &mut HeaderMap) {
-    remove_hop_by_hop(trailers);
-    for name in [header::HOST, header::COOKIE, header::AUTHORIZATION, header::CONTENT_LENGTH, header::EXPECT]
-    {
-        trailers.remove(name);
-    }
-    remove_ours(trailers);
+    const NOT_AT_THE_END: [HeaderName; 5] =
+        [header::HOST, header::COOKIE, header::AUTHORIZATION, header::CONTENT_LENGTH, header::EXPECT];
+    remove_hop_by_hop_and(trailers, |name| NOT_AT_THE_END.contains(name) || is_ours(name.as_str()));
 }
 
-/// Deletes every header that only the proxy sets, in every spelling that a program may take for it.
-fn remove_ours(headers: &mut HeaderMap) {
-    let mut found: Option<Vec<HeaderName>> = None;
-    for name in headers.keys().filter(|name| is_ours(name.as_str())) {
-        found.get_or_insert_with(Vec::new).push(name.clone());
-    }
-    for name in found.into_iter().flatten() {
-        headers.remove(name);
-    }
-}
-
-/// Tells whether only the proxy may set `name` (in lower case).
+/// Tells whether only the proxy may set `name` (in lower case), in any spelling that a program may take for it.
 ///
 /// Programs behind CGI-like interfaces can't tell `-` from `_`, some not from `.` either. A name with such a character
 /// is therefore also ours when it reads like one that frames, addresses or identifies a request.

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::{Outside, cookies, csp, location, remove_hop_by_hop};
+use super::{Outside, cookies, csp, location, remove_hop_by_hop_and};
 
 /// Headers that speak for the whole site, or to a reverse proxy in front of this one. A workspace is one path of a site
 /// it shares with the dashboard and with other people's workspaces.
@@ -29,10 +29,7 @@ const NOT_FOR_A_WORKSPACE: [HeaderName; 11] = [
 /// Narrows what a workspace says to what is its own.
 /// `guest` tells that the workspace is not the visitor's own.
 pub(crate) fn clean_response(headers: &mut HeaderMap, outside: &Outside<'_>, guest: bool) {
-    remove_hop_by_hop(headers);
-    for name in &NOT_FOR_A_WORKSPACE {
-        headers.remove(name);
-    }
+    remove_hop_by_hop_and(headers, |name| NOT_FOR_A_WORKSPACE.contains(name));
     cookies::narrow_response(headers, outside);
     location::rewrite(headers, outside);
     csp::own_frames(headers);
@@ -43,12 +40,10 @@ pub(crate) fn clean_response(headers: &mut HeaderMap, outside: &Outside<'_>, gue
 
 /// The same for trailers, where nothing is narrowed: what would have to be is dropped.
 pub(crate) fn clean_response_trailers(trailers: &mut HeaderMap) {
-    remove_hop_by_hop(trailers);
-    for name in
-        NOT_FOR_A_WORKSPACE.iter().chain(&[header::SET_COOKIE, header::LOCATION, header::CONTENT_LENGTH])
-    {
-        trailers.remove(name);
-    }
+    const TO_BE_NARROWED: [HeaderName; 3] = [header::SET_COOKIE, header::LOCATION, header::CONTENT_LENGTH];
+    remove_hop_by_hop_and(trailers, |name| {
+        NOT_FOR_A_WORKSPACE.contains(name) || TO_BE_NARROWED.contains(name)
+    });
 }
 
 #[cfg(test)]
