@@ -29,6 +29,15 @@ fn the_settings_exist_and_go_together() {
 }
 
 #[test]
+fn t31_only_the_ingress_reaches_the_programs() {
+    let [policy] = objects("NetworkPolicy")[..] else { panic!("there is not one NetworkPolicy") };
+    for part in ["nocrd-mcp", "nocrd-proxy", "policyTypes: [Ingress]", "namespaceSelector", "podSelector"] {
+        assert!(policy.contains(part), "{part}");
+    }
+    assert_eq!(policy.matches("- from:").count(), 1);
+}
+
+#[test]
 fn the_ingress_leads_to_both_and_each_is_there_twice() {
     let [ingress] = objects("Ingress")[..] else { panic!("there is not one Ingress") };
     let lines: Vec<&str> = ingress.lines().map(str::trim).collect();
