@@ -38,6 +38,20 @@ fn t31_only_the_ingress_reaches_the_programs() {
 }
 
 #[test]
+fn t08_nginx_logs_no_token() {
+    let configuration = include_str!("../../../deploy/nginx.conf");
+    let format: String = configuration
+        .lines()
+        .skip_while(|line| !line.starts_with("log_format "))
+        .take_while(|line| !line.is_empty())
+        .collect();
+    assert!(format.contains("$uri") && configuration.contains("access_log "));
+    for told in ["$request ", "$request\"", "$request_uri", "$args", "$query_string", "referer"] {
+        assert!(!format.contains(told), "{told}: {format}");
+    }
+}
+
+#[test]
 fn the_ingress_leads_to_both_and_each_is_there_twice() {
     let [ingress] = objects("Ingress")[..] else { panic!("there is not one Ingress") };
     let lines: Vec<&str> = ingress.lines().map(str::trim).collect();
