@@ -113,6 +113,18 @@ fn warn(settings: &mut Settings) {
             "NODE_TLS_REJECT_UNAUTHORIZED is off: the API server's certificate is not checked".to_owned(),
         );
     }
+    let overlap =
+        |proxies: &ipnet::IpNet, pods: &ipnet::IpNet| proxies.contains(pods) || pods.contains(proxies);
+    let among = settings.trusted_proxies.iter().find_map(|proxies| {
+        let pods = settings.pod_cidrs.iter().find(|pods| overlap(proxies, pods))?;
+        Some((proxies, pods))
+    });
+    if let Some((proxies, pods)) = among {
+        warnings.push(format!(
+            "TRUSTED_PROXIES ({proxies}) and POD_CIDRS ({pods}) overlap: a workspace with an address in both may say that it \
+             is any client"
+        ));
+    }
     warnings.extend(authentication::warnings(settings));
     settings.warnings.extend(warnings);
 }

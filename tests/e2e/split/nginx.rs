@@ -66,6 +66,7 @@ impl Nginx {
             ("server nocrd-proxy:3000;", upstreams(proxies)),
             ("listen 443 ssl;", format!("listen {} ssl;", self.address)),
             ("/etc/nginx/tls", self.directory.path().display().to_string()),
+            ("/var/log/nginx", self.directory.path().display().to_string()),
         ];
         let site = site.iter().fold(CONFIGURATION.to_owned(), |text, (written, meant)| {
             assert!(text.contains(written), "{written}");

@@ -33,6 +33,22 @@ fn an_open_server_keeps_to_its_machine_unless_told_otherwise() {
 }
 
 #[test]
+fn t31_proxies_among_the_workspaces_are_warned_of() {
+    for (proxies, pods, warned) in [
+        ("10.42.7.0/24", "10.42.0.0/16", true),
+        ("10.0.0.0/8", "10.42.0.0/16", true),
+        ("192.0.2.1/32,fd00:1::/64", "10.42.0.0/16,fd00::/16", true),
+        ("10.43.0.0/16", "10.42.0.0/16", false),
+        ("fd00::/16", "10.42.0.0/16", false),
+        ("10.42.7.0/24", "", false),
+    ] {
+        let s = settings(&["-H", "127.0.0.1"], &[("TRUSTED_PROXIES", proxies), ("POD_CIDRS", pods)]);
+        let found = s.warnings().iter().find(|warning| warning.starts_with("TRUSTED_PROXIES"));
+        assert_eq!(found.is_some(), warned, "{proxies} {pods}: {:?}", s.warnings());
+    }
+}
+
+#[test]
 fn the_embedded_cluster_is_never_exposed() {
     let s = dev(&[], &[CLUSTER]).unwrap();
     assert_eq!((s.host.as_str(), s.pod_cidrs[0].to_string().as_str()), ("127.0.0.1", "127.0.0.0/8"));

@@ -29,6 +29,10 @@ const NOTICE: Duration = Duration::from_secs(35);
 /// First and longest pause between two attempts to find a key at all.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
+/// How long a replica that may read the Secret, but not create it, waits for one that may. Whoever starts first would
+/// otherwise make up a key that nobody else knows.
+const WAIT: Duration = Duration::from_secs(60);
+
 /// Where the key came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
@@ -62,6 +66,8 @@ pub(super) struct Keeper {
     due: Option<Instant>,
     /// Whether the key is known to this replica alone, and will be.
     lonely: Arc<AtomicBool>,
+    /// When the search began.
+    start: Instant,
     /// What was last complained of, so as not to repeat it every few seconds.
     complaint: String,
 }
@@ -83,6 +89,7 @@ impl Keeper {
             former: Vec::new(),
             due: None,
             lonely,
+            start: Instant::now(),
             complaint: String::new(),
         }
     }
@@ -111,7 +118,9 @@ impl Keeper {
 
     /// Looks for the key once. Whatever fails, a key that is known stays.
     async fn look(&mut self) {
-        let outcome = match secret::read(&self.cluster).await {
+        let read = secret::read(&self.cluster).await;
+        let is_missing = matches!(read, Outcome::Missing);
+        let outcome = match read {
             // Deleting the Secret ends all sessions. A key that was never in it is put there instead.
             Outcome::Missing => {
                 let unshared = self.origin.is_some_and(|origin| origin != Origin::Secret);
@@ -122,6 +131,16 @@ impl Keeper {
         };
         match outcome {
             Outcome::Held(held) => self.adopt(held, Origin::Secret),
+            Outcome::Denied(error)
+                if is_missing
+                    && self.origin.is_none()
+                    && self.peers.is_none()
+                    && self.start.elapsed() < WAIT =>
+            {
+                self.complain(format!(
+                    "there is no Secret of the session key yet, and this replica may not make it: it waits for one that may: {error}"
+                ));
+            }
             Outcome::Denied(error) => {
                 if self.origin.is_none() {
                     tracing::info!(%error, "the key of sessions can't be kept in a Secret");

@@ -193,6 +193,23 @@ async fn the_right_to_read_without_the_one_to_create_is_enough_when_there_is_a_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_may_not_create_the_secret_waits_for_who_may() {
+    let (log, _guard) = Log::start();
+    let world = World::start().await;
+    world.dev.access().set(vec![Rule::deny("create", "secrets")]);
+    let reader = world.replica().await;
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    assert!(!reader.ring.is_known());
+    world.write_secret(json!({ "key": entry(OLD) }));
+    let id = reader.known().await;
+    world.dev.access().set(Vec::new());
+    assert_eq!(world.replica().await.known().await, id);
+    let text = log.text();
+    assert_eq!(text.matches("this replica may not make it").count(), 1, "{text}");
+    assert!(!text.contains("made up by this replica alone"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn t17_deleting_the_secret_ends_all_sessions() {
     let world = World::start().await;
     let (one, two) = (world.replica().await, world.replica().await);
