@@ -138,7 +138,7 @@ impl Health {
         if self.endings.as_ref().is_some_and(|endings| !endings.are_known()) {
             return Some("it is not known yet which sign-ins were ended");
         }
-        (!health.synced).then(|| match &health.last_error {
+        (!health.synced).then_some(match &health.last_error {
             None => "the server is reading the cluster's state",
             Some(_) => "the server can't read the cluster's state",
         })

@@ -244,8 +244,12 @@ impl Upstream {
         if let Some(permission) = &permission {
             permission.answered(answer.status());
         }
-        let lease = Lease::Alone(Alone::new(line, to, pool, answer.headers()).asked(permission).tied(leash));
-        Ok((answer, lease))
+        let connection = Alone::new(line, to, pool, answer.headers());
+        let connection = match leash {
+            Some(leash) => connection.sending(leash, permission),
+            None => connection,
+        };
+        Ok((answer, Lease::Alone(connection)))
     }
 
     /// Waits for the head of an answer. A request of which nothing was sent is put back.

@@ -150,9 +150,15 @@ pub(crate) struct Alone {
     uid: Arc<str>,
     pool: Arc<Pool>,
     timeout: Duration,
+    /// Where the request has a body. Boxed: most have none.
+    sending: Option<Box<Sending>>,
+}
+
+/// The body of the request, which may go on for longer than the answer.
+#[derive(Debug)]
+struct Sending {
     asked: Asked,
-    /// Where the request has a body.
-    leash: Option<Leash>,
+    leash: Leash,
 }
 
 /// What the pod said to a request that asked whether it may send its body; dropped when the answer has ended.
@@ -173,28 +179,25 @@ impl Alone {
         let most = pool.timeout.unwrap_or_default();
         let timeout =
             announced_timeout(headers).map_or(most, |timeout| most.min(timeout.saturating_sub(MARGIN)));
-        Self { line, addr: to.addr, uid: Arc::clone(to.uid), pool, timeout, asked: Asked(None), leash: None }
+        Self { line, addr: to.addr, uid: Arc::clone(to.uid), pool, timeout, sending: None }
     }
 
-    /// The same, for a request that asked before it sent its body.
-    pub(super) fn asked(self, permission: Option<Permission>) -> Self {
-        Self { asked: Asked(permission), ..self }
-    }
-
-    /// The same, for a request with a body.
-    pub(super) fn tied(self, leash: Option<Leash>) -> Self {
-        Self { leash, ..self }
+    /// The same, for a request with a body, which may have asked before it sent that.
+    pub(super) fn sending(self, leash: Leash, permission: Option<Permission>) -> Self {
+        Self { sending: Some(Box::new(Sending { asked: Asked(permission), leash })), ..self }
     }
 
     /// Tells whether the pod has answered without wanting the request's body.
     pub(super) fn is_refusal(&self) -> bool {
-        self.asked.0.as_ref().is_some_and(Permission::is_refused)
+        let asked = self.sending.as_ref().and_then(|sending| sending.asked.0.as_ref());
+        asked.is_some_and(Permission::is_refused)
     }
 
     /// The answer has ended: lets the connection rest.
     pub(super) fn release(mut self) {
-        let is_whole = self.leash.take().is_none_or(Leash::release);
-        if is_whole && !self.timeout.is_zero() && !self.line.sender.is_closed() && !self.is_refusal() {
+        let is_refusal = self.is_refusal();
+        let is_whole = self.sending.take().is_none_or(|sending| sending.leash.release());
+        if is_whole && !is_refusal && !self.timeout.is_zero() && !self.line.sender.is_closed() {
             let connection = Connection { line: self.line, since: Instant::now(), timeout: self.timeout };
             self.pool.put(self.addr, self.uid, connection);
         }

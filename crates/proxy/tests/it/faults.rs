@@ -80,7 +80,7 @@ fn faults() -> Vec<(String, Then, Told)> {
         // Too much of it.
         (with(&many, ""), Hold, INVALID),
         (with(&format!("x: {}", "y".repeat(2 << 20)), ""), Hold, INVALID),
-        (with(&format!("x: {}", "y".repeat(136 << 10)), ""), Hold, INVALID), // However it is cut into reads.
+        (with(&format!("x: {}", "y".repeat(192 << 10)), ""), Hold, INVALID),
         (OK.into(), Repeat("x-more: and more\r\n"), INVALID),
         (format!("{OK}x: "), Repeat("on and on and on and on "), INVALID),
         (String::new(), Repeat("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"), TIMEOUT),

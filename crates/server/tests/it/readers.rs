@@ -47,10 +47,11 @@ fn in_buffers(ports: [u16; 2]) -> u64 {
     let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
     let bytes = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, local, remote, _, queues, ..] = fields[..] else { return 0 };
         let port = |address: &str| hex(address.split_once(':').unwrap().1);
         let ours = |address: &str| ports.iter().any(|ours| port(address) == u64::from(*ours));
-        let (sending, receiving) = fields[4].split_once(':').unwrap();
-        if ours(fields[1]) || ours(fields[2]) { hex(sending) + hex(receiving) } else { 0 }
+        let (sending, receiving) = queues.split_once(':').unwrap();
+        if ours(local) || ours(remote) { hex(sending) + hex(receiving) } else { 0 }
     };
     table.lines().skip(1).map(bytes).sum()
 }

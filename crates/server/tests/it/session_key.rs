@@ -5,12 +5,12 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use nocrd_devcluster::{access::Rule, kind::Kind, store::Preconditions};
-use nocrd_model::keys::SESSION_KEY_SECRET;
+use nocrd_model::keys::{REVOCATIONS_CONFIG_MAP, SESSION_KEY_SECRET};
 use nocrd_server::{Components, endpoints};
 use nocrd_testkit::{Idp, idp};
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, Relay, Running, free_port};
+use crate::support::{Cluster, PATIENCE, Relay, Running, free_port};
 
 /// Replicas of one installation.
 async fn start(cluster: &Cluster, idp: &Idp, env: &[(&str, &str)]) -> Running {
@@ -153,6 +153,56 @@ async fn d02_t20_no_path_of_the_public_listener_gives_the_key() {
     let unproven = server.client.post(format!("{peers}/session-key")).body("{}").send().await.unwrap();
     assert_eq!(unproven.status(), 400);
     server.stop().await;
+}
+
+/// The rights of nocrd-proxy in `deploy/`, but for the names, which this API server does not look at.
+#[tokio::test]
+async fn t55_the_proxy_shares_sessions_with_few_rights() {
+    let (cluster, idp) = (Cluster::start().await, Idp::start().await);
+    let mcp = start(&cluster, &idp, &[]).await;
+    mcp.ready().await;
+    let meta = json!({ "name": REVOCATIONS_CONFIG_MAP, "namespace": "nogoo9" });
+    cluster.dev.store().create(Kind::ConfigMap, json!({ "metadata": meta })).unwrap();
+    let allow = |verbs: &[&str], resource: &str| Rule {
+        allow: true,
+        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+        ..Rule::deny("", resource)
+    };
+    let may_ask = allow(&["create"], "selfsubjectaccessreviews");
+    let configmaps = allow(&["get", "list", "watch", "update"], "configmaps");
+    let pods = allow(&["list", "watch"], "pods");
+    let all = [may_ask, pods, configmaps, allow(&["get"], "secrets"), Rule::deny("*", "*")];
+    cluster.dev.access().set(all.into());
+    let issuer = idp.issuer().to_owned();
+    let env = [
+        ("AUTH_ENABLED", "true"),
+        ("AUTH_ISSUER", &*issuer),
+        ("OAUTH_CLIENT_ID", idp::CLIENT_ID),
+        ("HOST", "127.0.0.1"),
+    ];
+    let proxy = Running::begin(&cluster, &env, Components::PROXY).await;
+    proxy.ready().await;
+    assert_eq!(checks(&proxy).await["sessionKeyShared"], true);
+
+    let token = idp.token(json!({ "sub": "alice", "roles": ["user"], "scope": "nogoo9:read" }));
+    let ask = mcp.get("/auth/session").bearer_auth(&token).header("sec-fetch-site", "same-origin");
+    let answer = ask.send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let status = async |server: &Running| {
+        server.get("/auth/session").header("cookie", &cookie).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((status(&mcp).await, status(&proxy).await), (200, 200));
+    let out = proxy.client.post(format!("{}/logout", proxy.base)).header("cookie", &cookie);
+    assert_eq!(out.header("sec-fetch-site", "same-origin").send().await.unwrap().status(), 200);
+    let ended = async {
+        while status(&mcp).await != 401 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    for server in [mcp, proxy] {
+        server.stop().await;
+    }
 }
 
 #[tokio::test]
