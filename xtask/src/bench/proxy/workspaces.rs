@@ -67,10 +67,9 @@ impl Api {
             causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
         })?;
         let status = answer.status();
-        if status.is_success() {
-            return Ok(());
-        }
-        Err(format!("the cluster answers {status}: {}", answer.text().await?).into())
+        // To the end: thousands of answers that are left unread end an HTTP/2 connection.
+        let text = answer.text().await?;
+        if status.is_success() { Ok(()) } else { Err(format!("the cluster answers {status}: {text}").into()) }
     }
 }
 
