@@ -177,7 +177,18 @@ async fn pods_of_other_schedulers_and_gated_ones_are_left_alone() {
     .await;
     assert_eq!(scheduled(&store.get(Kind::Pod, "n", "foreign").expect("there"), "status"), "");
     assert_eq!(scheduled(&store.get(Kind::Pod, "n", "gated").expect("there"), "reason"), "SchedulingGated");
+    let lift = |pod: &mut Value| {
+        pod["spec"]["schedulingGates"] = json!([]);
+        Ok(())
+    };
+    store.update(Kind::Pod, "n", "gated", &Preconditions::none(), lift).expect("lifted");
+    until(&store, "the one whose gate is lifted is bound", |store| bound(store, "gated")).await;
     controllers.shutdown().await;
+}
+
+fn bound(store: &Store, name: &str) -> Option<()> {
+    let pod = store.get(Kind::Pod, "n", name).expect("there");
+    (text_at(&pod, &["spec", "nodeName"]) == "node" && scheduled(&pod, "status") == "True").then_some(())
 }
 
 #[tokio::test]

@@ -109,6 +109,24 @@ async fn only_additions_to_tolerations_and_new_images() {
 }
 
 #[tokio::test]
+async fn gates_are_lifted_but_not_set() {
+    let world = World::new();
+    let spec = json!({ "containers": [{ "name": "c", "image": "x" }], "schedulingGates": [{ "name": "a" }] });
+    world.post("pods", json!({ "metadata": { "name": "p" }, "spec": spec })).await.ok();
+    let gates = |names: &[&str]| {
+        let gates: Value = names.iter().map(|name| json!({ "name": name })).collect();
+        json!({ "spec": { "schedulingGates": gates } })
+    };
+    let (code, _, message) = world.merge("pods/p", gates(&["a", "b"])).await.failure();
+    assert_eq!(code, 422);
+    assert!(message.ends_with("only deletion is allowed, but found new scheduling gate 'b'"), "{message}");
+    let lifted = world.merge("pods/p", gates(&[])).await.ok();
+    assert!(lifted["spec"].get("schedulingGates").is_none());
+    assert_eq!(lifted["metadata"]["generation"], 2);
+    assert_eq!(world.merge("pods/p", gates(&["a"])).await.failure().0, 422);
+}
+
+#[tokio::test]
 async fn nothing_is_said_of_values_that_were_refused() {
     let world = World::new();
     let spec = json!({ "containers": [{ "name": "c", "image": "x", "env": [{ "name": "A=", "value": "hidden" }] }] });

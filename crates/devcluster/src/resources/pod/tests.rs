@@ -153,7 +153,9 @@ fn only_images_deadlines_and_more_tolerations_may_change() {
             "spec",
         ),
         (&|spec| spec["nodeName"] = "x".into(), "spec"),
-        (&|spec| spec["tolerations"] = json!([]), "spec"),
+        (&|spec| spec["tolerations"] = json!([]), "spec.tolerations"),
+        (&|spec| spec["activeDeadlineSeconds"] = 0.into(), "spec.activeDeadlineSeconds"),
+        (&|spec| spec["schedulingGates"] = json!([{ "name": "x" }]), "spec.schedulingGates[0].name"),
         (&|spec| spec["terminationGracePeriodSeconds"] = 1.into(), "spec"),
         (&|spec| spec["containers"][0]["image"] = "".into(), "spec.containers[0].image"),
         (&|spec| spec["containers"] = json!([]), "spec.containers"),
@@ -161,6 +163,34 @@ fn only_images_deadlines_and_more_tolerations_may_change() {
         let causes = refusals(refused).0;
         assert_eq!(causes.iter().map(|cause| cause.field.as_str()).collect::<Vec<_>>(), [field]);
     }
+}
+
+#[test]
+fn gates_are_only_ever_lifted() {
+    let gates = |names: &[&str]| -> Value { names.iter().map(|name| json!({ "name": name })).collect() };
+    let mut old = pod(container(json!({})));
+    old["spec"]["schedulingGates"] = gates(&["x.io/a", "x.io/b"]);
+    assert!(check_create(Kind::Pod, &old).into_causes().is_empty());
+    let refusals = |names: &[&str]| {
+        let mut new = old.clone();
+        new["spec"]["schedulingGates"] = gates(names);
+        let causes = check_update(Kind::Pod, Part::Object, &old, &new).into_causes();
+        causes.into_iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect::<Vec<_>>()
+    };
+    for fewer in [&["x.io/b"] as &[_], &[], &["x.io/b", "x.io/a"]] {
+        assert!(refusals(fewer).is_empty(), "{fewer:?}");
+    }
+    assert_eq!(
+        refusals(&["x.io/a", "x.io/c"]),
+        [
+            "spec.schedulingGates[1].name: Forbidden: only deletion is allowed, but found new scheduling gate 'x.io/c'"
+        ]
+    );
+    old["spec"]["nodeName"] = "node".into();
+    old["spec"]["schedulingGates"] = gates(&["x.io/a", "x.io/a"]);
+    let causes = check_create(Kind::Pod, &old).into_causes();
+    let fields: Vec<_> = causes.iter().map(|cause| cause.field.as_str()).collect();
+    assert_eq!(fields, ["spec.schedulingGates[1]", "spec.nodeName"]);
 }
 
 /// A pod with something of everything.
