@@ -22,6 +22,8 @@ pub(crate) enum Part {
     Object,
     /// Its status.
     Status,
+    /// What a pod's containers may use.
+    Resize,
 }
 
 /// Fills in what a type's absent members mean. Done to every object that is read from a request.
@@ -84,6 +86,13 @@ pub(crate) fn prepare_update(kind: Kind, part: Part, old: &Value, new: &mut Valu
             keep(old, new, &["spec"]);
             keep(old, new, &["metadata", "ownerReferences"]);
         }
+        Part::Resize => {
+            keep(old, new, &["status"]);
+            for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
+                keep(old, new, &["metadata", field]);
+            }
+            pod::resize::prepare(old, new);
+        }
     }
     let generation = object::at(old, &["metadata", "generation"]).and_then(Value::as_i64);
     if let Some(generation) = generation.filter(|_| old.get("spec") != new.get("spec")) {
@@ -95,6 +104,9 @@ pub(crate) fn prepare_update(kind: Kind, part: Part, old: &Value, new: &mut Valu
 pub(crate) fn check_update(kind: Kind, part: Part, old: &Value, new: &Value) -> Problems {
     let mut problems = Problems::default();
     meta::check_changed(old, new, &mut problems);
+    if part == Part::Resize {
+        pod::resize::check(old, new, &mut problems);
+    }
     if part == Part::Object {
         match kind {
             Kind::Pod => pod::update::check(old, new, &mut problems),

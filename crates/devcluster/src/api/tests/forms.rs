@@ -53,9 +53,11 @@ async fn published_types_tell_how_lists_merge() {
     let containers = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
     assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
     assert_eq!(containers["items"]["allOf"][0]["$ref"], "#/components/schemas/io.k8s.api.core.v1.Container");
-    let patch = &document["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"]["patch"];
-    let parameters = patch["parameters"].as_array().expect("parameters");
-    assert!(parameters.iter().any(|parameter| parameter["name"] == "fieldValidation"));
+    for path in ["pods/{name}", "pods/{name}/resize"] {
+        let patch = &document["paths"][&format!("/api/v1/namespaces/{{namespace}}/{path}")]["patch"];
+        let parameters = patch["parameters"].as_array().expect(path);
+        assert!(parameters.iter().any(|parameter| parameter["name"] == "fieldValidation"), "{path}");
+    }
     // Every reference leads somewhere.
     let text = document.to_string();
     for reference in text.split("\"#/components/schemas/").skip(1) {

@@ -2,6 +2,7 @@
 
 mod container;
 pub(crate) mod defaults;
+pub(crate) mod resize;
 pub(crate) mod update;
 pub(crate) mod validate;
 mod volume;
