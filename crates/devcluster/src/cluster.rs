@@ -35,7 +35,7 @@ const NAMESPACES: [&str; 3] = ["default", "kube-system", "kube-public"];
 pub struct Config {
     /// Where the API listens: a loopback address. Port 0 takes any free one.
     pub bind: SocketAddr,
-    /// Where objects are kept; in memory when absent.
+    /// Where objects and the files of claims are kept; in memory and temporary directories when absent.
     pub data_dir: Option<PathBuf>,
     /// A namespace that is there from the start, and the one the kubeconfig names.
     pub namespace: String,
@@ -117,6 +117,7 @@ impl DevCluster {
                 sandbox: config.sandbox,
                 backoff: config.backoff,
                 run_dir: config.run_dir,
+                claims_dir: config.data_dir.as_ref().map(|dir| dir.join("claims")),
                 host_paths: config.host_paths,
                 hidden: config.data_dir.into_iter().chain(config.hidden).collect(),
                 issuer: issuer.clone(),

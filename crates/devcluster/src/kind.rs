@@ -21,11 +21,13 @@ pub enum Kind {
     Event,
     /// A limit on how many pods a namespace holds.
     ResourceQuota,
+    /// Storage that outlives pods.
+    PersistentVolumeClaim,
 }
 
 impl Kind {
     /// All kinds; an owner's kind stands before what it may own, so that restoring in this order never dangles.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Namespace,
         Self::Node,
         Self::Pod,
@@ -34,6 +36,7 @@ impl Kind {
         Self::ServiceAccount,
         Self::Event,
         Self::ResourceQuota,
+        Self::PersistentVolumeClaim,
     ];
 
     /// The `kind` member of its objects.
@@ -48,6 +51,7 @@ impl Kind {
             Self::ServiceAccount => "ServiceAccount",
             Self::Event => "Event",
             Self::ResourceQuota => "ResourceQuota",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
         }
     }
 
@@ -63,6 +67,7 @@ impl Kind {
             Self::ServiceAccount => "serviceaccounts",
             Self::Event => "events",
             Self::ResourceQuota => "resourcequotas",
+            Self::PersistentVolumeClaim => "persistentvolumeclaims",
         }
     }
 
@@ -84,6 +89,7 @@ impl Kind {
             Self::ServiceAccount => &["sa"],
             Self::Event => &["ev"],
             Self::ResourceQuota => &["quota"],
+            Self::PersistentVolumeClaim => &["pvc"],
         }
     }
 

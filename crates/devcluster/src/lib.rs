@@ -25,7 +25,7 @@
 //! | `resources`, `validate` | defaults and validity of each kind |
 //! | `patch`, `apply` | strategic merge; server-side apply |
 //! | `selector` | label and field selectors |
-//! | [`controllers`] | scheduler, garbage collector, namespaces, quotas |
+//! | [`controllers`] | scheduler, claims, garbage collector, namespaces, quotas |
 //! | [`kubelet`] | runs the pods, behind the seam [`runtime`] |
 //! | [`tokens`] | tokens of service accounts |
 //! | [`server`] | HTTPS on the loopback address |

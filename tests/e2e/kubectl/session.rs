@@ -200,6 +200,55 @@ fn objects_are_made_by_commands() {
 }
 
 #[test]
+fn files_on_a_claim_outlive_pods() {
+    let dev = Dev::start();
+    let kubectl = Kubectl::new(&dev);
+    let claim = json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "data" },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    });
+    let user = |name: &str, script: &str| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": { "name": name },
+            "spec": {
+                "restartPolicy": "Never",
+                "containers": [{
+                    "name": "main",
+                    "image": "busybox",
+                    "command": ["sh", "-c", script],
+                    "volumeMounts": [{ "name": "data", "mountPath": "/data" }],
+                }],
+                "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "data" } }],
+            },
+        })
+    };
+    kubectl.apply(&user("writer", "echo kept > /data/file"));
+    kubectl.line("wait --for=condition=PodScheduled=False pod/writer --timeout=120s");
+    let conditions = kubectl.get("pod/writer")["status"]["conditions"].to_string();
+    assert!(conditions.contains("persistentvolumeclaim \\\"data\\\" not found"), "{conditions}");
+    assert_eq!(kubectl.apply(&claim), "persistentvolumeclaim/data created");
+    assert_eq!(kubectl.apply(&claim), "persistentvolumeclaim/data unchanged");
+    kubectl.line("wait --for=jsonpath={.status.phase}=Succeeded pod/writer --timeout=120s");
+    let row = kubectl.line("get pvc data --no-headers");
+    let cells: Vec<_> = row.split_whitespace().collect();
+    assert_eq!((cells[1], cells[3], cells[4]), ("Bound", "1Gi", "RWO"), "{row}");
+    kubectl.line("delete pod writer");
+
+    kubectl.apply(&user("reader", "cat /data/file; sleep 1000"));
+    kubectl.line("wait --for=condition=Ready pod/reader --timeout=120s");
+    kubectl.follow("logs --follow reader").until(|line| line == "kept");
+    kubectl.line("delete pvc data --wait=false");
+    assert!(kubectl.line("get pvc data").contains("Terminating"));
+    kubectl.line("delete pod reader --grace-period=1");
+    kubectl.line("wait --for=delete pvc/data --timeout=120s");
+    dev.stop();
+}
+
+#[test]
 fn kubectl_asks_what_it_may_do() {
     let dev = Dev::start();
     let kubectl = Kubectl::new(&dev);

@@ -82,6 +82,7 @@ fn core() -> Vec<Resource> {
         if kind == Kind::Pod {
             resources.push(part("exec", "PodExecOptions", &["create", "get"]));
             resources.push(part("log", "Pod", &["get"]));
+            resources.push(part("resize", "Pod", &["get", "patch", "update"]));
         }
         if kind == Kind::ServiceAccount {
             let token = part("token", "TokenRequest", &["create"]);

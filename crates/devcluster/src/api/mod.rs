@@ -186,7 +186,11 @@ impl Call<'_> {
     }
 
     fn part(&self) -> Part {
-        if self.path.subresource == "status" { Part::Status } else { Part::Object }
+        match self.path.subresource.as_str() {
+            "status" => Part::Status,
+            "resize" => Part::Resize,
+            _ => Part::Object,
+        }
     }
 
     /// In whose name fields are written: a parameter, else the program's name.
@@ -233,12 +237,13 @@ async fn objects(api: &Api, path: ObjectPath, request: Request<Body>) -> Result<
     match (path.kind, path.subresource.as_str(), verb) {
         (_, "", _) => {}
         (kind, "status", "get" | "update" | "patch") if resources::has_status(kind) => {}
+        (Kind::Pod, "resize", "get" | "update" | "patch") => {}
         (Kind::Pod, "log", "get") => return log::read(api, &path, &query).await,
         (Kind::Pod, "exec", "get" | "create") => return exec::start(api, &path, &query, request).await,
         (Kind::ServiceAccount, "token", "create") => return token::create(api, &path, request).await,
         (Kind::ServiceAccount, "token", _) => return Err(Status::method_not_allowed()),
         (kind, "status", _) if resources::has_status(kind) => return Err(Status::method_not_allowed()),
-        (Kind::Pod, "log" | "exec", _) => return Err(Status::method_not_allowed()),
+        (Kind::Pod, "log" | "exec" | "resize", _) => return Err(Status::method_not_allowed()),
         _ => return Err(Status::unknown_resource()),
     }
     let form = accept::form(&headers)?;

@@ -85,12 +85,13 @@ fn core() -> Value {
         });
         paths.insert(format!("{base}/{resource}"), all);
         paths.insert(format!("{base}/{resource}/{{name}}"), one);
-        if resources::has_status(kind) {
-            let status = json!({
+        let parts = [("status", resources::has_status(kind)), ("resize", kind == Kind::Pod)];
+        for (part, _) in parts.into_iter().filter(|(_, is_there)| *is_there) {
+            let operations = json!({
                 "get": operation("get", "", name, false), "put": operation("put", "", name, true),
                 "patch": operation("patch", "", name, true),
             });
-            paths.insert(format!("{base}/{resource}/{{name}}/status"), status);
+            paths.insert(format!("{base}/{resource}/{{name}}/{part}"), operations);
         }
     }
     whole(paths)

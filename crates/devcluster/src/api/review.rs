@@ -84,7 +84,8 @@ fn rules(api: &Api, namespace: &str) -> Value {
     const VERBS: [&str; 8] =
         ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
     let mut resources: Vec<String> = Kind::ALL.iter().map(|kind| kind.resource().to_owned()).collect();
-    resources.extend(["pods/log", "pods/exec", "pods/status", "serviceaccounts/token"].map(str::to_owned));
+    let parts = ["pods/log", "pods/exec", "pods/resize", "pods/status", "serviceaccounts/token"];
+    resources.extend(parts.map(str::to_owned));
     let allowed = |verb: &str, resource: &str| {
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
         let path = Kind::from_resource(resource).map(|kind| ObjectPath {

@@ -18,7 +18,7 @@ use crate::{
     deletion,
     kind::Kind,
     object::{self, text_at},
-    resources::{self, Part, pod, quota},
+    resources::{self, Part, claim, pod, quota},
     status::{Cause, Details, Status},
     store::{Fate, Mode, View},
 };
@@ -124,6 +124,9 @@ fn admit(view: &View<'_>, options: &Options, kind: Kind, value: &mut Value) -> R
             set_service_account(view, value)?;
         }
         pod::admit(value);
+    }
+    if kind == Kind::PersistentVolumeClaim {
+        claim::admit(value);
     }
     Ok(())
 }

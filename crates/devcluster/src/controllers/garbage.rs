@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Kinds that can own or be owned; events can't.
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind::Namespace,
     Kind::Node,
     Kind::Pod,
@@ -22,6 +22,7 @@ const KINDS: [Kind; 7] = [
     Kind::Secret,
     Kind::ServiceAccount,
     Kind::ResourceQuota,
+    Kind::PersistentVolumeClaim,
 ];
 
 pub(super) async fn run(store: Store) {

@@ -1,6 +1,7 @@
-//! What goes on in a cluster by itself: pods are bound to the node, objects go with their owners, namespaces are
-//! emptied, quotas counted, old events forgotten.
+//! What goes on in a cluster by itself: pods are bound to the node, claims get volumes, objects go with their owners,
+//! namespaces are emptied, quotas counted, old events forgotten.
 
+mod claims;
 mod events;
 mod garbage;
 mod namespaces;
@@ -41,6 +42,7 @@ impl Controllers {
             }
         };
         tasks.spawn(until_closed(Box::pin(scheduler::run(store.clone()))));
+        tasks.spawn(until_closed(Box::pin(claims::run(store.clone()))));
         tasks.spawn(until_closed(Box::pin(garbage::run(store.clone()))));
         tasks.spawn(until_closed(Box::pin(namespaces::run(store.clone(), service_accounts))));
         tasks.spawn(until_closed(Box::pin(quotas::run(store.clone()))));

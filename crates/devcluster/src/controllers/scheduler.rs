@@ -8,21 +8,52 @@ use crate::{
     events::{Recorder, Severity},
     kind::Kind,
     object::{self, list_at, text_at},
-    store::{Preconditions, Store},
+    resources::{
+        claim::{self, Obstacle},
+        pod,
+    },
+    status::Status,
+    store::{Fate, Mode, Preconditions, Store, check_update},
     validate::entries,
 };
 
 /// The scheduler that pods name unless they name another.
 const NAME: &str = "default-scheduler";
 
+/// Why a pod that wants a claim for itself fits no node.
+const TAKEN: &str = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod";
+/// Why no other pod makes room.
+const UNHELPFUL: &str = "Preemption is not helpful for scheduling";
+const NO_VICTIMS: &str = "No preemption victims found for incoming pod";
+
 pub(super) async fn run(store: Store) {
-    let mut notices = std::pin::pin!(notices(&store, &[Kind::Node, Kind::Pod]));
+    let kinds = [Kind::Node, Kind::Pod, Kind::PersistentVolumeClaim];
+    let mut notices = std::pin::pin!(notices(&store, &kinds));
     while let Some(notice) = notices.next().await {
         match notice {
-            Notice::Present(Kind::Pod, pod) => schedule(&store, &pod),
+            Notice::Present(Kind::Pod, pod) if !pod::has_ended(&pod) => schedule(&store, &pod),
+            Notice::Present(Kind::Pod, pod) | Notice::Gone(Kind::Pod, pod) => {
+                // Another pod may wait for its claims.
+                if pod::claims(&pod).next().is_some() {
+                    bind_users_of_claims(&store, object::namespace(&pod));
+                }
+            }
+            Notice::Present(Kind::PersistentVolumeClaim, claim)
+            | Notice::Gone(Kind::PersistentVolumeClaim, claim) => {
+                bind_users_of_claims(&store, object::namespace(&claim));
+            }
             // A node that changed may fit now.
             Notice::Present(..) => bind_all(&store),
             Notice::Gone(..) => {}
+        }
+    }
+}
+
+/// Binds the pods of a namespace that wait for their claims.
+fn bind_users_of_claims(store: &Store, namespace: &str) {
+    for pod in store.list(Kind::Pod, Some(namespace)).items {
+        if pod::claims(&pod).next().is_some() {
+            schedule(store, &pod);
         }
     }
 }
@@ -47,28 +78,29 @@ fn schedule(store: &Store, pod: &Value) {
         return;
     }
     let nodes = store.list(Kind::Node, None).items;
+    let total = nodes.len();
     let misfits: Vec<&str> = nodes.iter().filter_map(|node| misfit(pod, node)).collect();
-    match nodes.iter().find(|node| misfit(pod, node).is_none()) {
-        Some(node) => bind(store, pod, object::name(node)),
-        None => {
-            let total = nodes.len();
-            let message = match misfits.first() {
-                Some(why) => format!(
-                    "0/{total} nodes are available: {} {why}. preemption: 0/{total} nodes are available: {total} Preemption is not helpful for scheduling.",
-                    misfits.len()
-                ),
-                None => "no nodes available to schedule pods".to_owned(),
-            };
-            if set_condition(store, pod, "False", "Unschedulable", &message, None) {
-                Recorder::new(store.clone(), NAME, None).record(
-                    (Kind::Pod, pod),
-                    Severity::Warning,
-                    "FailedScheduling",
-                    &message,
-                    None,
-                );
-            }
+    let fitting = nodes.iter().find(|node| misfit(pod, node).is_none());
+    let (why, preemption) = match (store.read(|view| claim::obstacle(view, pod)), fitting) {
+        _ if nodes.is_empty() => return refuse(store, pod, "no nodes available to schedule pods"),
+        (Some(Obstacle::Anywhere(why)), _) => (why, UNHELPFUL),
+        (_, None) => {
+            (format!("{} {}", misfits.len(), misfits.first().copied().unwrap_or_default()), UNHELPFUL)
         }
+        (Some(Obstacle::Taken), Some(_)) => (format!("{} {TAKEN}", total - misfits.len()), NO_VICTIMS),
+        (Some(Obstacle::Soon), Some(_)) => return,
+        (None, Some(node)) => return bind(store, pod, object::name(node)),
+    };
+    let message = format!(
+        "0/{total} nodes are available: {why}. preemption: 0/{total} nodes are available: {total} {preemption}."
+    );
+    refuse(store, pod, &message);
+}
+
+fn refuse(store: &Store, pod: &Value, message: &str) {
+    if set_condition(store, pod, "False", "Unschedulable", message, None) {
+        let recorder = Recorder::new(store.clone(), NAME, None);
+        recorder.record((Kind::Pod, pod), Severity::Warning, "FailedScheduling", message, None);
     }
 }
 
@@ -98,18 +130,27 @@ fn set_condition(
 ) -> bool {
     let mut news = false;
     let same = Preconditions::uid(object::uid(pod));
-    let result = store.update(Kind::Pod, object::namespace(pod), object::name(pod), &same, |pod| {
+    let (namespace, name) = (object::namespace(pod), object::name(pod));
+    let result = store.modify(Kind::Pod, namespace, name, Mode::Commit, |view, pod| {
+        check_update(Kind::Pod, name, pod, &same)?;
+        if condition_status(pod) == "True" {
+            return Ok(Fate::Stays);
+        }
         if let Some(node) = node {
+            // A claim may have been deleted a moment ago; its notice is on the way.
+            if claim::obstacle(view, pod).is_some() {
+                return Err(Status::modified(Kind::Pod, name));
+            }
             object::child_mut(pod, "spec").insert("nodeName".into(), node.into());
         }
         let status_map = object::child_mut(pod, "status");
         let conditions = status_map.entry("conditions").or_insert_with(|| json!([]));
-        let Some(conditions) = conditions.as_array_mut() else { return Ok(()) };
+        let Some(conditions) = conditions.as_array_mut() else { return Ok(Fate::Stays) };
         let old = conditions.iter().position(|condition| text_at(condition, &["type"]) == "PodScheduled");
         let current = old.and_then(|index| conditions.get(index)).cloned().unwrap_or_default();
         let field = |name| text_at(&current, &[name]);
         if field("status") == status && field("message") == message {
-            return Ok(());
+            return Ok(Fate::Stays);
         }
         news = true;
         let mut condition = json!({
@@ -126,7 +167,7 @@ fn set_condition(
         } else {
             conditions.push(condition);
         }
-        Ok(())
+        Ok(Fate::Stays)
     });
     tolerate(result, "scheduling a pod");
     news

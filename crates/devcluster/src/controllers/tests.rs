@@ -177,6 +177,143 @@ async fn pods_of_other_schedulers_and_gated_ones_are_left_alone() {
     .await;
     assert_eq!(scheduled(&store.get(Kind::Pod, "n", "foreign").expect("there"), "status"), "");
     assert_eq!(scheduled(&store.get(Kind::Pod, "n", "gated").expect("there"), "reason"), "SchedulingGated");
+    let lift = |pod: &mut Value| {
+        pod["spec"]["schedulingGates"] = json!([]);
+        Ok(())
+    };
+    store.update(Kind::Pod, "n", "gated", &Preconditions::none(), lift).expect("lifted");
+    until(&store, "the one whose gate is lifted is bound", |store| bound(store, "gated")).await;
+    controllers.shutdown().await;
+}
+
+fn bound(store: &Store, name: &str) -> Option<()> {
+    let pod = store.get(Kind::Pod, "n", name).expect("there");
+    (text_at(&pod, &["spec", "nodeName"]) == "node" && scheduled(&pod, "status") == "True").then_some(())
+}
+
+/// Waits until a pod is refused; answers why.
+async fn refused(store: &Store, name: &str) -> String {
+    until(store, "the pod is refused", |store| {
+        let pod = store.get(Kind::Pod, "n", name).expect("there");
+        (scheduled(&pod, "reason") == "Unschedulable").then(|| scheduled(&pod, "message").to_owned())
+    })
+    .await
+}
+
+const CLAIM: Kind = Kind::PersistentVolumeClaim;
+
+fn claim(store: &Store, name: &str, mode: &str, more: Value) -> Arc<Value> {
+    let mut spec = json!({ "accessModes": [mode], "resources": { "requests": { "storage": "1Gi" } } });
+    spec.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    store
+        .create(CLAIM, json!({ "metadata": { "name": name, "namespace": "n" }, "spec": spec }))
+        .expect("created")
+}
+
+fn using(name: &str, claim: &str) -> Value {
+    pod(name, json!({ "volumes": [{ "name": "v", "persistentVolumeClaim": { "claimName": claim } }] }))
+}
+
+#[tokio::test]
+async fn claims_get_volumes_and_grow() {
+    let (store, controllers) = world();
+    let created = claim(&store, "c", "ReadWriteOnce", json!({}));
+    let sized = |store: &Store, size: &str| {
+        let claim = store.get(CLAIM, "n", "c").expect("there");
+        (claim["status"]["capacity"]["storage"] == size).then_some(claim)
+    };
+    let given = until(&store, "there is a volume", |store| sized(store, "1Gi")).await;
+    assert_eq!(given["status"]["phase"], "Bound");
+    assert_eq!(given["status"]["accessModes"], json!(["ReadWriteOnce"]));
+    assert_eq!(given["spec"]["volumeName"], format!("pvc-{}", object::uid(&created)));
+    assert_eq!(given["metadata"]["finalizers"], json!(["kubernetes.io/pvc-protection"]));
+    let grow = |claim: &mut Value| {
+        claim["spec"]["resources"]["requests"]["storage"] = "2Gi".into();
+        Ok(())
+    };
+    store.update(CLAIM, "n", "c", &Preconditions::none(), grow).expect("asked for more");
+    until(&store, "it has grown", |store| sized(store, "2Gi")).await;
+
+    claim(&store, "device", "ReadWriteOnce", json!({ "volumeMode": "Block" }));
+    store.create(Kind::Pod, using("p", "device")).expect("created");
+    assert_eq!(
+        refused(&store, "p").await,
+        "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+    );
+    until(&store, "the reason is told", |store| {
+        let events = store.list(Kind::Event, Some("n")).items;
+        let told = |event: &&Arc<Value>| text_at(event, &["reason"]) == "ProvisioningFailed";
+        events.iter().find(told).map(|event| assert_eq!(event["involvedObject"]["name"], "device"))
+    })
+    .await;
+    controllers.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_pod_waits_for_its_claim() {
+    let (store, controllers) = world();
+    store.create(Kind::Pod, using("p", "c")).expect("created");
+    assert_eq!(
+        refused(&store, "p").await,
+        "0/1 nodes are available: persistentvolumeclaim \"c\" not found. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+    );
+    claim(&store, "c", "ReadWriteOnce", json!({}));
+    until(&store, "the pod is bound", |store| bound(store, "p")).await;
+    controllers.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_claim_stays_for_the_pods_that_use_it() {
+    let (store, controllers) = world();
+    claim(&store, "c", "ReadWriteOnce", json!({}));
+    store.create(Kind::Pod, using("p", "c")).expect("created");
+    until(&store, "the pod is bound", |store| bound(store, "p")).await;
+    let gone =
+        |store: &Store| deletion::delete(store, CLAIM, "n", "c", &Options::default()).expect("marked").1;
+    assert!(!gone(&store));
+    store.create(Kind::Pod, using("late", "c")).expect("created");
+    assert!(
+        refused(&store, "late").await.contains("persistentvolumeclaim \"c\" is being deleted. preemption:")
+    );
+    assert!(store.get(CLAIM, "n", "c").is_ok());
+    store.delete(Kind::Pod, "n", "p", &Preconditions::none()).expect("deleted");
+    until(&store, "the claim goes", |store| is_gone(store, CLAIM, "c")).await;
+    until(&store, "there is no claim", |store| {
+        let pod = store.get(Kind::Pod, "n", "late").expect("there");
+        scheduled(&pod, "message").contains("persistentvolumeclaim \"c\" not found").then_some(())
+    })
+    .await;
+    // Of nobody's use, it goes at once.
+    claim(&store, "c", "ReadWriteOnce", json!({}));
+    until(&store, "the pod is bound", |store| bound(store, "late")).await;
+    claim(&store, "d", "ReadWriteOnce", json!({}));
+    until(&store, "it is protected", |store| {
+        object::has_finalizers(&store.get(CLAIM, "n", "d").expect("there")).then_some(())
+    })
+    .await;
+    deletion::delete(&store, CLAIM, "n", "d", &Options::default()).expect("marked");
+    until(&store, "the claim goes", |store| is_gone(store, CLAIM, "d")).await;
+    controllers.shutdown().await;
+}
+
+#[tokio::test]
+async fn one_pod_at_a_time_has_a_claim_for_itself() {
+    let (store, controllers) = world();
+    claim(&store, "c", "ReadWriteOncePod", json!({}));
+    let taken = "0/1 nodes are available: 1 node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.";
+    store.create(Kind::Pod, using("first", "c")).expect("created");
+    until(&store, "the first is bound", |store| bound(store, "first")).await;
+    store.create(Kind::Pod, using("second", "c")).expect("created");
+    assert_eq!(refused(&store, "second").await, taken);
+    store.delete(Kind::Pod, "n", "first", &Preconditions::none()).expect("deleted");
+    until(&store, "the second is bound", |store| bound(store, "second")).await;
+    store.create(Kind::Pod, using("third", "c")).expect("created");
+    assert_eq!(refused(&store, "third").await, taken);
+    let succeed = |status: &mut serde_json::Map<String, Value>| {
+        status.insert("phase".into(), "Succeeded".into());
+    };
+    store.update_status(Kind::Pod, "n", "second", &Preconditions::none(), succeed).expect("ended");
+    until(&store, "the third is bound", |store| bound(store, "third")).await;
     controllers.shutdown().await;
 }
 

@@ -15,12 +15,14 @@
 //!   on that address: one that listens on all addresses keeps other pods from using its port.
 //! - Programs run as whoever runs the cluster, who appears as root inside. `runAsUser`, `fsGroup`, capabilities and the
 //!   rest of the security contexts change nothing.
-//! - `hostPath` needs a permission ([`Config::host_paths`]); claims, tokens and other kinds of volumes are not there.
+//! - A claim is a directory, of whatever size. `hostPath` needs a permission ([`Config::host_paths`]); volumes of other
+//!   kinds than these and those that Kubernetes fills are not there.
 //! - Limits of resources, of `emptyDir` sizes, and being out of memory are not emulated.
 //! - A container with `tty` has no terminal of its own; with `stdin` it has an input that stays empty.
 
 mod addresses;
 mod backoff;
+mod claims;
 mod container;
 mod descendants;
 mod dispatcher;
@@ -49,7 +51,12 @@ mod tests;
 mod volumes;
 mod worker;
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use nocrd_model::error::{Code, ErrorKind, INTERNAL};
 use tokio::{
@@ -58,7 +65,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{addresses::Addresses, node::Node, process::Spawner, rundir::RunDir};
+use self::{addresses::Addresses, claims::Claims, node::Node, process::Spawner, rundir::RunDir};
 pub use self::{backoff::BackoffConfig, images::Image, sandbox::Sandbox};
 use crate::{events::Recorder, status::Status, store::Store, tokens::Issuer};
 
@@ -79,6 +86,8 @@ pub struct Config {
     /// Where volumes, logs and the containers' own files are kept while pods run. By default the machine's directory
     /// for temporary files.
     pub run_dir: Option<PathBuf>,
+    /// Where the directories of claims are kept. By default in `run_dir`, which goes with the kubelet.
+    pub claims_dir: Option<PathBuf>,
     /// Directories that `hostPath` volumes may be in. None by default.
     pub host_paths: Vec<PathBuf>,
     /// Files and directories containers must not see, such as the cluster's data and its credentials. Only honoured
@@ -96,6 +105,7 @@ impl Default for Config {
             sandbox: Sandbox::default(),
             backoff: BackoffConfig::default(),
             run_dir: None,
+            claims_dir: None,
             host_paths: Vec::new(),
             hidden: Vec::new(),
             issuer: Issuer::default(),
@@ -159,10 +169,14 @@ impl Kubelet {
     pub async fn start(store: Store, config: Config) -> Result<Arc<Self>, Error> {
         let parent = config.run_dir.unwrap_or_else(std::env::temp_dir);
         let run_dir = RunDir::create(&parent).map_err(|source| Error::RunDir { path: parent, source })?;
+        let claims_dir = config.claims_dir.unwrap_or_else(|| run_dir.path().join("claims"));
+        let claims =
+            Claims::open(&claims_dir).map_err(|source| Error::RunDir { path: claims_dir, source })?;
+        let claims = Arc::new(claims);
         process::raise_open_files_limit();
         let spawner = Spawner::start().map_err(Error::Thread)?;
         let mut hidden = config.hidden;
-        hidden.push(run_dir.path().to_owned());
+        hidden.extend([run_dir.path(), claims.dir()].map(Path::to_owned));
         let search = paths::Search::new(&hidden);
         let isolation = sandbox::Isolation::detect(config.sandbox, &search, &spawner)
             .await
@@ -186,6 +200,7 @@ impl Kubelet {
             host_paths: config.host_paths,
             issuer: config.issuer,
             run_dir,
+            claims,
             capacity,
             addresses: Addresses::new(rand::random()).into(),
             pods: std::sync::Mutex::default(),
@@ -193,9 +208,10 @@ impl Kubelet {
             shutdown: shutdown.clone(),
             store: store.clone(),
         });
+        let clearing = tokio::spawn(claims::clear(node.claims.clone(), store.clone(), shutdown.clone()));
         let counting = tokio::spawn(sources::count_changes(store, count));
         let dispatching = tokio::spawn(dispatcher::run(node.clone()));
-        Ok(Arc::new(Self { node, tasks: Mutex::new(vec![dispatching, counting]), shutdown }))
+        Ok(Arc::new(Self { node, tasks: Mutex::new(vec![dispatching, counting, clearing]), shutdown }))
     }
 
     /// Kills all processes, waits until they are gone, and removes what was made for them. The pods' objects stay as

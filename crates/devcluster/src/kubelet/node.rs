@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     BackoffConfig,
     addresses::{Addresses, HOST},
+    claims::Claims,
     images::Images,
     paths::Search,
     pod::Pod,
@@ -48,6 +49,7 @@ pub(super) struct Node {
     /// Signs the tokens in volumes.
     pub(super) issuer: Issuer,
     pub(super) run_dir: RunDir,
+    pub(super) claims: Arc<Claims>,
     /// CPU and memory, as quantities.
     pub(super) capacity: Value,
     pub(super) addresses: Mutex<Addresses>,

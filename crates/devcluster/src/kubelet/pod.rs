@@ -129,6 +129,7 @@ impl Pod {
             store: &self.node.store,
             fields: self.fields(&snapshot),
             host_paths: &self.node.host_paths,
+            claims: &self.node.claims,
             issuer: &self.node.issuer,
         };
         self.volumes.lock().unwrap_or_else(PoisonError::into_inner).set_up(&context)

@@ -149,7 +149,7 @@ spec! { struct SecretVolume { secret_name: String, items: Vec<KeyToPath>, defaul
 spec! { struct DownwardVolume { items: Vec<DownwardFile>, default_mode: Option<u32>, } }
 spec! { struct ProjectedVolume { sources: Vec<Projection>, default_mode: Option<u32>, } }
 spec! { struct HostPathVolume { path: String, r#type: String, } }
-spec! { struct ClaimVolume { claim_name: String, } }
+spec! { struct ClaimVolume { claim_name: String, read_only: bool, } }
 spec! { struct KeyToPath { key: String, path: String, mode: Option<u32>, } }
 spec! {
     struct DownwardFile {

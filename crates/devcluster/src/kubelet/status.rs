@@ -10,7 +10,7 @@ use super::{
     container::{Record, State, Termination},
     images,
     pod::Stage,
-    spec::{Container, PodSpec, RestartPolicy},
+    spec::{Container, PodSpec, Resources, RestartPolicy},
 };
 use crate::object;
 
@@ -271,6 +271,18 @@ fn status_of(container: &Container, record: &Record) -> Value {
     let map = object::as_map(&mut status);
     if run {
         map.insert("containerID".into(), record.id.as_str().into());
+        // Nothing enforces them, so what is asked for is what there is.
+        let Resources { limits, requests } = &container.resources;
+        let mut resources = Map::new();
+        for (which, amounts) in [("limits", limits), ("requests", requests)] {
+            if !amounts.is_empty() {
+                resources.insert(which.into(), json!(amounts));
+            }
+        }
+        if let Some(requests) = resources.get("requests") {
+            map.insert("allocatedResources".into(), requests.clone());
+        }
+        map.insert("resources".into(), resources.into());
     }
     let mounts: Vec<Value> = container
         .volume_mounts

@@ -324,5 +324,6 @@ async fn clean_up(node: &Node, pod: &Arc<Pod>) {
     node.isolation.release(&pod.uid);
     let dir = pod.dir.clone();
     let _ = tokio::task::spawn_blocking(move || super::rundir::remove_tree(&dir)).await;
+    node.claims.detach(&pod.uid);
     node.release_address(pod.ip);
 }

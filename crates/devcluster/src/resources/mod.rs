@@ -1,6 +1,7 @@
 //! What the API does with objects of each kind besides storing them: defaults, what a client may and may not write,
 //! and what makes an object valid.
 
+pub(crate) mod claim;
 mod data;
 mod event;
 mod namespace;
@@ -22,6 +23,8 @@ pub(crate) enum Part {
     Object,
     /// Its status.
     Status,
+    /// What a pod's containers may use.
+    Resize,
 }
 
 /// Fills in what a type's absent members mean. Done to every object that is read from a request.
@@ -30,6 +33,7 @@ pub(crate) fn set_defaults(kind: Kind, object: &mut Value) {
         Kind::Pod => pod::defaults::set(object),
         Kind::Secret => data::default_secret(object),
         Kind::Namespace => namespace::set_defaults(object),
+        Kind::PersistentVolumeClaim => claim::set_defaults(object),
         Kind::Node | Kind::ConfigMap | Kind::ServiceAccount | Kind::Event | Kind::ResourceQuota => {}
     }
 }
@@ -50,6 +54,7 @@ pub(crate) fn prepare_create(kind: Kind, new: &mut Value) {
         Kind::Pod => pod::prepare_create(new),
         Kind::Namespace => namespace::prepare_create(new),
         Kind::ResourceQuota => quota::reset_status(new),
+        Kind::PersistentVolumeClaim => claim::reset_status(new),
         Kind::Node | Kind::ConfigMap | Kind::Secret | Kind::ServiceAccount | Kind::Event => {}
     }
 }
@@ -84,6 +89,13 @@ pub(crate) fn prepare_update(kind: Kind, part: Part, old: &Value, new: &mut Valu
             keep(old, new, &["spec"]);
             keep(old, new, &["metadata", "ownerReferences"]);
         }
+        Part::Resize => {
+            keep(old, new, &["status"]);
+            for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
+                keep(old, new, &["metadata", field]);
+            }
+            pod::resize::prepare(old, new);
+        }
     }
     let generation = object::at(old, &["metadata", "generation"]).and_then(Value::as_i64);
     if let Some(generation) = generation.filter(|_| old.get("spec") != new.get("spec")) {
@@ -95,13 +107,18 @@ pub(crate) fn prepare_update(kind: Kind, part: Part, old: &Value, new: &mut Valu
 pub(crate) fn check_update(kind: Kind, part: Part, old: &Value, new: &Value) -> Problems {
     let mut problems = Problems::default();
     meta::check_changed(old, new, &mut problems);
+    if part == Part::Resize {
+        pod::resize::check(old, new, &mut problems);
+    }
     if part == Part::Object {
         match kind {
             Kind::Pod => pod::update::check(old, new, &mut problems),
             _ => check_content(kind, new, &mut problems),
         }
-        if matches!(kind, Kind::ConfigMap | Kind::Secret) {
-            data::check_immutable(kind, old, new, &mut problems);
+        match kind {
+            Kind::ConfigMap | Kind::Secret => data::check_immutable(kind, old, new, &mut problems),
+            Kind::PersistentVolumeClaim => claim::check_update(old, new, &mut problems),
+            _ => {}
         }
     }
     problems
@@ -114,18 +131,29 @@ fn check_content(kind: Kind, object: &Value, problems: &mut Problems) {
         Kind::Secret => data::check_secret(object, problems),
         Kind::Event => event::check(object, problems),
         Kind::ResourceQuota => quota::check(object, problems),
+        Kind::PersistentVolumeClaim => claim::check(object, problems),
         Kind::Namespace | Kind::Node | Kind::ServiceAccount => {}
     }
 }
 
 /// Whether the kind has a status subresource.
 pub(crate) fn has_status(kind: Kind) -> bool {
-    matches!(kind, Kind::Pod | Kind::Namespace | Kind::Node | Kind::ResourceQuota)
+    matches!(
+        kind,
+        Kind::Pod | Kind::Namespace | Kind::Node | Kind::ResourceQuota | Kind::PersistentVolumeClaim
+    )
 }
 
 /// Whether deleting one answers with the object rather than with a `Status`.
 pub(crate) fn returns_deleted(kind: Kind) -> bool {
-    matches!(kind, Kind::Pod | Kind::ServiceAccount | Kind::ResourceQuota | Kind::Namespace)
+    matches!(
+        kind,
+        Kind::Pod
+            | Kind::ServiceAccount
+            | Kind::ResourceQuota
+            | Kind::Namespace
+            | Kind::PersistentVolumeClaim
+    )
 }
 
 /// Copies a member of the stored object over that of the new one.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::pod;
 use crate::{
     kind::Kind,
     object,
@@ -31,14 +32,10 @@ pub(super) fn check(quota: &Value, problems: &mut Problems) {
     }
 }
 
-fn has_ended(pod: &Value) -> bool {
-    matches!(object::text_at(pod, &["status", "phase"]), "Succeeded" | "Failed")
-}
-
 fn usage(view: &View<'_>, namespace: &str, resource: &str) -> Option<i128> {
     let pods = view.list(Kind::Pod, Some(namespace));
     let used = match resource {
-        PODS => pods.filter(|pod| !has_ended(pod)).count(),
+        PODS => pods.filter(|pod| !pod::has_ended(pod)).count(),
         COUNT_PODS => pods.count(),
         _ => return None,
     };

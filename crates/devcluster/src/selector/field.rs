@@ -111,7 +111,7 @@ fn known_field(kind: Kind, path: &str) -> Result<String, String> {
         Kind::Namespace => &["status.phase"],
         Kind::Node => &["spec.unschedulable"],
         Kind::Secret => &["type"],
-        Kind::ConfigMap | Kind::ServiceAccount | Kind::ResourceQuota => &[],
+        Kind::ConfigMap | Kind::ServiceAccount | Kind::ResourceQuota | Kind::PersistentVolumeClaim => &[],
     };
     let common = path == "metadata.name" || (path == "metadata.namespace" && kind.is_namespaced());
     if common || own.contains(&path) {

@@ -454,7 +454,12 @@ impl Store {
 }
 
 /// Preconditions of an update, in the words of the storage layer of a real server.
-fn check_update(kind: Kind, name: &str, current: &Value, expected: &Preconditions) -> Result<(), Status> {
+pub(crate) fn check_update(
+    kind: Kind,
+    name: &str,
+    current: &Value,
+    expected: &Preconditions,
+) -> Result<(), Status> {
     let uid = object::uid(current);
     if let Some(wanted) = expected.uid.as_deref().filter(|wanted| *wanted != uid) {
         let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}");

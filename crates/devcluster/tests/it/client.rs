@@ -210,6 +210,27 @@ async fn without_a_kubelet_tests_play_its_part() {
 }
 
 #[tokio::test]
+async fn containers_are_resized_while_they_run() {
+    let cluster = cluster().await;
+    let pods: Api<Pod> = Api::default_namespaced(in_process(&cluster));
+    let mut pod = plain(&talker("p", "true"));
+    pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "100m" } });
+    run(&pods, &serde_json::from_value(pod).expect("a pod")).await;
+    let more = json!({ "spec": { "containers": [{ "name": "main", "resources": { "requests": { "cpu": "200m" } } }] } });
+    let patch = Patch::Strategic(&more);
+    pods.patch_subresource("resize", "p", &PatchParams::default(), &patch).await.expect("resized");
+    let has_more = |pod: Option<&Pod>| {
+        let status = pod.and_then(|pod| pod.status.as_ref()?.container_statuses.as_ref()?.first());
+        status.is_some_and(|status| {
+            plain(&status.resources) == json!({ "requests": { "cpu": "200m" } }) && status.restart_count == 0
+        })
+    };
+    let waiting = kube::runtime::wait::await_condition(pods.clone(), "p", has_more);
+    timeout(PATIENCE, waiting).await.expect("in time").expect("watched");
+    cluster.shutdown().await.expect("shut down");
+}
+
+#[tokio::test]
 async fn tokens_of_service_accounts_are_checked_by_the_published_keys() {
     let cluster = cluster().await;
     let client = in_process(&cluster);

@@ -53,8 +53,17 @@ const SERVED: &[(&str, &[&str])] = &[
         &["api/v1", "apis/authentication.k8s.io/v1", "apis/authorization.k8s.io/v1"],
     ),
 ];
-const CORE: [&str; 8] =
-    ["configmaps", "events", "namespaces", "nodes", "pods", "resourcequotas", "secrets", "serviceaccounts"];
+const CORE: [&str; 9] = [
+    "configmaps",
+    "events",
+    "namespaces",
+    "nodes",
+    "persistentvolumeclaims",
+    "pods",
+    "resourcequotas",
+    "secrets",
+    "serviceaccounts",
+];
 
 /// The recorded server's node has no kubelet: asking it for a log fails like this.
 struct Unreachable;

@@ -13,6 +13,7 @@ use super::render::{ListMeta, MetadataOnly, core};
 use crate::{
     kind::Kind,
     object::{self, list_at, text_at},
+    resources::claim::short_access_modes,
     validate::entries,
 };
 
@@ -123,6 +124,26 @@ fn columns(kind: Kind) -> Vec<Column> {
                 AGE,
             ]
         }
+        Kind::PersistentVolumeClaim => vec![
+            NAME,
+            column("Status", "phase represents the current phase of PersistentVolumeClaim."),
+            column(
+                "Volume",
+                "volumeName is the binding reference to the PersistentVolume backing this claim.",
+            ),
+            column("Capacity", "capacity represents the actual resources of the underlying volume."),
+            column(
+                "Access Modes",
+                "accessModes contains the actual access modes the volume backing the PVC has. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#access-modes-1",
+            ),
+            column("StorageClass", "StorageClass of the pvc"),
+            column("VolumeAttributesClass", "VolumeAttributesClass of the pvc"),
+            AGE,
+            wide(
+                "VolumeMode",
+                "volumeMode defines what type of volume is required by the claim. Value of Filesystem is implied when not included in claim spec.",
+            ),
+        ],
     }
 }
 
@@ -158,7 +179,35 @@ fn cells(kind: Kind, object: &Value) -> Vec<Value> {
                 .collect();
             vec![name, parts.join(", ").into(), "".into(), age]
         }
+        Kind::PersistentVolumeClaim => claim(object, name, age),
     }
+}
+
+fn claim(claim: &Value, name: Value, age: Value) -> Vec<Value> {
+    let or_unset = |path| match text_at(claim, path) {
+        "" => "<unset>",
+        text => text,
+    };
+    let phase = match object::deletion_timestamp(claim) {
+        Some(_) => "Terminating",
+        None => text_at(claim, &["status", "phase"]),
+    };
+    let volume = text_at(claim, &["spec", "volumeName"]);
+    let (capacity, modes) = match volume {
+        "" => ("", String::new()),
+        _ => (text_at(claim, &["status", "capacity", "storage"]), short_access_modes(claim)),
+    };
+    vec![
+        name,
+        phase.into(),
+        volume.into(),
+        capacity.into(),
+        modes.into(),
+        text_at(claim, &["spec", "storageClassName"]).into(),
+        or_unset(&["spec", "volumeAttributesClassName"]).into(),
+        age,
+        or_unset(&["spec", "volumeMode"]).into(),
+    ]
 }
 
 fn node(node: &Value, name: Value, age: Value) -> Vec<Value> {

@@ -35,6 +35,22 @@ async fn rules_are_told_and_enforced() {
 }
 
 #[tokio::test]
+async fn parts_have_rules_of_their_own() {
+    let world = World::new();
+    world.pod("p").await;
+    world.access.set(vec![Rule::deny("patch", "pods/resize")]);
+    assert!(!world.may("patch", "pods", "resize", "n").await && world.may("patch", "pods", "", "n").await);
+    assert_eq!(world.merge("pods/p/resize", json!({})).await.failure().0, 403);
+    world.merge("pods/p", json!({})).await.ok();
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+    let rules = world.post(path, json!({ "spec": { "namespace": "n" } })).await.ok();
+    let rules = rules["status"]["resourceRules"].as_array().expect("rules");
+    let of_resize = rules.iter().find(|rule| rule["resources"] == json!(["pods/resize"])).expect("some");
+    let verbs = of_resize["verbs"].as_array().expect("verbs");
+    assert!(verbs.contains(&json!("update")) && !verbs.contains(&json!("patch")));
+}
+
+#[tokio::test]
 async fn a_namespaced_role() {
     let world = World::new();
     world.access.set(vec![Rule::deny("*", "*").within(Namespaces::Except(vec!["n".into()]))]);

@@ -11,7 +11,11 @@ async fn options_from_body_and_query() {
     let (code, _, message) = world.send("DELETE", "pods/p", &[], wrong.to_string()).await.failure();
     assert!(code == 409 && message.contains("Pod \"p\": the UID in the precondition (x)"), "{message}");
     let stale = json!({ "preconditions": { "resourceVersion": "1" } });
-    assert_eq!(world.send("DELETE", "pods/p", &[], stale.to_string()).await.failure().0, 409);
+    let (code, _, message) = world.send("DELETE", "pods/p", &[], stale.to_string()).await.failure();
+    assert!(code == 409 && message.contains("the ResourceVersion in the precondition (1)"), "{message}");
+    let current = world.get("pods/p").await.ok()["metadata"]["resourceVersion"].clone();
+    let fresh = json!({ "preconditions": { "resourceVersion": current } });
+    world.send("DELETE", "pods/p?dryRun=All", &[], fresh.to_string()).await.ok();
     let both = json!({ "propagationPolicy": "Orphan", "orphanDependents": true });
     assert_eq!(world.send("DELETE", "pods/p", &[], both.to_string()).await.failure().0, 422);
     assert_eq!(world.delete("pods/p?propagationPolicy=x").await.failure().0, 422);

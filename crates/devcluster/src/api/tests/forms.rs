@@ -14,6 +14,7 @@ async fn every_kind_has_a_table() {
         .post("resourcequotas", json!({ "metadata": { "name": "q" }, "spec": { "hard": { "pods": 2 } } }))
         .await
         .ok();
+    world.claim("c", "1Gi").await;
     world.store.create(Kind::Node, json!({ "metadata": { "name": "node" } })).expect("created");
     let event = json!({ "metadata": { "name": "e" }, "involvedObject": { "kind": "Pod", "name": "p", "namespace": "n" }, "reason": "R" });
     world.post("events", event).await.ok();
@@ -53,9 +54,11 @@ async fn published_types_tell_how_lists_merge() {
     let containers = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
     assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
     assert_eq!(containers["items"]["allOf"][0]["$ref"], "#/components/schemas/io.k8s.api.core.v1.Container");
-    let patch = &document["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"]["patch"];
-    let parameters = patch["parameters"].as_array().expect("parameters");
-    assert!(parameters.iter().any(|parameter| parameter["name"] == "fieldValidation"));
+    for path in ["pods/{name}", "pods/{name}/resize", "persistentvolumeclaims/{name}/status"] {
+        let patch = &document["paths"][&format!("/api/v1/namespaces/{{namespace}}/{path}")]["patch"];
+        let parameters = patch["parameters"].as_array().expect(path);
+        assert!(parameters.iter().any(|parameter| parameter["name"] == "fieldValidation"), "{path}");
+    }
     // Every reference leads somewhere.
     let text = document.to_string();
     for reference in text.split("\"#/components/schemas/").skip(1) {

@@ -2,6 +2,7 @@
 
 mod access;
 mod apply;
+mod claims;
 mod deletions;
 mod forms;
 mod lists;
@@ -147,6 +148,12 @@ impl World {
     async fn pod(&self, name: &str) -> Value {
         let spec = json!({ "containers": [{ "name": "c", "image": "x" }] });
         self.post("pods", json!({ "metadata": { "name": name }, "spec": spec })).await.ok()
+    }
+
+    async fn claim(&self, name: &str, size: &str) -> Value {
+        let spec =
+            json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": size } } });
+        self.post("persistentvolumeclaims", json!({ "metadata": { "name": name }, "spec": spec })).await.ok()
     }
 
     /// Does what the scheduler does.

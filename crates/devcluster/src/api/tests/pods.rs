@@ -109,6 +109,56 @@ async fn only_additions_to_tolerations_and_new_images() {
 }
 
 #[tokio::test]
+async fn gates_are_lifted_but_not_set() {
+    let world = World::new();
+    let spec = json!({ "containers": [{ "name": "c", "image": "x" }], "schedulingGates": [{ "name": "a" }] });
+    world.post("pods", json!({ "metadata": { "name": "p" }, "spec": spec })).await.ok();
+    let gates = |names: &[&str]| {
+        let gates: Value = names.iter().map(|name| json!({ "name": name })).collect();
+        json!({ "spec": { "schedulingGates": gates } })
+    };
+    let (code, _, message) = world.merge("pods/p", gates(&["a", "b"])).await.failure();
+    assert_eq!(code, 422);
+    assert!(message.ends_with("only deletion is allowed, but found new scheduling gate 'b'"), "{message}");
+    let lifted = world.merge("pods/p", gates(&[])).await.ok();
+    assert!(lifted["spec"].get("schedulingGates").is_none());
+    assert_eq!(lifted["metadata"]["generation"], 2);
+    assert_eq!(world.merge("pods/p", gates(&["a"])).await.failure().0, 422);
+}
+
+#[tokio::test]
+async fn containers_are_resized_by_a_part_of_the_pod() {
+    let world = World::new();
+    let resources = |cpu: &str| json!({ "requests": { "cpu": cpu } });
+    let container = json!({ "name": "c", "image": "x", "resources": resources("1") });
+    let pod = json!({ "metadata": { "name": "p" }, "spec": { "containers": [container] } });
+    world.post("pods", pod).await.ok();
+    let resize =
+        |cpu: &str| json!({ "spec": { "containers": [{ "name": "c", "resources": resources(cpu) }] } });
+    let (code, _, message) = world.strategic("pods/p", resize("2")).await.failure();
+    assert!(code == 422 && message.contains("pod updates may not change fields other than"), "{message}");
+    let resized = world.strategic("pods/p/resize", resize("2")).await.ok();
+    assert_eq!(resized["spec"]["containers"][0]["resources"], resources("2"));
+    let fields = resized["metadata"]["managedFields"].as_array().expect("managers");
+    assert!(fields.iter().any(|entry| entry["subresource"] == "resize"), "{fields:?}");
+    let mut read = world.get("pods/p/resize").await.ok();
+    assert_eq!(read["kind"], "Pod");
+    read["spec"]["containers"][0]["resources"] = resources("3");
+    read["spec"]["containers"][0]["image"] = "y".into();
+    let replaced = world.put("pods/p/resize", read).await.ok();
+    assert_eq!(replaced["spec"]["containers"][0]["resources"], resources("3"));
+    assert_eq!(replaced["spec"]["containers"][0]["image"], "x");
+    let none = json!({ "spec": { "containers": [{ "name": "c", "resources": null }] } });
+    let message = world.strategic("pods/p/resize", none).await.failure().2;
+    assert!(message.contains("Pod QOS Class may not change as a result of resizing"), "{message}");
+    for (method, path) in [("DELETE", "pods/p/resize"), ("POST", "pods/p/resize")] {
+        assert_eq!(world.send(method, path, &[], "{}").await.code, 405, "{method}");
+    }
+    assert_eq!(world.get("configmaps/c/resize").await.code, 404);
+    assert_eq!(world.strategic("pods/none/resize", resize("2")).await.code, 404);
+}
+
+#[tokio::test]
 async fn nothing_is_said_of_values_that_were_refused() {
     let world = World::new();
     let spec = json!({ "containers": [{ "name": "c", "image": "x", "env": [{ "name": "A=", "value": "hidden" }] }] });

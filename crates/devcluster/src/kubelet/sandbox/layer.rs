@@ -26,7 +26,7 @@ const MAX_SIBLINGS: usize = 512;
 /// The view of a container, as it is built.
 pub(super) struct Layer<'a> {
     dir: &'a Path,
-    run_dir: &'a Path,
+    ours: [&'a Path; 2],
     view: View,
     hollows: usize,
 }
@@ -34,8 +34,7 @@ pub(super) struct Layer<'a> {
 impl<'a> Layer<'a> {
     /// Builds the view a request asks for.
     pub(super) fn build(request: &Request<'a>, search: &Search) -> Result<View, String> {
-        let mut layer =
-            Self { dir: request.dir, run_dir: request.run_dir, view: View::default(), hollows: 0 };
+        let mut layer = Self { dir: request.dir, ours: request.ours, view: View::default(), hollows: 0 };
         let base = |error: io::Error| format!("the container's root filesystem can't be made: {error}");
         layer.root().map_err(base)?;
         layer.hide(&search.hidden).map_err(base)?;
@@ -171,7 +170,7 @@ impl<'a> Layer<'a> {
         if !place.is_dir() {
             return Err(io::Error::other(format!("{} is not a directory", existing.display())));
         }
-        if !place.starts_with(self.run_dir) {
+        if !self.ours.iter().any(|ours| place.starts_with(ours)) {
             self.hollow_out(&existing, &place)?;
         }
         let target = self.view.host_path(inside);
@@ -232,7 +231,7 @@ mod tests {
     fn build(dir: &Path, mounts: &[(&str, &Path)]) -> Result<View, String> {
         let request = Request {
             dir: &dir.join("layer"),
-            run_dir: dir,
+            ours: [dir, dir],
             pod_uid: "uid",
             hostname: "pod",
             hosts: "127.1.0.1\tpod\n",

@@ -48,8 +48,8 @@ pub(super) enum Isolation {
 pub(super) struct Request<'a> {
     /// An empty directory of our own for the container's root filesystem.
     pub(super) dir: &'a Path,
-    /// The directory of the kubelet: what lies in it is ours to change.
-    pub(super) run_dir: &'a Path,
+    /// Directories of the kubelet: what lies in them is ours to change.
+    pub(super) ours: [&'a Path; 2],
     pub(super) pod_uid: &'a str,
     pub(super) hostname: &'a str,
     /// Lines to add to `/etc/hosts`.

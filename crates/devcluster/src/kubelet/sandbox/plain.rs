@@ -67,6 +67,8 @@ impl Plain {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_left_over(path) => {
                 fs::remove_file(path).and_then(|()| symlink(target, path))
             }
+            // Of a kubelet that was killed, to a claim that it kept.
+            Err(_) if fs::read_link(path).is_ok_and(|there| there == target) => Ok(()),
             other => other,
         };
         made.map_err(|error| error.to_string())?;
@@ -146,5 +148,8 @@ mod tests {
         let gone = dir.path().join("gone");
         symlink(format!("/nonexistent/{}x", crate::kubelet::rundir::PREFIX), &gone).unwrap();
         plain.link(&gone, Path::new("/tmp"), "one").unwrap();
+        let same = dir.path().join("same");
+        symlink("/tmp", &same).unwrap();
+        plain.link(&same, Path::new("/tmp"), "one").unwrap();
     }
 }

@@ -161,7 +161,7 @@ impl Supervisor {
         let cwd = Path::new("/").join(&spec.working_dir);
         let room = pod.node.isolation.prepare(Request {
             dir: &dir,
-            run_dir: pod.node.run_dir.path(),
+            ours: [pod.node.run_dir.path(), pod.node.claims.dir()],
             pod_uid: &pod.uid,
             hostname: &pod.hostname,
             hosts: &pod.hosts(),

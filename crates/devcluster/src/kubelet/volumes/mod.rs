@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use self::{content::Reader, files::Payload};
 use super::{
+    claims::Claims,
     fields::Fields,
     sandbox::Mount,
     spec::{ClaimVolume, HostPathVolume, Volume, VolumeMount},
@@ -35,7 +36,9 @@ pub(super) struct Volumes {
 #[derive(Debug)]
 struct Ready {
     path: PathBuf,
-    /// What was written last, for volumes with content of ours. Those are never writable.
+    /// Whether no mount of it is writable, as with content of ours.
+    read_only: bool,
+    /// What was written last, for volumes with content of ours.
     payload: Option<Payload>,
 }
 
@@ -52,6 +55,7 @@ pub(super) struct Context<'a> {
     pub(super) fields: Fields<'a>,
     /// Directories of this machine that `hostPath` volumes may be in.
     pub(super) host_paths: &'a [PathBuf],
+    pub(super) claims: &'a Claims,
     pub(super) issuer: &'a Issuer,
 }
 
@@ -87,14 +91,16 @@ impl Volumes {
             }
             "hostPath" => {
                 let path = host_path(&read(source)?, context.host_paths)?;
-                self.ready.insert(volume.name.clone(), Ready { path, payload: None });
+                self.ready.insert(volume.name.clone(), Ready { path, read_only: false, payload: None });
                 Ok(())
             }
             "persistentVolumeClaim" => {
-                let ClaimVolume { claim_name } = read(source)?;
-                Err(format!(
-                    "persistentvolumeclaim {claim_name:?}: the embedded cluster has no persistent volumes; use an emptyDir"
-                ))
+                let ClaimVolume { claim_name, read_only } = read(source)?;
+                if !self.ready.contains_key(&volume.name) {
+                    let path = context.claims.attach(context.store, context.fields.pod, &claim_name)?;
+                    self.ready.insert(volume.name.clone(), Ready { path, read_only, payload: None });
+                }
+                Ok(())
             }
             other => Err(format!("the embedded cluster has no volumes of type {other}")),
         }
@@ -102,11 +108,8 @@ impl Volumes {
 
     fn empty_dir(&mut self, name: &str, path: PathBuf) -> Result<(), String> {
         if !self.ready.contains_key(name) {
-            let open = fs::Permissions::from_mode(0o777);
-            fs::create_dir_all(&path)
-                .and_then(|()| fs::set_permissions(&path, open))
-                .map_err(|error| error.to_string())?;
-            self.ready.insert(name.to_owned(), Ready { path, payload: None });
+            open_directory(&path).map_err(|error| error.to_string())?;
+            self.ready.insert(name.to_owned(), Ready { path, read_only: false, payload: None });
         }
         Ok(())
     }
@@ -118,7 +121,7 @@ impl Volumes {
         fs::create_dir_all(&path)
             .and_then(|()| files::replace(&path, &payload))
             .map_err(|error| error.to_string())?;
-        self.ready.insert(name.to_owned(), Ready { path, payload: Some(payload) });
+        self.ready.insert(name.to_owned(), Ready { path, read_only: true, payload: Some(payload) });
         Ok(())
     }
 
@@ -134,8 +137,14 @@ impl Volumes {
             })?
         };
         let inside = Path::new("/").join(&mount.mount_path);
-        Ok(Mount { inside, host, read_only: mount.read_only || ready.payload.is_some() })
+        Ok(Mount { inside, host, read_only: mount.read_only || ready.read_only })
     }
+}
+
+/// A directory that everybody may write to.
+pub(super) fn open_directory(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777))
 }
 
 fn read<T: for<'de> Deserialize<'de> + Default>(source: &Value) -> Result<T, String> {

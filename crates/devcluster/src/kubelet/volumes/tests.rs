@@ -14,6 +14,7 @@ use crate::{
 struct World {
     store: Store,
     issuer: Issuer,
+    claims: Claims,
     dir: tempfile::TempDir,
 }
 
@@ -25,7 +26,9 @@ impl World {
             .create(Kind::ConfigMap, json!({ "metadata": meta("m"), "data": { "a": "1", "b": "2" } }))
             .unwrap();
         store.create(Kind::Secret, json!({ "metadata": meta("s"), "data": { "k": "dg==" } })).unwrap();
-        Self { store, issuer: Issuer::default(), dir: tempfile::tempdir().unwrap() }
+        let dir = tempfile::tempdir().unwrap();
+        let claims = Claims::open(&dir.path().join("claims")).unwrap();
+        Self { store, issuer: Issuer::default(), claims, dir }
     }
 
     fn volumes(&self) -> Volumes {
@@ -46,8 +49,9 @@ impl World {
         });
         let spec: PodSpec = spec::of(&pod).unwrap();
         let fields = Fields { pod: &pod, spec: &spec, ip: HOST, allocatable: &Value::Null };
+        let Self { store, issuer, claims, .. } = self;
         volumes
-            .set_up(&Context { store: &self.store, fields, host_paths, issuer: &self.issuer })
+            .set_up(&Context { store, fields, host_paths, claims, issuer })
             .map_err(|failure| failure.why)?;
         Ok(volumes.mount(&mount(""), "")?.host)
     }
@@ -110,7 +114,10 @@ fn what_cannot_be_had_is_said() {
             "non-existent secret key: z",
         ),
         (json!({ "configMap": { "name": "m", "items": [{ "key": "a", "path": "../z" }] } }), "invalid path"),
-        (json!({ "persistentVolumeClaim": { "claimName": "c" } }), "no persistent volumes"),
+        (
+            json!({ "persistentVolumeClaim": { "claimName": "no" } }),
+            r#"persistentvolumeclaim "no" not found"#,
+        ),
         (json!({ "nfs": { "server": "s", "path": "/" } }), "no volumes of type nfs"),
         (
             json!({ "projected": { "sources": [{ "serviceAccountToken": { "path": "t" } }] } }),
@@ -161,6 +168,24 @@ fn sub_paths_stay_in_the_volume() {
     for bad in ["../x", "/etc", "out", "out/x", "a/../../x"] {
         assert!(volumes.mount(&mount(bad), bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn claims_are_the_same_for_all_pods_and_read_only_where_wanted() {
+    let world = World::new();
+    let meta = json!({ "name": "c", "namespace": "n" });
+    let claim = json!({ "metadata": meta, "status": { "phase": "Bound" } });
+    world.store.create(Kind::PersistentVolumeClaim, claim).unwrap();
+    let source =
+        |read_only: bool| json!({ "persistentVolumeClaim": { "claimName": "c", "readOnly": read_only } });
+    let (mut writable, mut read_only) = (world.volumes(), world.volumes());
+    let dir = world.set_up(&mut writable, source(false), &[]).unwrap();
+    assert_eq!(mode(&dir), 0o777);
+    assert_eq!(world.set_up(&mut read_only, source(true), &[]).unwrap(), dir);
+    let sub = |volumes: &Volumes| volumes.mount(&mount("a/b"), "a/b").unwrap();
+    assert_eq!(sub(&writable).host, dir.join("a/b"));
+    assert!(!sub(&writable).read_only && sub(&read_only).read_only);
+    assert!(writable.mount(&mount("../x"), "../x").is_err());
 }
 
 #[test]

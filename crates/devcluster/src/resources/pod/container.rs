@@ -239,7 +239,7 @@ fn check_mounts(field: &str, container: &Value, volumes: &BTreeSet<&str>, proble
     }
 }
 
-fn check_resources(field: &str, resources: Option<&Value>, problems: &mut Problems) {
+pub(super) fn check_resources(field: &str, resources: Option<&Value>, problems: &mut Problems) {
     let amount = |which: &str, resource: &str| -> Option<Quantity> {
         Quantity::parse(resources?.get(which)?.get(resource)?.as_str()?)
     };

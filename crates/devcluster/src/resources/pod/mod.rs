@@ -2,6 +2,7 @@
 
 mod container;
 pub(crate) mod defaults;
+pub(crate) mod resize;
 pub(crate) mod update;
 pub(crate) mod validate;
 mod volume;
@@ -54,6 +55,18 @@ fn containers(spec: &Value) -> impl Iterator<Item = (&'static str, usize, &Value
             .enumerate()
             .map(move |(index, container)| (list, index, container))
     })
+}
+
+/// Names of the claims that a pod's volumes are made of.
+pub(crate) fn claims(pod: &Value) -> impl Iterator<Item = &str> {
+    let volumes = object::list_at(pod, &["spec", "volumes"]).iter();
+    let names = volumes.map(|volume| object::text_at(volume, &["persistentVolumeClaim", "claimName"]));
+    names.filter(|name| !name.is_empty())
+}
+
+/// Whether a pod's containers have run for the last time.
+pub(crate) fn has_ended(pod: &Value) -> bool {
+    matches!(object::text_at(pod, &["status", "phase"]), "Succeeded" | "Failed")
 }
 
 /// How the pod fares when the node runs out of memory.

@@ -153,13 +153,103 @@ fn only_images_deadlines_and_more_tolerations_may_change() {
             "spec",
         ),
         (&|spec| spec["nodeName"] = "x".into(), "spec"),
-        (&|spec| spec["tolerations"] = json!([]), "spec"),
+        (&|spec| spec["tolerations"] = json!([]), "spec.tolerations"),
+        (&|spec| spec["activeDeadlineSeconds"] = 0.into(), "spec.activeDeadlineSeconds"),
+        (&|spec| spec["schedulingGates"] = json!([{ "name": "x" }]), "spec.schedulingGates[0].name"),
         (&|spec| spec["terminationGracePeriodSeconds"] = 1.into(), "spec"),
         (&|spec| spec["containers"][0]["image"] = "".into(), "spec.containers[0].image"),
         (&|spec| spec["containers"] = json!([]), "spec.containers"),
     ] {
         let causes = refusals(refused).0;
         assert_eq!(causes.iter().map(|cause| cause.field.as_str()).collect::<Vec<_>>(), [field]);
+    }
+}
+
+#[test]
+fn gates_are_only_ever_lifted() {
+    let gates = |names: &[&str]| -> Value { names.iter().map(|name| json!({ "name": name })).collect() };
+    let mut old = pod(container(json!({})));
+    old["spec"]["schedulingGates"] = gates(&["x.io/a", "x.io/b"]);
+    assert!(check_create(Kind::Pod, &old).into_causes().is_empty());
+    let refusals = |names: &[&str]| {
+        let mut new = old.clone();
+        new["spec"]["schedulingGates"] = gates(names);
+        let causes = check_update(Kind::Pod, Part::Object, &old, &new).into_causes();
+        causes.into_iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect::<Vec<_>>()
+    };
+    for fewer in [&["x.io/b"] as &[_], &[], &["x.io/b", "x.io/a"]] {
+        assert!(refusals(fewer).is_empty(), "{fewer:?}");
+    }
+    assert_eq!(
+        refusals(&["x.io/a", "x.io/c"]),
+        [
+            "spec.schedulingGates[1].name: Forbidden: only deletion is allowed, but found new scheduling gate 'x.io/c'"
+        ]
+    );
+    old["spec"]["nodeName"] = "node".into();
+    old["spec"]["schedulingGates"] = gates(&["x.io/a", "x.io/a"]);
+    let causes = check_create(Kind::Pod, &old).into_causes();
+    let fields: Vec<_> = causes.iter().map(|cause| cause.field.as_str()).collect();
+    assert_eq!(fields, ["spec.schedulingGates[1]", "spec.nodeName"]);
+}
+
+#[test]
+fn only_cpu_and_memory_are_resized() {
+    let resources = |cpu: &str, memory: &str| json!({ "requests": { "cpu": cpu, "memory": memory }, "limits": { "memory": "1Gi" } });
+    let mut spec = container(json!({ "resources": resources("1", "1Gi") }));
+    spec["initContainers"] = json!([{ "name": "i", "image": "x" }]);
+    let mut old = pod(spec);
+    prepare_create(Kind::Pod, &mut old);
+    let resize = |change: &dyn Fn(&mut Value)| {
+        let mut new = old.clone();
+        change(&mut new);
+        prepare_update(Kind::Pod, Part::Resize, &old, &mut new);
+        let causes = check_update(Kind::Pod, Part::Resize, &old, &new).into_causes();
+        let texts = causes.into_iter().map(|cause| format!("{}: {}", cause.field, cause.message));
+        (new, texts.collect::<Vec<_>>())
+    };
+    let (resized, refusals) =
+        resize(&|pod| pod["spec"]["containers"][0]["resources"] = resources("2", "512Mi"));
+    assert!(refusals.is_empty(), "{refusals:?}");
+    assert_eq!(resized["spec"]["containers"][0]["resources"], resources("2", "512Mi"));
+    assert_eq!(resized["metadata"]["generation"], 2);
+    // What else was changed is not.
+    let (same, refusals) = resize(&|pod| {
+        pod["spec"]["containers"][0]["image"] = "y".into();
+        pod["spec"]["nodeName"] = "n".into();
+        pod["metadata"]["labels"] = json!({ "a": "b" });
+        pod["status"] = json!({ "phase": "Failed" });
+    });
+    assert_eq!((&same, refusals), (&old, Vec::new()));
+    for (change, expected) in [
+        (
+            (&|pod: &mut Value| pod["spec"]["containers"][0]["resources"] = json!({})) as &dyn Fn(&mut Value),
+            vec![
+                "spec: Invalid value: \"Burstable\": Pod QOS Class may not change as a result of resizing",
+                "spec.containers[0].resources.requests: Forbidden: resource requests cannot be removed",
+                "spec.containers[0].resources.limits: Forbidden: resource limits cannot be removed",
+            ],
+        ),
+        (
+            &|pod| pod["spec"]["containers"][0]["resources"] = resources("1", "2Gi"),
+            vec![
+                "spec.containers[0].resources.requests: Invalid value: \"2Gi\": must be less than or equal to memory limit of 1Gi",
+            ],
+        ),
+        (
+            &|pod| pod["spec"]["containers"][0]["resources"]["requests"]["ephemeral-storage"] = "1Gi".into(),
+            vec!["spec: Forbidden: only cpu and memory resources are mutable"],
+        ),
+        (
+            &|pod| pod["spec"]["containers"][0]["name"] = "d".into(),
+            vec!["spec.containers[0].name: Forbidden: containers may not be renamed or reordered on resize"],
+        ),
+        (
+            &|pod| pod["spec"]["initContainers"] = json!([]),
+            vec!["spec.initContainers: Forbidden: initContainers may not be added or removed on resize"],
+        ),
+    ] {
+        assert_eq!(resize(change).1, expected);
     }
 }
 

@@ -32,21 +32,19 @@ pub(crate) fn check(old: &Value, new: &Value, problems: &mut Problems) {
 
     let deadline = |spec: &Value| spec.get("activeDeadlineSeconds").and_then(Value::as_i64);
     match (deadline(before), deadline(after)) {
+        (_, Some(is)) if !(1..=i64::from(i32::MAX)).contains(&is) => {
+            problems.invalid("spec.activeDeadlineSeconds", is, "must be between 1 and 2147483647, inclusive");
+        }
         (Some(was), Some(is)) if is > was => {
             problems.invalid(
                 "spec.activeDeadlineSeconds",
                 is,
-                &format!("must be less than or equal to {was}"),
+                "must be less than or equal to previous value",
             );
         }
         (Some(_), None) => {
-            problems.forbidden(
-                "spec.activeDeadlineSeconds",
-                "must not update from a positive integer to nil value",
-            );
-        }
-        (None, Some(is)) if !(1..=i64::from(i32::MAX)).contains(&is) => {
-            problems.invalid("spec.activeDeadlineSeconds", is, "must be between 1 and 2147483647, inclusive");
+            let detail = "must not update from a positive integer to nil value";
+            problems.invalid("spec.activeDeadlineSeconds", "null", detail);
         }
         _ => {}
     }
@@ -64,9 +62,21 @@ pub(crate) fn check(old: &Value, new: &Value, problems: &mut Problems) {
     };
     if was.iter().all(kept) {
         validate::check_tolerations(is, problems);
-        restore(spec, before, "tolerations");
+    } else {
+        let detail = "existing toleration can not be modified except its tolerationSeconds";
+        problems.forbidden("spec.tolerations", detail);
     }
+    restore(spec, before, "tolerations");
     restore(spec, before, "activeDeadlineSeconds");
+
+    let (was, is) =
+        (object::list_at(before, &["schedulingGates"]), object::list_at(after, &["schedulingGates"]));
+    for (index, gate) in is.iter().enumerate().filter(|(_, gate)| !was.contains(gate)) {
+        let name = object::text_at(gate, &["name"]);
+        let detail = format!("only deletion is allowed, but found new scheduling gate '{name}'");
+        problems.forbidden(format!("spec.schedulingGates[{index}].name"), &detail);
+    }
+    restore(spec, before, "schedulingGates");
 
     let grace = |spec: &Value| spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64);
     if grace(before).is_some_and(|seconds| seconds < 0) && grace(after) == Some(1) {

@@ -77,6 +77,7 @@ pub(crate) fn check(pod: &Value, problems: &mut Problems) {
         problems.invalid("spec.terminationGracePeriodSeconds", seconds, "must be greater than or equal to 0");
     }
     check_tolerations(list_at(spec, &["tolerations"]), problems);
+    check_gates(spec, problems);
     for (index, alias) in list_at(spec, &["hostAliases"]).iter().enumerate() {
         let ip = text_at(alias, &["ip"]);
         if ip.parse::<IpAddr>().is_err() {
@@ -91,6 +92,21 @@ pub(crate) fn check(pod: &Value, problems: &mut Problems) {
             let field = format!("spec.hostAliases[{index}].hostnames[{number}]");
             problems.objections(&field, host, names::dns_subdomain(host));
         }
+    }
+}
+
+fn check_gates(spec: &Value, problems: &mut Problems) {
+    let gates = list_at(spec, &["schedulingGates"]);
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    for (index, gate) in gates.iter().enumerate() {
+        let (field, name) = (format!("spec.schedulingGates[{index}]"), text_at(gate, &["name"]));
+        problems.objections(&field, name, names::qualified_name(name));
+        if !seen.insert(name) {
+            problems.duplicate(field, name);
+        }
+    }
+    if !gates.is_empty() && !text_at(spec, &["nodeName"]).is_empty() {
+        problems.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared");
     }
 }
 
