@@ -8,6 +8,7 @@
 //! | [`catalogue`] | the one table of tools, from which `tools/list`, the dispatch and the reference are made |
 //! | `tools` | the tools, by group; each is thin: arguments in, a call or two, a view out |
 //! | `view` | what tools send; output schemas are generated from these types |
+//! | `reader` | what a caller sees |
 //! | `arguments`, `schema` | input schemas, and the check of arguments against them |
 //! | `respond` | results and errors as `tools/call` results; the only place that maps an error to a reply |
 //! | `report` | what became of a call, for audit logs and metrics |
@@ -35,6 +36,7 @@ mod error;
 mod handler;
 mod instructions;
 mod options;
+mod reader;
 mod redact;
 mod report;
 mod respond;
