@@ -1,11 +1,11 @@
-//! What a caller sees: the one place where that is decided.
+//! What a caller sees: the one place where tools, resources, completions, prompts and notifications learn it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use nocrd_authz::policy::Action;
 use nocrd_cluster::Cluster;
 use nocrd_model::{Caller, Namespace, WorkspaceId};
-use nocrd_spawner::Workspace;
+use nocrd_spawner::{ListFilter, Workspace};
 use nocrd_templates::{Template, TemplateRef};
 
 use crate::{Error, Options, Surface};
@@ -20,6 +20,10 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(surface: &'a Surface, caller: &'a Caller) -> Self {
         Self { surface, caller }
+    }
+
+    pub(crate) fn caller(&self) -> &'a Caller {
+        self.caller
     }
 
     pub(crate) fn options(&self) -> &'a Options {
@@ -41,6 +45,13 @@ impl<'a> Reader<'a> {
             || template.user_sub().is_some_and(|creator| creator == self.caller.subject)
     }
 
+    /// The templates to be seen from a namespace.
+    pub(crate) fn templates(&self, namespace: &Namespace) -> Vec<Arc<Template>> {
+        let mut templates = self.surface.spawner().catalogue().list(namespace).templates;
+        templates.retain(|template| self.sees(template));
+        templates
+    }
+
     /// Finds a template; a reference without a namespace means `namespace`. What is wrong with one that can't be read
     /// is for those who could put it right.
     pub(crate) fn template(
@@ -59,6 +70,13 @@ impl<'a> Reader<'a> {
         Ok(template)
     }
 
+    /// The namespaces in which templates are looked for: the default one, and those that have some.
+    pub(crate) fn template_namespaces(&self) -> BTreeSet<Namespace> {
+        let catalogue = self.surface.spawner().catalogue();
+        let served = catalogue.namespaces().into_iter().filter(|namespace| self.cluster().serves(namespace));
+        served.chain([self.cluster().default_namespace()]).cloned().collect()
+    }
+
     /// Finds a workspace of the caller's. In another namespace than the one asked for, it is not there.
     pub(crate) fn workspace(
         &self,
@@ -73,5 +91,12 @@ impl<'a> Reader<'a> {
         } else {
             Err(nocrd_spawner::Error::NotFound { id: id.clone() }.into())
         }
+    }
+
+    /// The caller's workspaces, by id.
+    pub(crate) fn workspaces(&self) -> Result<Vec<Workspace>, Error> {
+        let owner = self.caller.owner_filter().cloned();
+        let filter = ListFilter { owner, ..ListFilter::default() };
+        Ok(self.surface.spawner().list(&filter)?.items)
     }
 }
