@@ -12,7 +12,7 @@ use rmcp::{
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Options, Surface, catalogue::Entry, text};
+use crate::{Error, Options, Surface, catalogue::Entry, reader::Reader, text};
 
 pub(crate) struct Call {
     surface: Surface,
@@ -53,6 +53,11 @@ impl Call {
     /// Whether the caller may run pods of their own making, and so may know what is wrong with a template.
     pub(crate) fn may_write(&self) -> bool {
         self.options().policy.check(&self.caller, Action::Write).is_ok()
+    }
+
+    /// What the caller sees.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        Reader::new(&self.surface, &self.caller)
     }
 
     pub(crate) fn spawner(&self) -> &Spawner {

@@ -12,7 +12,7 @@ use nocrd_cluster::{NEEDS, Permission, PermissionReport};
 use rmcp::model::{CallToolResult, JsonObject};
 
 pub use crate::tool::Effect;
-pub use reference::reference_markdown;
+pub use reference::{reference_markdown, resources_markdown};
 
 use crate::{
     arguments,

@@ -7,9 +7,12 @@ use nocrd_model::Caller;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, Implementation,
-        InitializeRequestParams, InitializeResult, ListToolsResult, PaginatedRequestParams,
-        ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
+        CompleteResult, GetPromptRequestParams, GetPromptResponse, Implementation, InitializeRequestParams,
+        InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+        ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+        ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+        UnsubscribeRequestParams,
     },
     service::{RequestContext, SubscriptionContext},
 };
@@ -20,15 +23,27 @@ use crate::{
     arguments::suggest,
     call::Call,
     catalogue::{self, Entry, Listed},
+    completions,
     instructions::INSTRUCTIONS,
+    prompts,
+    reader::Reader,
     report::Reporting,
-    respond,
+    resources, respond,
+    subscriptions::listen,
     tool::Arguments,
 };
 
 impl ServerHandler for Surface {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
+        let capabilities = ServerCapabilities::builder()
+            .enable_completions()
+            .enable_prompts()
+            .enable_resources()
+            .enable_resources_list_changed()
+            .enable_resources_subscribe()
+            .enable_tools()
+            .enable_tool_list_changed()
+            .build();
         let server = Implementation::new("nogoo9", self.options().version.clone())
             .with_title("no-crd workspaces")
             .with_website_url(env!("CARGO_PKG_REPOSITORY"));
@@ -41,8 +56,16 @@ impl ServerHandler for Surface {
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
         context.peer.set_peer_info(request.clone());
-        self.changes().add_session(context.peer.clone());
+        if let Ok(caller) = self.identify(http_extensions(&context)) {
+            self.session().begin(self.detached(), caller, context.peer.clone());
+        }
         self.negotiate_initialize(&request)
+    }
+
+    async fn ping(&self, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        // It is for everybody, and says that the client is there.
+        let _ = self.known(&context);
+        Ok(())
     }
 
     async fn list_tools(
@@ -50,9 +73,7 @@ impl ServerHandler for Surface {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let caller = self
-            .identify(http_extensions(&context))
-            .map_err(|error| ErrorData::invalid_request(error.to_string(), None))?;
+        let caller = self.known(&context)?;
         let permissions = self.spawner().cluster().permissions();
         let tools = catalogue::listed()
             .iter()
@@ -91,29 +112,101 @@ impl ServerHandler for Surface {
         Ok(reporting.end(result).into())
     }
 
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let caller = self.known(&context)?;
+        let cursor = request.and_then(|request| request.cursor);
+        resources::list(Reader::new(self, &caller), cursor.as_deref())
+            .map_err(|error| respond::protocol_error(&error))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let caller = self.known(&context)?;
+        Ok(resources::kinds(Reader::new(self, &caller)))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let caller = self.known(&context)?;
+        resources::read(Reader::new(self, &caller), &request.uri).map(ReadResourceResponse::from)
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = self.known(&context)?;
+        self.session().subscribe(self, &caller, &request.uri)
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.known(&context)?;
+        self.session().unsubscribe(&request.uri)
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let caller = self.known(&context)?;
+        Ok(prompts::list(Reader::new(self, &caller)))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let caller = self.known(&context)?;
+        prompts::get(Reader::new(self, &caller), request).map(GetPromptResponse::from)
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let caller = self.known(&context)?;
+        completions::complete(Reader::new(self, &caller), &request)
+    }
+
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
-        let mut accepted = SubscriptionFilter::default();
-        accepted.tools_list_changed = requested.tools_list_changed;
-        Some(accepted)
+        Some(listen::accepted(requested))
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        let mut changes = self.changes().subscribe();
-        loop {
-            tokio::select! {
-                () = context.cancelled() => return Ok(()),
-                changed = changes.changed() => {
-                    let wanted = context.accepted().tools_list_changed == Some(true);
-                    if changed.is_err() || (wanted && context.sink().notify_tool_list_changed().await.is_err()) {
-                        return Ok(());
-                    }
-                }
-            }
-        }
+        let caller = self.known(context.request_context())?;
+        listen::listen(self.detached(), caller, &context).await;
+        Ok(())
     }
 }
 
 impl Surface {
+    /// Who asks; the session remembers it.
+    fn known(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
+        let caller = self
+            .identify(http_extensions(context))
+            .map_err(|error| ErrorData::invalid_request(error.to_string(), None))?;
+        self.session().seen(self, &caller);
+        Ok(caller)
+    }
+
     /// Tells the observer of a call that the transport refused.
     pub(crate) fn report_refusal(
         &self,
@@ -138,6 +231,7 @@ impl Surface {
             Ok(caller) => caller,
             Err(error) => return respond::error(error.into()),
         };
+        self.session().seen(self, &caller);
         let tool = listed.entry.name;
         if let Err(lacking) = self.check(&caller, listed.entry) {
             debug!(%lacking, "refused");

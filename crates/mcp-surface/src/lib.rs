@@ -1,4 +1,4 @@
-//! The MCP server: tools over [`nocrd_spawner`], their schemas, and the transports.
+//! The MCP server: tools, resources and prompts over [`nocrd_spawner`], and the transports.
 //!
 //! A [`Surface`] answers both eras of the protocol: sessions (2024-11-05 to 2025-11-25) and the stateless 2026-07-28.
 //! [`http_service`] makes it a tower service for `/mcp`, [`serve_stdio`] speaks over standard input and output.
@@ -8,6 +8,9 @@
 //! | [`catalogue`] | the one table of tools, from which `tools/list`, the dispatch and the reference are made |
 //! | `tools` | the tools, by group; each is thin: arguments in, a call or two, a view out |
 //! | `view` | what tools send; output schemas are generated from these types |
+//! | `reader` | what a caller sees: tools, resources, prompts and notifications ask it |
+//! | `resources`, `prompts`, `completions` | what clients offer people rather than models, and the values they fill in |
+//! | `subscriptions` | who is told of what change |
 //! | `arguments`, `schema` | input schemas, and the check of arguments against them |
 //! | `respond` | results and errors as `tools/call` results; the only place that maps an error to a reply |
 //! | `report` | what became of a call, for audit logs and metrics |
@@ -20,6 +23,11 @@
 //! `tools/list`, the refusal of unknown arguments, the check that the permissions are granted and that the caller has
 //! the right it names, the reference page. A test wants a row that says who gets what from it.
 //!
+//! # To add a resource or a prompt
+//!
+//! A kind of resources is a variant of `resources::Uri` and a module with its entries and contents, which it gets from
+//! `reader`; a prompt is a row of `prompts::PROMPTS`. Tests want a row for either.
+//!
 //! # Who is asking
 //!
 //! A transport puts a [`nocrd_model::Caller`] into the HTTP request's extensions; stdio is given one. Nothing in a
@@ -29,16 +37,20 @@
 mod arguments;
 mod call;
 pub mod catalogue;
-mod changes;
+mod completions;
 mod cursor;
 mod error;
 mod handler;
 mod instructions;
 mod options;
+mod prompts;
+mod reader;
 mod redact;
 mod report;
+mod resources;
 mod respond;
 mod schema;
+mod subscriptions;
 mod surface;
 mod text;
 mod tool;

@@ -21,6 +21,8 @@ pub struct Options {
     pub policy: Arc<Policy>,
     /// How long `spawn_workspace` waits at most, and by default, for a workspace to become ready.
     pub spawn_timeout: Duration,
+    /// The page that clients with MCP Apps show, as HTML; `None` means there is none.
+    pub ui_page: Option<Arc<str>>,
     /// Is told of every call of a tool.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -34,6 +36,7 @@ impl Default for Options {
             auth_enabled: false,
             policy: Arc::default(),
             spawn_timeout: Duration::from_secs(300),
+            ui_page: None,
             observer: None,
         }
     }

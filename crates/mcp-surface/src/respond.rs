@@ -1,9 +1,13 @@
 //! Replies and errors as results of `tools/call`. Errors of tools are results, not JSON-RPC errors: clients show the
-//! latter to nobody.
+//! latter to nobody. Of resources, prompts and completions there are only the latter.
 
-use rmcp::model::{CallToolResult, ContentBlock};
+use nocrd_model::ErrorKind;
+use rmcp::{
+    ErrorData,
+    model::{CallToolResult, ContentBlock, ErrorCode},
+};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{error::Failure, text, tool::Reply};
 
@@ -75,12 +79,39 @@ pub(crate) fn error(failure: Failure) -> CallToolResult {
     result
 }
 
+/// An error of what is no tool.
+pub(crate) fn protocol_error(error: &crate::Error) -> ErrorData {
+    let code = error.code();
+    let number = match code.kind {
+        ErrorKind::Unauthenticated => ErrorCode::INVALID_REQUEST,
+        kind if kind.status() < 500 => ErrorCode::INVALID_PARAMS,
+        _ => ErrorCode::INTERNAL_ERROR,
+    };
+    let data =
+        json!({"code": code.kind.status(), "reason": code.reason, "id": code.id, "remedy": code.remedy});
+    ErrorData::new(number, text::block(&error.to_string(), MAX_MESSAGE), Some(data))
+}
+
 #[cfg(test)]
 mod tests {
-    use nocrd_spawner::{Error as Spawner, WorkspaceId};
-    use serde_json::json;
-
     use super::*;
+    use nocrd_spawner::{Error as Spawner, WorkspaceId};
+
+    #[test]
+    fn protocol_errors_say_whose_fault_it_is() {
+        let id = WorkspaceId::parse("w1").unwrap();
+        for (error, number) in [
+            (crate::Error::argument("bad\u{1b}[2J"), -32602),
+            (Spawner::NotFound { id }.into(), -32602),
+            (crate::Error::Unauthenticated, -32600),
+            (Spawner::NotSynced.into(), -32603),
+        ] {
+            let sent = protocol_error(&error);
+            assert_eq!(sent.code.0, number, "{sent:?}");
+            assert_eq!(sent.data.unwrap()["id"], error.code().id);
+            assert!(!sent.message.contains('\u{1b}'));
+        }
+    }
 
     #[test]
     fn errors_say_what_happened_and_what_to_do() {

@@ -1,11 +1,14 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use nocrd_authz::policy::Denied;
 use nocrd_model::Caller;
 use nocrd_spawner::Spawner;
-use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Error, Options, catalogue::Entry, changes::ToolChanges};
+use crate::{
+    Error, Options,
+    catalogue::Entry,
+    subscriptions::{Hub, session::Session},
+};
 
 /// The MCP server. Clones share everything; see [`http_service`](crate::http_service) and
 /// [`serve_stdio`](crate::serve_stdio) for ways to reach it.
@@ -14,30 +17,43 @@ pub struct Surface {
     shared: Arc<Shared>,
     /// Who asks, when the transport serves one caller only.
     caller: Option<Caller>,
+    session: Arc<Session>,
 }
 
 struct Shared {
     spawner: Spawner,
     options: Options,
-    changes: ToolChanges,
-    _watch: AbortOnDropHandle<()>,
+    hub: Hub,
 }
 
 impl Surface {
-    /// Makes a server of the tools over `spawner`. It begins to watch the permissions of the server's own identity,
+    /// Makes a server of the tools over `spawner`. It begins to watch the cluster for changes that clients are told of,
     /// hence must be called in a tokio runtime.
     #[must_use]
     pub fn new(spawner: Spawner, options: Options) -> Self {
-        let changes = ToolChanges::new();
-        let watch = tokio::spawn(changes.clone().watch(spawner.cluster().clone()));
-        let shared = Shared { spawner, options, changes, _watch: AbortOnDropHandle::new(watch) };
-        Self { shared: Arc::new(shared), caller: None }
+        let hub = Hub::start(spawner.cluster());
+        Self { shared: Arc::new(Shared { spawner, options, hub }), caller: None, session: Arc::default() }
     }
 
     /// The same server for one caller, whatever the transport says.
     #[must_use]
     pub fn for_caller(self, caller: Caller) -> Self {
         Self { caller: Some(caller), ..self }
+    }
+
+    /// The same server for another session. In one that ends when the client says nothing for a while, `idle`, nothing
+    /// is told to a client that has said nothing for that long.
+    pub(crate) fn for_session(&self, idle: Option<Duration>) -> Self {
+        Self { session: Arc::new(Session::new(idle)), ..self.clone() }
+    }
+
+    /// The same server without a session.
+    pub(crate) fn detached(&self) -> Self {
+        self.for_session(None)
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
     }
 
     pub(crate) fn spawner(&self) -> &Spawner {
@@ -48,8 +64,8 @@ impl Surface {
         &self.shared.options
     }
 
-    pub(crate) fn changes(&self) -> &ToolChanges {
-        &self.shared.changes
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.shared.hub
     }
 
     /// Who asks: the one caller of the transport, else the one that the HTTP layers put into the request.

@@ -20,7 +20,7 @@ use crate::{
     health::Health,
     http::{App, router},
     keys,
-    landing::Page,
+    landing::{self, Page},
     limits::Limits,
     metrics::{Metered, Observed},
     rate::Rates,
@@ -112,6 +112,7 @@ pub(crate) fn surface(
             auth_enabled: settings.auth_enabled,
             policy: Arc::new(auth::policy(settings)),
             spawn_timeout: settings.spawn_timeout,
+            ui_page: settings.ui_enabled.then(|| landing::app(settings).into()),
             observer: Some(Arc::new(Books::new(metrics))),
         },
     )

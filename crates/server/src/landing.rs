@@ -17,6 +17,8 @@ use crate::{
 };
 
 const TEMPLATE: &str = include_str!("landing.html");
+/// What MCP clients show that can show pages: without scripts, and without anything about who looks at it.
+const APP: &str = include_str!("app.html");
 /// The page loads nothing; its style is allowed by its digest, which is that of the text between the style tags.
 const POLICY: &str = "default-src 'none'; style-src 'sha256-sZKj51bgPahPd9CRboaGx9oV0cbD5X5lNPCiH5XIHk8='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -100,14 +102,12 @@ impl Viewer<'_> {
 impl Page {
     pub(crate) fn new(settings: &Settings, urls: &Urls, door: Option<Arc<Door>>) -> Self {
         let values = [
-            ("{{title}}", escaped(&settings.ui_title)),
-            ("{{subtitle}}", escaped(&settings.ui_subtitle)),
-            ("{{version}}", escaped(env!("CARGO_PKG_VERSION"))),
             ("{{base}}", escaped(&settings.base_url)),
             ("{{repository}}", escaped(env!("CARGO_PKG_REPOSITORY"))),
         ];
+        let values = names(settings).into_iter().chain(values);
         Self {
-            values: values.into_iter().chain(Tokens::of(door.as_ref()).texts()).collect(),
+            values: values.chain(Tokens::of(door.as_ref()).texts()).collect(),
             url: urls.users().contains("://").then(|| urls.users().to_owned()),
             scheme: if settings.tls_cert.is_some() { "https" } else { "http" },
             base: settings.base_url.clone(),
@@ -122,6 +122,20 @@ impl Page {
         let account = ("{{account}}", viewer.account());
         fill_in(TEMPLATE, &[&self.values[..], &[url, account]].concat())
     }
+}
+
+/// What pages tell of the server itself.
+fn names(settings: &Settings) -> [(&'static str, String); 3] {
+    [
+        ("{{title}}", escaped(&settings.ui_title)),
+        ("{{subtitle}}", escaped(&settings.ui_subtitle)),
+        ("{{version}}", escaped(env!("CARGO_PKG_VERSION"))),
+    ]
+}
+
+/// The page that MCP clients with MCP Apps show.
+pub(crate) fn app(settings: &Settings) -> String {
+    fill_in(APP, &names(settings))
 }
 
 pub(crate) async fn page(State(page): State<Arc<Page>>, sender: Sender) -> Response {
@@ -224,6 +238,14 @@ mod tests {
     fn every_name_in_the_page_is_known() {
         let page = page(&[], "127.0.0.1:3000");
         assert!(!page.contains("{{"), "{page}");
+    }
+
+    #[test]
+    fn the_app_is_a_plain_page() {
+        let env = std::collections::BTreeMap::from([("UI_TITLE".to_owned(), "<script>".to_owned())]);
+        let app = app(&Settings::from_env(&env).unwrap());
+        assert!(app.contains("<h1>&lt;script&gt;</h1>") && !app.contains("<script"), "{app}");
+        assert!(!app.contains("{{") && !app.contains("://"), "{app}");
     }
 
     #[test]

@@ -10,10 +10,12 @@ it does not fit.
 """
 
 import asyncio
+import json
 import sys
 import time
 
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters
+from mcp_types import PromptReference, ResourceTemplateReference
 
 TOOLS = {
     "current_namespace",
@@ -26,6 +28,8 @@ TOOLS = {
     "spawn_workspace",
     "stop_workspace",
 }
+RESOURCES = {"pod-template://{namespace}/{name}", "workspace://{namespace}/{id}"}
+PROMPTS = {"diagnose-workspace", "spawn-workspace"}
 TEMPLATE = "default-agent-workspace"
 # Long enough for a busy machine; nothing waits that long when all is well.
 PATIENCE_SECONDS = 120
@@ -136,6 +140,56 @@ async def look(client, workspace, pod):
     step(f"events {', '.join(reasons)}")
 
 
+async def resources(client, workspace):
+    kinds = {kind.uri_template for kind in (await client.list_resource_templates()).resource_templates}
+    check(kinds == RESOURCES, f"the kinds of resources are {sorted(kinds)}")
+    listed = {}
+    cursor = None
+    while True:
+        page = await client.list_resources(cursor=cursor, cache_mode="bypass")
+        listed.update((resource.uri, resource) for resource in page.resources)
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    [template] = [uri for uri in listed if uri.startswith("pod-template:") and uri.endswith(f"/{TEMPLATE}")]
+    spec = await read(client, template)
+    check(spec["containers"], f"{template} has no containers")
+    [uri] = [uri for uri in listed if uri.startswith("workspace:") and uri.endswith(f"/{workspace}")]
+    details = await read(client, uri)
+    check(details["id"] == workspace, f"{uri} is {details['id']}")
+    try:
+        await client.read_resource(f"{uri}-none")
+    except MCPError as error:
+        step(f"refused: {error}")
+    else:
+        check(False, f"{uri}-none was read")
+    reference = ResourceTemplateReference(uri="workspace://{namespace}/{id}")
+    found = await client.complete(reference, {"name": "id", "value": workspace[:-1]})
+    check(workspace in found.completion.values, f"{workspace} is not among {found.completion.values}")
+    step(f"{len(listed)} resources, of them {template} and {uri}")
+
+
+async def read(client, uri):
+    """The JSON that a resource holds."""
+    [contents] = (await client.read_resource(uri)).contents
+    check(str(contents.uri) == uri, f"asked for {uri}, got {contents.uri}")
+    check(contents.mime_type == "application/json", f"{uri} is {contents.mime_type}")
+    return json.loads(contents.text)
+
+
+async def prompts(client, workspace):
+    listed = {prompt.name for prompt in (await client.list_prompts()).prompts}
+    check(listed == PROMPTS, f"the prompts are {sorted(listed)}")
+    prompt = await client.get_prompt("spawn-workspace", {"task": "Count to ten", "templateRef": TEMPLATE})
+    check("Count to ten" in prompt.messages[0].content.text, f"the prompt forgets its task: {prompt.messages}")
+    prompt = await client.get_prompt("diagnose-workspace", {"id": workspace})
+    embedded = [message.content for message in prompt.messages if message.content.type == "resource"]
+    check(len(embedded) == 1, f"the workspace is not embedded: {prompt.messages}")
+    found = await client.complete(PromptReference(name="spawn-workspace"), {"name": "templateRef", "value": TEMPLATE[:5]})
+    check(TEMPLATE in found.completion.values, f"{TEMPLATE} is not among {found.completion.values}")
+    step(f"prompts {', '.join(sorted(listed))}")
+
+
 async def refusals(client, workspace):
     for arguments, expected in [
         ({"id": f"{workspace}-none", "templateRef": "no-such-template"}, "no-such-template"),
@@ -177,6 +231,8 @@ async def drive(target, legacy):
         await templates(client)
         spawned = await spawn(client, workspace)
         await look(client, workspace, spawned["podName"])
+        await resources(client, workspace)
+        await prompts(client, workspace)
         await refusals(client, workspace)
         await stop(client, workspace)
 

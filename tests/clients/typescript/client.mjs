@@ -22,6 +22,8 @@ const TOOLS = [
   "spawn_workspace",
   "stop_workspace",
 ];
+const RESOURCES = ["pod-template://{namespace}/{name}", "workspace://{namespace}/{id}"];
+const PROMPTS = ["diagnose-workspace", "spawn-workspace"];
 const TEMPLATE = "default-agent-workspace";
 const NAME = "A TypeScript client's";
 // Long enough for a busy machine; nothing waits that long when all is well.
@@ -121,6 +123,61 @@ async function look(client, workspace, pod) {
   step(`events ${reasons.join(", ")}`);
 }
 
+/** The JSON that a resource holds. */
+async function read(client, uri) {
+  const { contents } = await client.readResource({ uri });
+  check(contents.length === 1 && contents[0].uri === uri, `asked for ${uri}, got ${JSON.stringify(contents)}`);
+  check(contents[0].mimeType === "application/json", `${uri} is ${contents[0].mimeType}`);
+  return JSON.parse(contents[0].text);
+}
+
+async function complete(client, ref, name, value) {
+  const { completion } = await client.complete({ ref, argument: { name, value } });
+  return completion.values;
+}
+
+async function resources(client, workspace) {
+  const { resourceTemplates } = await client.listResourceTemplates();
+  const kinds = resourceTemplates.map((kind) => kind.uriTemplate).sort();
+  check(kinds.join() === RESOURCES.join(), `the kinds of resources are ${kinds.join(", ")}`);
+  const uris = [];
+  let cursor;
+  do {
+    const page = await client.listResources(cursor === undefined ? {} : { cursor });
+    uris.push(...page.resources.map((resource) => resource.uri));
+    cursor = page.nextCursor;
+  } while (cursor !== undefined);
+  const template = uris.find((uri) => uri.startsWith("pod-template:") && uri.endsWith(`/${TEMPLATE}`));
+  check(template, `${TEMPLATE} is not among the resources`);
+  check((await read(client, template)).containers.length > 0, `${template} has no containers`);
+  const uri = uris.find((uri) => uri.startsWith("workspace:") && uri.endsWith(`/${workspace}`));
+  check(uri, `${workspace} is not among the resources`);
+  const details = await read(client, uri);
+  check(details.id === workspace, `${uri} is ${details.id}`);
+  const refusal = await client.readResource({ uri: `${uri}-none` }).then(() => undefined, (error) => error);
+  check(refusal, `${uri}-none was read`);
+  step(`refused: ${refusal.message}`);
+  const ref = { type: "ref/resource", uri: "workspace://{namespace}/{id}" };
+  const ids = await complete(client, ref, "id", workspace.slice(0, -1));
+  check(ids.includes(workspace), `${workspace} is not among ${ids.join(", ")}`);
+  step(`${uris.length} resources, of them ${template} and ${uri}`);
+}
+
+async function prompts(client, workspace) {
+  const names = (await client.listPrompts()).prompts.map((prompt) => prompt.name).sort();
+  check(names.join() === PROMPTS.join(), `the prompts are ${names.join(", ")}`);
+  const args = { task: "Count to ten", templateRef: TEMPLATE };
+  const { messages } = await client.getPrompt({ name: "spawn-workspace", arguments: args });
+  check(messages[0].content.text.includes("Count to ten"), `the prompt forgets its task: ${JSON.stringify(messages)}`);
+  const diagnosis = await client.getPrompt({ name: "diagnose-workspace", arguments: { id: workspace } });
+  const embedded = diagnosis.messages.filter((message) => message.content.type === "resource");
+  check(embedded.length === 1, `the workspace is not embedded: ${JSON.stringify(diagnosis.messages)}`);
+  const ref = { type: "ref/prompt", name: "spawn-workspace" };
+  const templates = await complete(client, ref, "templateRef", TEMPLATE.slice(0, 5));
+  check(templates.includes(TEMPLATE), `${TEMPLATE} is not among ${templates.join(", ")}`);
+  step(`prompts ${names.join(", ")}`);
+}
+
 async function refusals(client, workspace) {
   for (const [args, expected] of [
     [{ id: `${workspace}-none`, templateRef: "no-such-template" }, "no-such-template"],
@@ -163,6 +220,8 @@ async function drive(variant, target) {
     await templates(client);
     const spawned = await spawn(client, workspace);
     await look(client, workspace, spawned.podName);
+    await resources(client, workspace);
+    await prompts(client, workspace);
     await refusals(client, workspace);
     await stop(client, workspace);
   } finally {

@@ -21,6 +21,12 @@ export async function connect(variant, target, timeout) {
     server: client.getServerVersion(),
     protocol: client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion ?? "of an unknown version",
     listTools: () => client.listTools(undefined, { timeout }),
+    listResources: (params) => client.listResources(params, { timeout }),
+    listResourceTemplates: () => client.listResourceTemplates(undefined, { timeout }),
+    readResource: (params) => client.readResource(params, { timeout }),
+    listPrompts: () => client.listPrompts(undefined, { timeout }),
+    getPrompt: (params) => client.getPrompt(params, { timeout }),
+    complete: (params) => client.complete(params, { timeout }),
     callTool: (params, options = {}) => client.callTool(params, ...schema, { timeout, ...options }),
     close: async () => {
       // Ends the session, where the transport and the protocol have one.

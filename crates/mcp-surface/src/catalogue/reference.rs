@@ -1,4 +1,4 @@
-//! The reference page of the tools.
+//! The reference pages of the tools, and of resources and prompts.
 
 use std::fmt::Write as _;
 
@@ -8,6 +8,10 @@ use rmcp::model::JsonObject;
 use serde_json::Value;
 
 use super::{Entry, TOOLS};
+use crate::{
+    prompts::{self, PROMPTS},
+    resources::{APP, KINDS},
+};
 
 /// The tools with their arguments, results and permissions, as Markdown.
 #[must_use]
@@ -24,6 +28,46 @@ pub fn reference_markdown() -> String {
     }
     out
 }
+
+/// The resources, prompts and completions, as Markdown.
+#[must_use]
+pub fn resources_markdown() -> String {
+    let mut out = String::from(
+        "# Resources and prompts\n\n\
+         Callers see what the tools would show them; what is not theirs is not there. Lists cost the cluster nothing.\n\n\
+         | Resource | Content | Right |\n|---|---|---|\n",
+    );
+    let read = right(Some(Action::Read));
+    for kind in KINDS {
+        let _ = writeln!(out, "| `{}` | {} | {read} |", kind.uri, kind.description);
+    }
+    let _ = writeln!(
+        out,
+        "| `{APP}` | A page for clients with MCP Apps, unless `UI_ENABLED` is `false`. | {read} |"
+    );
+    out.push_str(CHANGES);
+    out.push_str("\n## Prompts\n");
+    for prompt in PROMPTS {
+        let (name, title, description) = (prompt.name, prompt.title, prompt.description);
+        let right = right(Some(prompt.action));
+        let _ = write!(out, "\n### {name}\n\n**{title}.** {description} Right: {right}.\n");
+        out.push_str("\n| Argument | Required | Meaning |\n|---|---|---|\n");
+        for prompts::Argument { name, description, required } in prompt.arguments {
+            let is_required = if *required { "yes" } else { "no" };
+            let _ = writeln!(out, "| `{name}` | {is_required} | {description} |");
+        }
+    }
+    out
+}
+
+/// What is told of changes and completed.
+const CHANGES: &str = "
+Clients may subscribe to resources: with `resources/subscribe` in a session, with the filter of `subscriptions/listen` from
+2026-07-28 on; to 100 in each. They are told when a resource reads otherwise for the caller, at most twice a second, and when
+the list changes for the caller, at most every two seconds.
+
+The parts of a URI and the arguments of prompts are completed (`completion/complete`).
+";
 
 fn section(out: &mut String, tool: &Entry) {
     let _ = write!(out, "\n## {}\n\n**{}.** {}\n", tool.name, tool.title, tool.description);

@@ -1,7 +1,7 @@
 //! Tools about templates.
 
 use nocrd_authz::policy::Action;
-use nocrd_templates::{Template, TemplateRef};
+use nocrd_templates::TemplateRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,7 @@ impl Tool for ListTemplates {
     async fn run(call: Call, params: ListTemplatesParams) -> Result<Reply<TemplateList>, Failure> {
         let namespace = call.namespace(params.namespace.as_deref())?;
         let mut listing = call.spawner().catalogue().list(&namespace);
-        listing.templates.retain(|template| is_shown(template, &call));
+        listing.templates.retain(|template| call.reader().sees(template));
         let total = listing.templates.len();
         let start = match params.cursor.as_deref() {
             None => 0,
@@ -82,11 +82,6 @@ impl Tool for ListTemplates {
         let list = TemplateList { templates, total, next_cursor, problems };
         Ok(Reply::new(render(&call, &list), list))
     }
-}
-
-/// Whether a caller is shown a template: what they may not use is as good as not there.
-fn is_shown(template: &Template, call: &Call) -> bool {
-    template.restriction().check(call.caller()).is_ok()
 }
 
 fn render(call: &Call, list: &TemplateList) -> String {
@@ -134,14 +129,7 @@ impl Tool for GetTemplate {
         let reference: TemplateRef = params.name.parse().map_err(Error::Template)?;
         let asked = reference.namespace.as_ref().map(|namespace| namespace.as_str().to_owned());
         let namespace = call.namespace(asked.as_deref().or(params.namespace.as_deref()))?;
-        let found = call.spawner().catalogue().resolve(&reference, &namespace);
-        let known =
-            |error: nocrd_templates::Error| if call.may_write() { error } else { error.without_broken() };
-        let template = found.map_err(|error| Error::Template(known(error)))?;
-        if !is_shown(&template, &call) {
-            let reference = reference.to_string();
-            return Err(Error::Template(nocrd_templates::Error::NotFound { reference }).into());
-        }
+        let template = call.reader().template(&reference, &namespace)?;
         let details = TemplateDetails::new(&template, &namespace);
         let text = serde_json::to_string_pretty(&details.manifest()).unwrap_or_default();
         Ok(Reply::new(text, details))

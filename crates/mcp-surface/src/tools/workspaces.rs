@@ -95,11 +95,7 @@ fn render(list: &WorkspaceList) -> String {
 fn find(call: &Call, id: &str, namespace: Option<&str>) -> Result<Workspace, Error> {
     let id = workspace_id(id)?;
     let namespace = call.search_namespace(namespace)?;
-    let workspace = call.spawner().get(&id, call.owner())?;
-    let here = namespace.is_none_or(|namespace| workspace.pod().namespace == namespace);
-    // A workspace may be older than the server's present limits.
-    let reachable = call.namespace(Some(workspace.pod().namespace.as_str())).is_ok();
-    if here && reachable { Ok(workspace) } else { Err(nocrd_spawner::Error::NotFound { id }.into()) }
+    call.reader().workspace(&id, namespace.as_ref())
 }
 
 pub(crate) struct GetWorkspace;

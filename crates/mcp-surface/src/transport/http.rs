@@ -126,9 +126,9 @@ pub fn http_service(surface: Surface, options: HttpOptions) -> HttpService {
         Some(origins) => config.with_allowed_origins(origins).enforce_origin_validation(),
         None => config.disable_allowed_origins(),
     };
-    let factory = surface.clone();
+    let (factory, idle) = (surface.clone(), Some(options.session_idle));
     HttpService {
-        inner: StreamableHttpService::new(move || Ok(factory.clone()), sessions, config),
+        inner: StreamableHttpService::new(move || Ok(factory.for_session(idle)), sessions, config),
         gate,
         surface,
         stateless: options.stateless,

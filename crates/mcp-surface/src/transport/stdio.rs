@@ -42,7 +42,8 @@ pub async fn serve_io(
 ) -> io::Result<()> {
     let transport =
         AsyncRwTransport::<RoleServer, _, _>::new(input, output).with_max_line_length(MAX_MESSAGE_BYTES);
-    let service = match serve_server_with_ct(surface.for_caller(caller), transport, shutdown).await {
+    let surface = surface.for_session(None).for_caller(caller);
+    let service = match serve_server_with_ct(surface, transport, shutdown).await {
         Ok(service) => service,
         // A client that leaves before it has said anything has done nothing wrong.
         Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => return Ok(()),

@@ -224,6 +224,16 @@ pub(crate) fn waiting(reason: &str, message: &str) -> Value {
             "state": {"waiting": {"reason": reason, "message": message}}}]})
 }
 
+/// A template in a ConfigMap, with these annotations.
+pub(crate) fn template(namespace: &str, name: &str, annotations: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace, "uid": format!("{namespace}/{name}"),
+            "labels": {"nogoo9/pod-template": "true"}, "annotations": annotations},
+        "data": {"spec": "containers: [{name: agent, image: i}]"},
+    })
+}
+
 /// A workspace's pod as a cluster has it.
 pub(crate) fn pod(id: &str, owner: &str) -> Value {
     json!({

@@ -1,4 +1,6 @@
-//! Every tool, asked by everybody.
+//! Every tool, asked by everybody; likewise every resource and prompt.
+
+mod resources;
 
 use std::sync::Arc;
 
@@ -118,13 +120,16 @@ fn identity(who: Who) -> Option<Identity> {
 }
 
 async fn server(who: Who) -> Server {
+    server_with(who, HttpOptions { stateless: true, ..HttpOptions::default() }).await
+}
+
+async fn server_with(who: Who, http: HttpOptions) -> Server {
     let api = Api::default();
     api.put("pods", pod("hers", "alice"));
-    let options = Options { auth_enabled: true, ..Options::default() };
+    let options = Options { auth_enabled: true, ui_page: Some("<p>hello".into()), ..Options::default() };
     let policy = Arc::clone(&options.policy);
     let world = World::with(api, options).await.synced().await;
-    let stateless = HttpOptions { stateless: true, ..HttpOptions::default() };
-    Server::identified(world, stateless, move |request| {
+    Server::identified(world, http, move |request| {
         let metadata = "https://gw.example/.well-known/oauth-protected-resource/mcp".parse().unwrap();
         request.extensions_mut().insert(Challenge::new(&metadata, ["nogoo9:read"]));
         if let Some(identity) = identity(who) {

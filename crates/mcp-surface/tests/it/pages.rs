@@ -10,6 +10,7 @@ fn reference_pages_are_up_to_date() {
     let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/book/src/reference");
     let pages = [
         ("tools.md", nocrd_mcp_surface::catalogue::reference_markdown()),
+        ("resources.md", nocrd_mcp_surface::catalogue::resources_markdown()),
         ("permissions.md", nocrd_cluster::permissions::reference_markdown()),
     ];
     for (name, text) in pages {

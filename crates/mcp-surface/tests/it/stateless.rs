@@ -23,7 +23,7 @@ fn post(server: &Server, mut message: Value) -> reqwest::RequestBuilder {
     let method = message["method"].as_str().unwrap().to_owned();
     let mut request =
         server.post(&message).header("mcp-protocol-version", "2026-07-28").header("mcp-method", method);
-    if let Some(name) = message["params"]["name"].as_str() {
+    if let Some(name) = message["params"]["name"].as_str().or_else(|| message["params"]["uri"].as_str()) {
         request = request.header("mcp-name", name);
     }
     request

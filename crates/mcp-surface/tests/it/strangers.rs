@@ -8,11 +8,12 @@ use nocrd_mcp_surface::{Options, Surface};
 use nocrd_model::{Caller, Namespace, Role};
 use nocrd_spawner::Spawner;
 use proptest::prelude::*;
+use rmcp::model::GetPromptRequestParams;
 use serde_json::{Value, json};
 
 use crate::{
     api::{Api, pod, waiting},
-    world::World,
+    world::{Client, World},
 };
 
 /// What everything of Bert's contains.
@@ -149,7 +150,25 @@ async fn play(role: Role, steps: &[Step]) {
             _ => {}
         }
         assert_eq!(of_bert(&world), before, "{step:?}");
+        if role != Role::Admin {
+            look_around(&ada).await;
+        }
     }
+}
+
+/// Resources, prompts and completions tell nothing of Bert's either.
+async fn look_around(ada: &Client) {
+    let mut told = format!("{:?}", ada.mcp.list_all_resources().await.unwrap());
+    for id in ["b1", "b2"] {
+        let error = ada.read(&format!("workspace://nogoo9/{id}")).await.unwrap_err();
+        assert_eq!(error.code.0, -32002, "{error:?}");
+        let mut diagnosis = GetPromptRequestParams::new("diagnose-workspace");
+        diagnosis.arguments = json!({"id": id}).as_object().cloned();
+        told += &format!("{error:?} {:?}", ada.mcp.get_prompt(diagnosis).await.unwrap());
+    }
+    let ids = ada.mcp.complete_resource_simple("workspace://{namespace}/{id}", "id", "").await.unwrap();
+    assert!(ids.iter().all(|id| id.starts_with('a')), "{ids:?}");
+    assert!(!told.contains(MARK), "{told}");
 }
 
 fn run(role: Role, steps: &[Step]) {

@@ -110,6 +110,20 @@ async fn h01_templates_for_others_look_as_if_not_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_made_a_template_is_shown_it() {
+    let api = Api::default();
+    let mut template = restricted("gpu", "ml");
+    template["metadata"]["annotations"]["nogoo9/user-sub"] = json!("alice");
+    api.put("configmaps", template);
+    let world = World::with(api, Options::default()).await.synced().await;
+    for (name, sees) in [("alice", true), ("bob", false)] {
+        let client = world.client_of(Caller::verified(name.into(), Role::User)).await;
+        assert_eq!(client.call("list_templates", json!({})).await.text.contains("gpu"), sees, "{name}");
+        assert_eq!(!client.call("get_template", json!({"name": "gpu"})).await.failed, sees, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_template_s_secrets_are_not_looked_for_elsewhere() {
     let api = Api::default();
     for (name, more) in [("plain", ""), ("keeper", ", envFrom: [{secretRef: {name: db}}]")] {

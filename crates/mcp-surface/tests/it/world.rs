@@ -7,9 +7,12 @@ use nocrd_mcp_surface::{Options, Surface};
 use nocrd_model::{Caller, Namespace};
 use nocrd_spawner::Spawner;
 use rmcp::{
-    ClientHandler, RoleClient, ServiceError, ServiceExt,
-    model::{CallToolRequestParams, ProgressNotificationParam},
-    service::{NotificationContext, RunningService},
+    ClientHandler, ErrorData, RoleClient, ServiceError, ServiceExt,
+    model::{
+        CallToolRequestParams, ProgressNotificationParam, ProtocolVersion, ReadResourceRequestParams,
+        ResourceContents, ResourceUpdatedNotificationParam,
+    },
+    service::{ClientLifecycleMode, NotificationContext, RunningService, serve_client_with_lifecycle},
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -33,7 +36,14 @@ impl World {
 
     /// Over an API server that is prepared, or down.
     pub(crate) async fn with(api: Api, options: Options) -> Self {
-        let config = Config::new(Scope::Cluster, Namespace::parse("nogoo9").unwrap());
+        Self::within(api, options, None).await
+    }
+
+    /// Likewise, and the server keeps to some namespaces besides the default one.
+    pub(crate) async fn within(api: Api, options: Options, allowed: Option<&[&str]>) -> Self {
+        let mut config = Config::new(Scope::Cluster, Namespace::parse("nogoo9").unwrap());
+        config.allowed_namespaces =
+            allowed.map(|names| names.iter().map(|name| Namespace::parse(name).unwrap()).collect());
         let cluster = Cluster::start(api.client(), config).await.unwrap();
         let surface =
             Surface::new(Spawner::new(cluster.clone(), Default::default(), Default::default()), options);
@@ -51,6 +61,19 @@ impl World {
     }
 
     pub(crate) async fn client_of(&self, caller: Caller) -> Client {
+        Client::over(self.connect(caller)).await
+    }
+
+    /// A client that speaks 2026-07-28.
+    pub(crate) async fn modern_client_of(&self, caller: Caller) -> Client {
+        let (ears, heard) = Client::ears();
+        let lifecycle =
+            ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
+        let mcp = serve_client_with_lifecycle(ears, self.connect(caller), lifecycle).await.unwrap();
+        Client::of(mcp, heard).await
+    }
+
+    fn connect(&self, caller: Caller) -> tokio::io::DuplexStream {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (input, output) = tokio::io::split(theirs);
         let serving = nocrd_mcp_surface::serve_io(
@@ -61,7 +84,7 @@ impl World {
             CancellationToken::new(),
         );
         tokio::spawn(serving);
-        Client::over(ours).await
+        ours
     }
 }
 
@@ -70,23 +93,47 @@ impl World {
 pub(crate) enum Heard {
     Progress(f64, String),
     ToolsChanged,
+    ResourcesChanged,
+    Updated(String),
 }
 
-pub(crate) struct Ears(mpsc::UnboundedSender<Heard>);
+pub(crate) struct Ears {
+    of_tools: mpsc::UnboundedSender<Heard>,
+    of_resources: mpsc::UnboundedSender<Heard>,
+}
+
+/// What the ears have heard.
+pub(crate) struct HeardSoFar {
+    of_tools: mpsc::UnboundedReceiver<Heard>,
+    of_resources: mpsc::UnboundedReceiver<Heard>,
+}
 
 impl ClientHandler for Ears {
     async fn on_progress(&self, note: ProgressNotificationParam, _context: NotificationContext<RoleClient>) {
-        let _ = self.0.send(Heard::Progress(note.progress, note.message.unwrap_or_default()));
+        let _ = self.of_tools.send(Heard::Progress(note.progress, note.message.unwrap_or_default()));
     }
 
     async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        let _ = self.0.send(Heard::ToolsChanged);
+        let _ = self.of_tools.send(Heard::ToolsChanged);
+    }
+
+    async fn on_resource_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        let _ = self.of_resources.send(Heard::ResourcesChanged);
+    }
+
+    async fn on_resource_updated(
+        &self,
+        note: ResourceUpdatedNotificationParam,
+        _context: NotificationContext<RoleClient>,
+    ) {
+        let _ = self.of_resources.send(Heard::Updated(note.uri));
     }
 }
 
 pub(crate) struct Client {
     pub(crate) mcp: RunningService<RoleClient, Ears>,
     pub(crate) heard: mpsc::UnboundedReceiver<Heard>,
+    pub(crate) resources: mpsc::UnboundedReceiver<Heard>,
     schemas: BTreeMap<String, jsonschema::Validator>,
 }
 
@@ -109,26 +156,24 @@ impl Reply {
 
 impl Client {
     async fn over(stream: tokio::io::DuplexStream) -> Self {
-        let (ears, heard) = mpsc::unbounded_channel();
-        Self::of(Ears(ears).serve(stream).await.unwrap(), heard).await
+        let (ears, heard) = Self::ears();
+        Self::of(ears.serve(stream).await.unwrap(), heard).await
     }
 
-    pub(crate) fn ears() -> (Ears, mpsc::UnboundedReceiver<Heard>) {
-        let (ears, heard) = mpsc::unbounded_channel();
-        (Ears(ears), heard)
+    pub(crate) fn ears() -> (Ears, HeardSoFar) {
+        let (of_tools, tools) = mpsc::unbounded_channel();
+        let (of_resources, resources) = mpsc::unbounded_channel();
+        (Ears { of_tools, of_resources }, HeardSoFar { of_tools: tools, of_resources: resources })
     }
 
     /// Reads the tools' schemas, as clients do before their first call.
-    pub(crate) async fn of(
-        mcp: RunningService<RoleClient, Ears>,
-        heard: mpsc::UnboundedReceiver<Heard>,
-    ) -> Self {
+    pub(crate) async fn of(mcp: RunningService<RoleClient, Ears>, heard: HeardSoFar) -> Self {
         let mut schemas = BTreeMap::new();
         for tool in mcp.list_all_tools().await.unwrap() {
             let schema = Value::Object((*tool.output_schema.unwrap()).clone());
             schemas.insert(tool.name.to_string(), jsonschema::draft202012::new(&schema).unwrap());
         }
-        Self { mcp, heard, schemas }
+        Self { mcp, heard: heard.of_tools, resources: heard.of_resources, schemas }
     }
 
     pub(crate) fn tools(&self) -> Vec<&str> {
@@ -159,9 +204,33 @@ impl Client {
         Ok(reply)
     }
 
+    /// The URIs of all resources.
+    pub(crate) async fn uris(&self) -> Vec<String> {
+        self.mcp.list_all_resources().await.unwrap().into_iter().map(|resource| resource.uri).collect()
+    }
+
+    /// A resource's text.
+    pub(crate) async fn read(&self, uri: &str) -> Result<String, ErrorData> {
+        let read = self.mcp.read_resource(ReadResourceRequestParams::new(uri)).await.map_err(refusal)?;
+        match read.contents.as_slice() {
+            [ResourceContents::TextResourceContents { uri: read, text, .. }] if read == uri => {
+                Ok(text.clone())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// The next thing the client hears.
     pub(crate) async fn hears(&mut self) -> Heard {
         tokio::time::timeout(PATIENCE, self.heard.recv()).await.expect("a notification").unwrap()
+    }
+}
+
+/// The protocol's error in one of the client's.
+pub(crate) fn refusal(error: ServiceError) -> ErrorData {
+    match error {
+        ServiceError::McpError(error) => error,
+        other => panic!("{other}"),
     }
 }
 
