@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use nocrd_authz::policy::Policy;
+use nocrd_registry::Registry;
 
 use crate::Observer;
 
@@ -21,6 +22,8 @@ pub struct Options {
     pub policy: Arc<Policy>,
     /// How long `spawn_workspace` waits at most, and by default, for a workspace to become ready.
     pub spawn_timeout: Duration,
+    /// The registry whose images are listed.
+    pub registry: Option<Registry>,
     /// Is told of every call of a tool.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -34,6 +37,7 @@ impl Default for Options {
             auth_enabled: false,
             policy: Arc::default(),
             spawn_timeout: Duration::from_secs(300),
+            registry: None,
             observer: None,
         }
     }

@@ -15,6 +15,7 @@ mod matrix;
 mod pages;
 mod permissions;
 mod reads;
+mod registry;
 mod sessions;
 mod spawn;
 mod stateless;
