@@ -25,7 +25,7 @@ pub(crate) fn apply(settings: &mut Settings, circumstances: &Circumstances) -> V
     fill_in(settings, circumstances);
     warn(settings);
     let mut errors = Vec::new();
-    for check in [transport, tls, address, metrics, namespaces, public_url] {
+    for check in [transport, tls, address, metrics, namespaces, public_url, registry] {
         errors.extend(check(settings, circumstances));
     }
     errors.extend(authentication::check(settings, circumstances));
@@ -125,6 +125,7 @@ fn warn(settings: &mut Settings) {
              is any client"
         ));
     }
+    warnings.extend(registry_warnings(settings));
     warnings.extend(authentication::warnings(settings));
     settings.warnings.extend(warnings);
 }
@@ -193,4 +194,34 @@ fn public_url(settings: &Settings, _: &Circumstances) -> Option<Error> {
     let url = settings.public_url.as_ref()?;
     (url.query().is_some() || url.fragment().is_some())
         .then(|| Error::rule("PUBLIC_URL", "PUBLIC_URL must have neither a query nor a fragment"))
+}
+
+fn registry(settings: &Settings, _: &Circumstances) -> Option<Error> {
+    let url = settings.registry_url.as_ref();
+    if url.is_some_and(|url| url.query().is_some() || url.fragment().is_some()) {
+        return Some(Error::rule("REGISTRY_URL", "REGISTRY_URL must have neither a query nor a fragment"));
+    }
+    // It ends the name in what is sent (RFC 7617).
+    let splits = settings.registry_username.as_ref().is_some_and(|name| name.contains(':'));
+    splits.then(|| Error::rule("REGISTRY_USERNAME", "REGISTRY_USERNAME must not hold a `:`"))
+}
+
+fn registry_warnings(settings: &Settings) -> Vec<String> {
+    let (name, password) = (&settings.registry_username, &settings.registry_password);
+    let mut warnings = Vec::new();
+    match (&settings.registry_url, name, password) {
+        (_, None, None) => {}
+        (Some(url), Some(_), Some(_)) => {
+            let host = url.host_str().unwrap_or_default();
+            if url.scheme() == "http" && !is_loopback(host.trim_matches(['[', ']'])) {
+                warnings.push(format!(
+                    "REGISTRY_URL is not https: whoever is on the way to {host} can read REGISTRY_PASSWORD"
+                ));
+            }
+        }
+        _ => warnings.push(
+            "REGISTRY_USERNAME and REGISTRY_PASSWORD count only together, and with REGISTRY_URL".to_owned(),
+        ),
+    }
+    warnings
 }

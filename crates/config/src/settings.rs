@@ -373,10 +373,19 @@ group Kubernetes {
         flag: Flag::long("max-workspaces-per-user"), env: &["MAX_WORKSPACES_PER_USER"], default: Preset::Text("0"),
         kind: Kind::Number { min: 0, max: 1_000_000, unit: Unit::None, zero: "no limit" }, since: "0.17",
     }
-    /// Image registry whose catalogue can be listed.
+    /// Image registry whose images `list_registry_images` lists. It needs a catalogue, which public ones such as Docker Hub
+    /// don't have.
     registry_url: Option<Url> {
         env: &["REGISTRY_URL"], kind: Kind::Url,
-        effect: Effect::Later("listing images comes with a later release"),
+    }
+    /// Who reads the registry, where it asks. Counts only with `REGISTRY_PASSWORD`.
+    registry_username: Option<String> {
+        env: &["REGISTRY_USERNAME"], kind: Kind::Token, since: "0.18",
+    }
+    /// Password of `REGISTRY_USERNAME`, or what the registry takes for one. It is shown to the registry, and to the server
+    /// that the registry names for tokens, by https or at the registry's own address.
+    registry_password: Option<SecretString> {
+        env: &["REGISTRY_PASSWORD"], kind: Kind::Secret { min_bytes: 0 }, since: "0.18",
     }
     /// Directory with templates (`.yaml`, `.yml`, `.json`). They count less than ConfigMaps and more than built-in ones.
     templates_dir: Option<PathBuf> {

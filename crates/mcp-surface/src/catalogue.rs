@@ -19,7 +19,7 @@ use crate::{
     call::Call,
     respond, schema,
     tool::{Arguments, Tool},
-    tools::{diagnostics, spawn, templates, workspaces},
+    tools::{diagnostics, registry, spawn, templates, workspaces},
 };
 
 /// A tool, as clients see it.
@@ -32,6 +32,8 @@ pub struct Entry {
     pub description: &'static str,
     /// What it does to the world.
     pub effect: Effect,
+    /// Whether it reaches beyond the cluster that the server serves.
+    pub open_world: bool,
     /// What the caller must be allowed to do; `None` is for everybody who is known.
     pub action: Option<Action>,
     input: fn() -> JsonObject,
@@ -45,6 +47,7 @@ pub static TOOLS: &[Entry] = &[
     Entry::of::<templates::GetTemplate>(),
     Entry::of::<diagnostics::CurrentNamespace>(),
     Entry::of::<diagnostics::GetCapabilities>(),
+    Entry::of::<registry::ListRegistryImages>(),
     Entry::of::<workspaces::ListWorkspaces>(),
     Entry::of::<workspaces::GetWorkspace>(),
     Entry::of::<workspaces::StopWorkspace>(),
@@ -59,6 +62,7 @@ impl Entry {
             title: T::TITLE,
             description: T::DESCRIPTION,
             effect: T::EFFECT,
+            open_world: T::OPEN_WORLD,
             action: T::ACTION,
             input: schema::input::<T::Params>,
             output: schema::output::<T::Output>,
@@ -129,7 +133,7 @@ static LISTED: LazyLock<Vec<Listed>> = LazyLock::new(|| {
         let tool = rmcp::model::Tool::new(entry.name, entry.description, entry.input_schema())
             .with_title(entry.title)
             .with_raw_output_schema(Arc::new(schema::brief(&entry.output_schema())))
-            .with_annotations(entry.effect.annotations());
+            .with_annotations(entry.effect.annotations(entry.open_world));
         Listed { entry, tool }
     };
     TOOLS.iter().map(listed).collect()

@@ -23,6 +23,9 @@ pub enum Error {
     /// Something about a template.
     #[error(transparent)]
     Template(#[from] nocrd_templates::Error),
+    /// The image registry.
+    #[error(transparent)]
+    Registry(#[from] nocrd_registry::Error),
     /// The server's own identity lacks permissions without which the tool can't work.
     #[error("{tool} needs Kubernetes permissions that the server lacks: {}", missing.join(", "))]
     MissingPermission {
@@ -65,6 +68,7 @@ impl Error {
             Self::Spawner(source) => source.code(),
             Self::Cluster(source) => source.code(),
             Self::Template(source) => source.code(),
+            Self::Registry(source) => source.code(),
             Self::MissingPermission { .. } => codes::CLUSTER_FORBIDDEN,
             Self::Denied { lacking, .. } => lacking.code(),
             Self::Unauthenticated => codes::UNAUTHENTICATED,

@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use nocrd_authz::policy::Policy;
+use nocrd_registry::Registry;
 
 use crate::Observer;
 
@@ -23,6 +24,8 @@ pub struct Options {
     pub spawn_timeout: Duration,
     /// The page that clients with MCP Apps show, as HTML; `None` means there is none.
     pub ui_page: Option<Arc<str>>,
+    /// The registry whose images are listed.
+    pub registry: Option<Registry>,
     /// Is told of every call of a tool.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -37,6 +40,7 @@ impl Default for Options {
             policy: Arc::default(),
             spawn_timeout: Duration::from_secs(300),
             ui_page: None,
+            registry: None,
             observer: None,
         }
     }

@@ -19,13 +19,13 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// The protocol's hints. No tool reaches beyond the cluster the server serves.
-    pub(crate) fn annotations(self) -> ToolAnnotations {
+    /// The protocol's hints.
+    pub(crate) fn annotations(self, open_world: bool) -> ToolAnnotations {
         ToolAnnotations::new()
             .read_only(self == Self::Read)
             .destructive(self == Self::Destroy)
             .idempotent(self != Self::Create)
-            .open_world(false)
+            .open_world(open_world)
     }
 
     /// The effect in a few words, for the reference.
@@ -51,6 +51,8 @@ pub(crate) trait Tool: 'static {
     /// For a model: what it does, when to use it, what to call next.
     const DESCRIPTION: &'static str;
     const EFFECT: Effect;
+    /// Whether it reaches beyond the cluster that the server serves.
+    const OPEN_WORLD: bool = false;
     /// What the caller must be allowed to do; `None` is for everybody who is known.
     const ACTION: Option<Action>;
 

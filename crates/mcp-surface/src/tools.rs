@@ -2,6 +2,7 @@
 
 pub(crate) mod diagnostics;
 pub(crate) mod page;
+pub(crate) mod registry;
 pub(crate) mod spawn;
 pub(crate) mod templates;
 pub(crate) mod workspaces;

@@ -149,6 +149,9 @@ codes! {
     // 07: the embedded development cluster
     DEV_CLUSTER_DATA = "NCR0701", "DevClusterData", Internal, "The embedded cluster's data directory can't be used: another process uses it, its file is damaged, or the disk refuses.", "Do what the message says, or name another directory with --data-dir.";
     DEV_CLUSTER_START = "NCR0702", "DevClusterStart", Internal, "The embedded cluster can't start.", "Do what the message says.";
+    // 08: the image registry
+    REGISTRY_UNREACHABLE = "NCR0801", "RegistryUnreachable", Unavailable, "The image registry, or the server that it has its tokens from, can't be reached.", "Try again; if it persists, ask the operator to check REGISTRY_URL and the network.";
+    REGISTRY_FAILED = "NCR0802", "RegistryFailed", BadGateway, "The image registry does not tell which repositories it has: it refuses access, has no catalogue, or answers nonsense.", "Ask the operator to check REGISTRY_URL, and REGISTRY_USERNAME and REGISTRY_PASSWORD where the registry asks for them. Public registries such as Docker Hub have no catalogue that could be listed.";
     // 09: the server itself
     INTERNAL = "NCR0901", "Internal", Internal, "Something failed that should not.", "Report it with the request id.";
     CANCELLED = "NCR0902", "Cancelled", Conflict, "The caller cancelled the request.", "Nothing; what was created is named in the message.";

@@ -8,6 +8,7 @@ use nocrd_config::{Mode, PodSecurity, Settings};
 use nocrd_mcp_surface::{HttpOptions, Options, Surface, http_service};
 use nocrd_model::keys::DEFAULT_WORKSPACE_PORT;
 use nocrd_proxy_core::{AddressPolicy, BasePath, Drain, OriginPolicy, Proxy};
+use nocrd_registry::{Credentials, Registry};
 use nocrd_spawner::{Spawner, TemplateSources, templates::BuiltInOptions};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -96,10 +97,20 @@ pub(crate) fn spawner(settings: &Settings, cluster: Cluster) -> Spawner {
     Spawner::new(cluster, templates, config)
 }
 
+/// The registry whose images are listed, if there is one.
+pub(crate) fn registry(settings: &Settings) -> Result<Option<Registry>, Error> {
+    let Some(url) = settings.registry_url.clone() else { return Ok(None) };
+    let credentials = settings.registry_username.clone().zip(settings.registry_password.clone());
+    let credentials = credentials.map(|(username, password)| Credentials { username, password });
+    let config = nocrd_registry::Config { credentials, ..nocrd_registry::Config::new(url) };
+    Registry::new(config).map(Some).map_err(Error::Registry)
+}
+
 /// The MCP server; `urls` is where the HTTP server is, if there is one.
 pub(crate) fn surface(
     settings: &Settings,
     spawner: Spawner,
+    registry: Option<Registry>,
     urls: Option<&Urls>,
     metrics: Metered,
 ) -> Surface {
@@ -112,6 +123,7 @@ pub(crate) fn surface(
             auth_enabled: settings.auth_enabled,
             policy: Arc::new(auth::policy(settings)),
             spawn_timeout: settings.spawn_timeout,
+            registry,
             ui_page: settings.ui_enabled.then(|| landing::app(settings).into()),
             observer: Some(Arc::new(Books::new(metrics))),
         },

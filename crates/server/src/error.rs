@@ -55,6 +55,9 @@ pub enum Error {
         /// What is wrong.
         source: nocrd_authz::error::Error,
     },
+    /// The settings of the image registry can't be used.
+    #[error("REGISTRY_URL can't be used")]
+    Registry(#[source] nocrd_registry::Error),
     /// The key of sessions can't be used.
     #[error("the key of sessions can't be used")]
     SessionKey(#[source] nocrd_authz::keys::SealError),
@@ -92,6 +95,7 @@ impl Error {
             | Self::TlsMismatch { .. }
             | Self::BaseUrl(_) => codes::INVALID_SETTING,
             Self::Authentication { .. } => codes::INVALID_SETTING,
+            Self::Registry(source) => source.code(),
             Self::SessionKey(source) => source.code(),
             Self::Log(source) => source.code(),
             Self::NoCluster(source) => source.code(),

@@ -106,10 +106,11 @@ impl Server {
         let urls = port.as_ref().map(|port| port.urls.clone());
         let metrics: Metered =
             port.as_ref().filter(|port| port.metrics.is_some()).map(|_| Arc::new(Metrics::new()));
+        let registry = if components.mcp { compose::registry(&settings)? } else { None };
         let surface = components.mcp.then(|| compose::spawner(&settings, cluster.clone())).map(|spawner| {
             let janitor = spawner.clone();
             let janitor = AbortOnDropHandle::new(tokio::spawn(async move { janitor.janitor().await }));
-            (compose::surface(&settings, spawner, urls.as_ref(), metrics.clone()), janitor)
+            (compose::surface(&settings, spawner, registry, urls.as_ref(), metrics.clone()), janitor)
         });
         let surface = surface.as_ref().map(|(surface, _janitor)| surface);
         let http = match port {

@@ -155,6 +155,26 @@ fn t24_opening_an_open_server_to_every_page_is_pointed_out() {
 }
 
 #[test]
+fn the_registry_has_an_address_and_a_reader() {
+    let (url, name, password) =
+        (("REGISTRY_URL", "https://r.example/"), ("REGISTRY_USERNAME", "reader"), ("REGISTRY_PASSWORD", "x"));
+    for env in [&[url][..], &[url, name, password], &[("REGISTRY_URL", "http://[::1]:5000"), name, password]]
+    {
+        assert_eq!(settings(&[], env).warnings(), [""; 0], "{env:?}");
+    }
+    for env in [&[name][..], &[password], &[name, password], &[url, name], &[url, password]] {
+        let s = settings(&[], env);
+        assert!(s.warnings()[0].contains("count only together, and with REGISTRY_URL"), "{:?}", s.warnings());
+    }
+    let s = settings(&[], &[("REGISTRY_URL", "http://r.example:5000"), name, password]);
+    assert!(s.warnings()[0].contains("on the way to r.example"), "{:?}", s.warnings());
+    for bad in ["https://r.example/?n=1", "https://r.example/#x"] {
+        assert!(report(&[], &[("REGISTRY_URL", bad)]).contains("neither a query nor a fragment"), "{bad}");
+    }
+    assert!(report(&[], &[("REGISTRY_USERNAME", "a:b")]).contains("must not hold"));
+}
+
+#[test]
 fn the_metrics_have_a_port_of_their_own() {
     for env in [
         &[("METRICS_PORT", "3000")][..],

@@ -32,3 +32,8 @@ pub(crate) fn fit<T: Serialize>(entries: impl Iterator<Item = T>, text: impl Fn(
 pub(crate) fn more(shown: usize, total: usize, cursor: &str) -> String {
     format!("\n(a page of {shown}, {total} in all; for the next pass cursor {cursor:?})")
 }
+
+/// The same where nobody knows how many there are.
+pub(crate) fn more_to_come(shown: usize, cursor: &str) -> String {
+    format!("\n(a page of {shown}; for the next pass cursor {cursor:?})")
+}

@@ -22,7 +22,9 @@ async fn unknown_arguments_are_refused_by_name() {
 #[tokio::test(start_paused = true)]
 async fn arguments_may_be_left_out_where_none_is_needed() {
     let client = World::new().await.synced().await.client().await;
-    for tool in ["list_templates", "list_workspaces", "current_namespace", "get_capabilities"] {
+    for tool in
+        ["list_templates", "list_workspaces", "list_registry_images", "current_namespace", "get_capabilities"]
+    {
         let reply = client.call(tool, json!(null)).await;
         assert!(!reply.failed, "{tool}: {}", reply.text);
     }

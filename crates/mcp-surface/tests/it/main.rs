@@ -16,6 +16,7 @@ mod pages;
 mod permissions;
 mod prompts;
 mod reads;
+mod registry;
 mod resources;
 mod sessions;
 mod spawn;

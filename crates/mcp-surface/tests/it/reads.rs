@@ -1,6 +1,6 @@
 //! The tools that read.
 
-use nocrd_mcp_surface::Options;
+use nocrd_mcp_surface::{Options, catalogue::TOOLS};
 use nocrd_model::{Caller, Role};
 use serde_json::{Value, json};
 
@@ -289,7 +289,7 @@ async fn without_an_api_server_errors_say_so() {
     api.set_down(true);
     let world = World::with(api, Options::default()).await;
     let client = world.client().await;
-    assert_eq!(client.tools().len(), 9, "nothing is known to be forbidden");
+    assert_eq!(client.tools().len(), TOOLS.len(), "nothing is known to be forbidden");
     for (tool, arguments) in [
         ("list_workspaces", json!({})),
         ("get_workspace", json!({"id": "w1"})),

@@ -9,6 +9,7 @@ mod operations;
 mod probes;
 mod proxying;
 mod readers;
+mod registry;
 mod routes;
 mod session_key;
 mod startup;
