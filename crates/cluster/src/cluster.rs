@@ -21,6 +21,7 @@ use crate::{
     count::Counted,
     index::WorkspaceSink,
     liveness::Liveness,
+    namespaces::Namespaces,
     permissions::Reviewer,
     supervise::{Events, Narrow, supervise, workspace_selector},
     templates::{TemplateSink, TemplateStore},
@@ -82,6 +83,7 @@ struct Shared {
     reviewer: Arc<Reviewer>,
     pod_watch: Arc<Liveness>,
     template_watch: Arc<Liveness>,
+    namespaces: Namespaces,
     _tasks: Vec<AbortOnDropHandle<()>>,
 }
 
@@ -138,6 +140,7 @@ impl Cluster {
             reviewer,
             pod_watch,
             template_watch,
+            namespaces: Namespaces::default(),
             _tasks: tasks,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -185,6 +188,10 @@ impl Cluster {
     #[must_use]
     pub fn client(&self) -> &kube::Client {
         &self.shared.calls.client
+    }
+
+    pub(crate) fn known_namespaces(&self) -> &Namespaces {
+        &self.shared.namespaces
     }
 
     pub(crate) fn calls(&self) -> &Calls {
@@ -255,6 +262,17 @@ impl Cluster {
     /// Asks anew what the server's own identity may do, and adapts the watches.
     pub async fn refresh_permissions(&self) {
         self.shared.reviewer.refresh().await;
+        self.adapt_watches();
+    }
+
+    /// The same, unless somebody has asked within the last `age`. Whoever comes while the API server is being asked waits
+    /// for that.
+    pub async fn refresh_permissions_older_than(&self, age: Duration) {
+        self.shared.reviewer.refresh_older_than(age).await;
+        self.adapt_watches();
+    }
+
+    fn adapt_watches(&self) {
         if self.shared.config.check_permissions {
             self.shared.pod_watch.cover(self.shared.reviewer.watchable("pods"));
             self.shared.template_watch.cover(self.shared.reviewer.watchable("configmaps"));

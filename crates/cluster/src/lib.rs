@@ -34,6 +34,7 @@ pub mod events;
 pub mod index;
 mod list;
 mod liveness;
+mod namespaces;
 pub mod objects;
 pub mod own;
 pub mod permissions;

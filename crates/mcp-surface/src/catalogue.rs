@@ -19,7 +19,7 @@ use crate::{
     call::Call,
     respond, schema,
     tool::{Arguments, Tool},
-    tools::{diagnostics, registry, spawn, templates, workspaces},
+    tools::{diagnostics, namespaces, registry, spawn, templates, workspaces},
 };
 
 /// A tool, as clients see it.
@@ -47,6 +47,8 @@ pub static TOOLS: &[Entry] = &[
     Entry::of::<templates::GetTemplate>(),
     Entry::of::<diagnostics::CurrentNamespace>(),
     Entry::of::<diagnostics::GetCapabilities>(),
+    Entry::of::<diagnostics::CheckPermissions>(),
+    Entry::of::<namespaces::ListNamespaces>(),
     Entry::of::<registry::ListRegistryImages>(),
     Entry::of::<workspaces::ListWorkspaces>(),
     Entry::of::<workspaces::GetWorkspace>(),
@@ -149,11 +151,12 @@ pub(crate) fn find(name: &str) -> Option<&'static Listed> {
     listed().iter().find(|listed| listed.entry.name == name)
 }
 
-/// The tools that work with these permissions, in the order of the permission report.
+/// All tools, in the order of the permission report.
+pub(crate) fn in_order() -> impl Iterator<Item = &'static Entry> {
+    nocrd_cluster::permissions::TOOLS.iter().filter_map(|name| find(name)).map(|listed| listed.entry)
+}
+
+/// Those that work with these permissions.
 pub(crate) fn working(permissions: &PermissionReport) -> impl Iterator<Item = &'static Entry> {
-    nocrd_cluster::permissions::TOOLS
-        .iter()
-        .filter_map(|name| find(name))
-        .map(|listed| listed.entry)
-        .filter(|entry| entry.missing(permissions).is_empty())
+    in_order().filter(|entry| entry.missing(permissions).is_empty())
 }

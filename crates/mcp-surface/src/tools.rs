@@ -1,6 +1,7 @@
 //! The tools, by group.
 
 pub(crate) mod diagnostics;
+pub(crate) mod namespaces;
 pub(crate) mod page;
 pub(crate) mod registry;
 pub(crate) mod spawn;

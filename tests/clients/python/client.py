@@ -18,11 +18,13 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import PromptReference, ResourceTemplateReference
 
 TOOLS = {
+    "check_permissions",
     "current_namespace",
     "get_capabilities",
     "get_template",
     "get_workspace",
     "get_workspace_events",
+    "list_namespaces",
     "list_templates",
     "list_workspaces",
     "spawn_workspace",
@@ -94,6 +96,11 @@ async def server(client):
     capabilities = await call(client, "get_capabilities")
     missing = TOOLS - set(capabilities["enabledTools"])
     check(not missing, f"tools are disabled: {sorted(missing)}")
+    permissions = await call(client, "check_permissions")
+    check(permissions["complete"], "permissions are not known")
+    check(not permissions["disabledTools"], f"tools are disabled: {permissions['disabledTools']}")
+    namespaces = (await call(client, "list_namespaces"))["namespaces"]
+    check(where["namespace"] in namespaces, "the default namespace is not among the namespaces")
     step(f"version {capabilities['version']}, {len(capabilities['enabledTools'])} tools enabled")
 
 

@@ -12,11 +12,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "./connection.mjs";
 
 const TOOLS = [
+  "check_permissions",
   "current_namespace",
   "get_capabilities",
   "get_template",
   "get_workspace",
   "get_workspace_events",
+  "list_namespaces",
   "list_templates",
   "list_workspaces",
   "spawn_workspace",
@@ -78,6 +80,11 @@ async function server(client) {
   const capabilities = await call(client, "get_capabilities");
   const disabled = TOOLS.filter((name) => !capabilities.enabledTools.includes(name));
   check(disabled.length === 0, `tools are disabled: ${disabled.join(", ")}`);
+  const permissions = await call(client, "check_permissions");
+  check(permissions.complete, "permissions are not known");
+  check(permissions.disabledTools.length === 0, `tools are disabled: ${permissions.disabledTools.join(", ")}`);
+  const { namespaces } = await call(client, "list_namespaces");
+  check(namespaces.includes(where.namespace), "the default namespace is not among the namespaces");
   step(`version ${capabilities.version}, ${capabilities.enabledTools.length} tools enabled`);
 }
 

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -14,7 +15,7 @@ use http::Request;
 use nocrd_model::Namespace;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tracing::{info, warn};
 
 use super::{NEEDS, Permission, PermissionReport};
@@ -60,8 +61,8 @@ pub(crate) struct Reviewer {
     answers: Mutex<BTreeMap<Question, bool>>,
     report: ArcSwap<PermissionReport>,
     changes: watch::Sender<u64>,
-    /// Lets one refresh run at a time.
-    refreshing: tokio::sync::Mutex<()>,
+    /// When everything was asked last. One refresh runs at a time.
+    asked: tokio::sync::Mutex<Option<Instant>>,
     /// Whether the last refresh left something unanswered: told once, not every few seconds.
     failing: AtomicBool,
 }
@@ -78,7 +79,7 @@ impl Reviewer {
             answers: Mutex::default(),
             report: ArcSwap::from_pointee(report),
             changes: watch::Sender::new(0),
-            refreshing: tokio::sync::Mutex::default(),
+            asked: tokio::sync::Mutex::default(),
             failing: AtomicBool::new(false),
         }
     }
@@ -93,10 +94,18 @@ impl Reviewer {
 
     /// Asks everything anew. A question that is not answered keeps its last answer.
     pub(crate) async fn refresh(&self) {
+        self.refresh_older_than(Duration::ZERO).await;
+    }
+
+    /// The same, unless that was done within the last `age`, or is just being done.
+    pub(crate) async fn refresh_older_than(&self, age: Duration) {
         if !self.config.check_permissions {
             return;
         }
-        let _one_at_a_time = self.refreshing.lock().await;
+        let mut asked = self.asked.lock().await;
+        if asked.is_some_and(|at| at.elapsed() < age) {
+            return;
+        }
         let mut questions: Vec<Question> =
             NEEDS.iter().filter(|need| need.applies_in(self.config.scope)).map(Question::of).collect();
         if self.config.scope == Scope::Cluster {
@@ -117,6 +126,7 @@ impl Reviewer {
             known.extend(questions.iter().zip(answers).filter_map(|(q, answer)| Some((*q, answer.ok()?))));
         }
         self.publish(complete);
+        *asked = complete.then(Instant::now);
     }
 
     fn publish(&self, complete: bool) {

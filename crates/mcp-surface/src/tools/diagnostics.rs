@@ -1,5 +1,7 @@
 //! Tools about the server itself.
 
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+
 use nocrd_authz::policy::Action;
 use nocrd_cluster::Scope;
 use nocrd_model::Role;
@@ -7,8 +9,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    Error,
     call::Call,
-    catalogue,
+    catalogue::{self, Entry},
     error::Failure,
     tool::{Effect, NoParams, Reply, Tool},
 };
@@ -37,13 +40,92 @@ impl Tool for CurrentNamespace {
         let cluster = call.cluster();
         let view = NamespaceView {
             namespace: cluster.default_namespace().to_string(),
-            mode: match cluster.scope() {
-                Scope::Cluster => "cluster".to_owned(),
-                Scope::Namespaced => "namespaced".to_owned(),
-            },
+            mode: mode(cluster.scope()).to_owned(),
         };
         Ok(Reply::new(format!("Namespace: {}\nMode: {}", view.namespace, view.mode), view))
     }
+}
+
+fn mode(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Cluster => "cluster",
+        Scope::Namespaced => "namespaced",
+    }
+}
+
+pub(crate) struct CheckPermissions;
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PermissionsView {
+    enabled_tools: Vec<&'static str>,
+    disabled_tools: Vec<&'static str>,
+    /// Resource, with its subresource after a slash, to verb, to whether it is allowed.
+    permissions: BTreeMap<String, BTreeMap<String, bool>>,
+    /// The namespace they hold for.
+    namespace: String,
+    /// `cluster` or `namespaced`.
+    mode: String,
+    /// Whether the API server answered all questions just now. If not, the rest is what it said before.
+    complete: bool,
+}
+
+/// How old answers of the API server may be that are told as the present state.
+const PRESENT: Duration = Duration::from_secs(5);
+/// How long a call waits for them.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Tool for CheckPermissions {
+    type Params = NoParams;
+    type Output = PermissionsView;
+
+    const NAME: &'static str = "check_permissions";
+    const TITLE: &'static str = "Check permissions";
+    const DESCRIPTION: &'static str = "Ask Kubernetes what this server may do there now, and tell which tools work with that. Use it \
+        when a tool is missing, or fails for lack of a permission.";
+    const EFFECT: Effect = Effect::Read;
+    const ACTION: Option<Action> = Some(Action::Read);
+
+    async fn run(call: Call, _params: NoParams) -> Result<Reply<PermissionsView>, Failure> {
+        let cluster = call.cluster();
+        let refreshed = tokio::select! {
+            refreshed = tokio::time::timeout(PATIENCE, cluster.refresh_permissions_older_than(PRESENT)) => refreshed,
+            () = call.cancelled.cancelled() => return Err(Error::Cancelled.into()),
+        };
+        let report = call.permissions();
+        let (enabled, disabled): (Vec<&Entry>, Vec<&Entry>) =
+            catalogue::in_order().partition(|entry| entry.missing(&report).is_empty());
+        let view = PermissionsView {
+            enabled_tools: enabled.iter().map(|entry| entry.name).collect(),
+            disabled_tools: disabled.iter().map(|entry| entry.name).collect(),
+            permissions: report.permissions.clone(),
+            namespace: report.namespace.to_string(),
+            mode: mode(report.mode).to_owned(),
+            complete: report.complete && refreshed.is_ok(),
+        };
+        Ok(Reply::new(render(&view), view))
+    }
+}
+
+fn render(view: &PermissionsView) -> String {
+    let mut out = String::from("--- RBAC PERMISSIONS ---\nRESOURCE\tVERB\tALLOWED\n");
+    for (resource, verbs) in &view.permissions {
+        for (verb, allowed) in verbs {
+            let allowed = if *allowed { "✔ YES" } else { "❌ NO" };
+            // A `String` takes everything.
+            let _ = writeln!(out, "{resource}\t{verb}\t{allowed}");
+        }
+    }
+    out += "\n--- MCP TOOLS ---\nTOOL\tSTATUS";
+    for (tools, status) in [(&view.enabled_tools, "ENABLED"), (&view.disabled_tools, "DISABLED")] {
+        for tool in tools {
+            let _ = write!(out, "\n{tool}\t{status}");
+        }
+    }
+    if !view.complete {
+        out += "\n\n⚠ Kubernetes did not answer all questions just now: this is what it said before.";
+    }
+    out
 }
 
 pub(crate) struct GetCapabilities;

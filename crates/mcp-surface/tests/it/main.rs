@@ -10,6 +10,7 @@
 
 mod api;
 mod arguments;
+mod diagnostics;
 mod http;
 mod matrix;
 mod pages;

@@ -88,6 +88,8 @@ const ROWS: &[Row] = &[
         arguments: || json!({}),
         gets: [Unknown, Done, Done, Done, Done, Done, Done, Done, Done],
     },
+    Row { tool: "check_permissions", arguments: || json!({}), gets: READING },
+    Row { tool: "list_namespaces", arguments: || json!({}), gets: READING },
     Row { tool: "list_registry_images", arguments: || json!({}), gets: READING },
     Row { tool: "list_workspaces", arguments: || json!({}), gets: READING },
     Row { tool: "get_workspace", arguments: || json!({"id": "hers"}), gets: READING_HERS },

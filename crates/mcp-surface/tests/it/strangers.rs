@@ -31,11 +31,13 @@ struct Step {
     include_pod: bool,
 }
 
-const TOOLS: [&str; 10] = [
+const TOOLS: [&str; 12] = [
     "list_templates",
     "get_template",
     "current_namespace",
     "get_capabilities",
+    "check_permissions",
+    "list_namespaces",
     "list_registry_images",
     "list_workspaces",
     "get_workspace",
@@ -46,7 +48,7 @@ const TOOLS: [&str; 10] = [
 
 fn step() -> impl Strategy<Value = Step> {
     // The tools that could do something come up more often.
-    let tool = prop_oneof![1 => 0..5_usize, 6 => 5..10_usize];
+    let tool = prop_oneof![1 => 0..7_usize, 6 => 7..12_usize];
     let id = prop::sample::select(vec!["b1", "b2", "a1", "a2", "a3", "a4", "a5"]);
     let namespace = prop::sample::select(vec![None, Some("nogoo9"), Some("default")]);
     (tool, id, namespace, any::<[bool; 4]>()).prop_map(|(tool, id, namespace, flags)| {
@@ -62,7 +64,13 @@ fn arguments(step: &Step, role: Role) -> Value {
     }
     match TOOLS[step.tool] {
         "get_template" => arguments["name"] = json!("default-agent-workspace"),
-        "current_namespace" | "get_capabilities" | "list_registry_images" => arguments = json!({}),
+        "current_namespace"
+        | "get_capabilities"
+        | "check_permissions"
+        | "list_namespaces"
+        | "list_registry_images" => {
+            arguments = json!({});
+        }
         "list_workspaces" if step.cursor => {
             arguments["cursor"] = json!(URL_SAFE_NO_PAD.encode(format!("workspaces:{}", step.id)));
         }
