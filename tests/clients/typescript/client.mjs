@@ -17,6 +17,7 @@ const TOOLS = [
   "get_template",
   "get_workspace",
   "get_workspace_events",
+  "list_registry_images",
   "list_templates",
   "list_workspaces",
   "spawn_workspace",
@@ -66,6 +67,9 @@ async function tools(client) {
   }
   check(listed.get("list_workspaces").annotations.readOnlyHint, "list_workspaces is said to change something");
   check(listed.get("stop_workspace").annotations.destructiveHint, "stop_workspace is said to be harmless");
+  const reach = (name) => listed.get(name).annotations.openWorldHint;
+  check(reach("list_registry_images") === true, "list_registry_images is said to keep to the cluster");
+  check(reach("list_workspaces") === false, "list_workspaces is said to reach beyond it");
   step(`${listed.size} tools, all with title, annotations and output schema`);
 }
 
@@ -77,6 +81,16 @@ async function server(client) {
   const disabled = TOOLS.filter((name) => !capabilities.enabledTools.includes(name));
   check(disabled.length === 0, `tools are disabled: ${disabled.join(", ")}`);
   step(`version ${capabilities.version}, ${capabilities.enabledTools.length} tools enabled`);
+}
+
+async function images(client) {
+  const result = await attempt(client, "list_registry_images", { repository: "a", limit: 10 });
+  check(!result.isError, `list_registry_images failed: ${textOf(result)}`);
+  const { images: listed, registry } = result.structuredContent;
+  check(listed.length <= 10, `asked for 10 images, got ${listed.length}`);
+  const told = registry || textOf(result).includes("REGISTRY_URL");
+  check(told, `nothing says which registry is listed, or how to name one: ${textOf(result)}`);
+  step(`${listed.length} images of ${registry || "no registry"}`);
 }
 
 async function templates(client) {
@@ -160,6 +174,7 @@ async function drive(variant, target) {
     const workspace = `ts-${Date.now().toString(16)}-${process.pid.toString(16)}`;
     await tools(client);
     await server(client);
+    await images(client);
     await templates(client);
     const spawned = await spawn(client, workspace);
     await look(client, workspace, spawned.podName);
