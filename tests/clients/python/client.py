@@ -25,6 +25,7 @@ TOOLS = {
     "get_workspace",
     "get_workspace_events",
     "list_namespaces",
+    "list_registry_images",
     "list_templates",
     "list_workspaces",
     "spawn_workspace",
@@ -86,6 +87,8 @@ async def tools(client):
         check(hints.read_only_hint is not None, f"{tool.name} does not say whether it only reads")
     check(listed["list_workspaces"].annotations.read_only_hint, "list_workspaces is said to change something")
     check(listed["stop_workspace"].annotations.destructive_hint, "stop_workspace is said to be harmless")
+    check(listed["list_registry_images"].annotations.open_world_hint, "list_registry_images is said to keep to the cluster")
+    check(listed["list_workspaces"].annotations.open_world_hint is False, "list_workspaces is said to reach beyond it")
     step(f"{len(listed)} tools, all with title, annotations and output schema")
 
 
@@ -102,6 +105,15 @@ async def server(client):
     namespaces = (await call(client, "list_namespaces"))["namespaces"]
     check(where["namespace"] in namespaces, "the default namespace is not among the namespaces")
     step(f"version {capabilities['version']}, {len(capabilities['enabledTools'])} tools enabled")
+
+
+async def images(client):
+    result = await client.call_tool("list_registry_images", {"repository": "a", "limit": 10})
+    listed = succeeded("list_registry_images", result)
+    check(len(listed["images"]) <= 10, f"asked for 10 images, got {len(listed['images'])}")
+    told = listed["registry"] or "REGISTRY_URL" in text_of(result)
+    check(told, f"nothing says which registry is listed, or how to name one: {text_of(result)}")
+    step(f"{len(listed['images'])} images of {listed['registry'] or 'no registry'}")
 
 
 async def templates(client):
@@ -235,6 +247,7 @@ async def drive(target, legacy):
         step(f"connected to {info.name} {info.version} with protocol {client.protocol_version}")
         await tools(client)
         await server(client)
+        await images(client)
         await templates(client)
         spawned = await spawn(client, workspace)
         await look(client, workspace, spawned["podName"])

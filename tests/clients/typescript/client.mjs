@@ -19,6 +19,7 @@ const TOOLS = [
   "get_workspace",
   "get_workspace_events",
   "list_namespaces",
+  "list_registry_images",
   "list_templates",
   "list_workspaces",
   "spawn_workspace",
@@ -70,6 +71,9 @@ async function tools(client) {
   }
   check(listed.get("list_workspaces").annotations.readOnlyHint, "list_workspaces is said to change something");
   check(listed.get("stop_workspace").annotations.destructiveHint, "stop_workspace is said to be harmless");
+  const reach = (name) => listed.get(name).annotations.openWorldHint;
+  check(reach("list_registry_images") === true, "list_registry_images is said to keep to the cluster");
+  check(reach("list_workspaces") === false, "list_workspaces is said to reach beyond it");
   step(`${listed.size} tools, all with title, annotations and output schema`);
 }
 
@@ -86,6 +90,16 @@ async function server(client) {
   const { namespaces } = await call(client, "list_namespaces");
   check(namespaces.includes(where.namespace), "the default namespace is not among the namespaces");
   step(`version ${capabilities.version}, ${capabilities.enabledTools.length} tools enabled`);
+}
+
+async function images(client) {
+  const result = await attempt(client, "list_registry_images", { repository: "a", limit: 10 });
+  check(!result.isError, `list_registry_images failed: ${textOf(result)}`);
+  const { images: listed, registry } = result.structuredContent;
+  check(listed.length <= 10, `asked for 10 images, got ${listed.length}`);
+  const told = registry || textOf(result).includes("REGISTRY_URL");
+  check(told, `nothing says which registry is listed, or how to name one: ${textOf(result)}`);
+  step(`${listed.length} images of ${registry || "no registry"}`);
 }
 
 async function templates(client) {
@@ -224,6 +238,7 @@ async function drive(variant, target) {
     const workspace = `ts-${Date.now().toString(16)}-${process.pid.toString(16)}`;
     await tools(client);
     await server(client);
+    await images(client);
     await templates(client);
     const spawned = await spawn(client, workspace);
     await look(client, workspace, spawned.podName);
