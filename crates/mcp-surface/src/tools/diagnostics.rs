@@ -94,7 +94,7 @@ impl Tool for CheckPermissions {
         };
         let report = call.permissions();
         let (enabled, disabled): (Vec<&Entry>, Vec<&Entry>) =
-            catalogue::in_order().partition(|entry| entry.missing(&report).is_empty());
+            catalogue::in_order().partition(|entry| report.enables(entry.name));
         let view = PermissionsView {
             enabled_tools: enabled.iter().map(|entry| entry.name).collect(),
             disabled_tools: disabled.iter().map(|entry| entry.name).collect(),
