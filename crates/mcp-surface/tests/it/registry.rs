@@ -39,7 +39,7 @@ async fn registry() -> (MockServer, String) {
 }
 
 #[tokio::test]
-async fn d44_images_are_listed_with_what_went_wrong() {
+async fn k44_images_are_listed_with_what_went_wrong() {
     let (server, host) = registry().await;
     let client = client(Some(&format!("{}/", server.uri()))).await;
     let reply = client.call("list_registry_images", json!({})).await;
@@ -115,7 +115,7 @@ async fn without_a_registry_the_list_is_empty_and_says_how_to_have_one() {
 }
 
 #[tokio::test]
-async fn d44_failures_of_the_registry_are_none_of_kubernetes() {
+async fn k44_failures_of_the_registry_are_none_of_kubernetes() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let reply = client(Some(&format!("http://{nobody}"))).await.call("list_registry_images", json!({})).await;
     assert_eq!((reply.error_id().as_str(), &reply.structured["error"]["code"]), ("NCR0801", &json!(503)));

@@ -72,7 +72,7 @@ async fn all(registry: &Registry, prefix: &str, limit: usize) -> (Vec<String>, V
 }
 
 #[tokio::test]
-async fn d44_images_are_listed_whatever_ends_the_address() {
+async fn k44_images_are_listed_whatever_ends_the_address() {
     let server = holding(&[("team/app", &["2", "1"]), ("base", &["latest"]), ("empty", &[])]).await;
     for end in ["", "/", "//", "?x=1", "#x"] {
         let url = format!("{}{end}", server.uri()).parse().unwrap();
@@ -96,7 +96,7 @@ async fn addresses_may_have_a_path() {
 }
 
 #[tokio::test]
-async fn d44_lists_are_read_page_by_page() {
+async fn k44_lists_are_read_page_by_page() {
     let server = MockServer::start().await;
     for (at, member, first, second) in
         [("/v2/_catalog", "repositories", "a", "b"), ("/v2/a/tags/list", "tags", "1", "2")]
@@ -176,7 +176,7 @@ async fn a_prefix_narrows_the_list() {
 }
 
 #[tokio::test]
-async fn d44_what_one_repository_does_wrong_is_told_and_ends_nothing_else() {
+async fn k44_what_one_repository_does_wrong_is_told_and_ends_nothing_else() {
     let (server, elsewhere) = (MockServer::start().await, MockServer::start().await);
     let names =
         ["a", "broken", "circle", "denied", "gone", "huge", "null", "page", "partly", "moved", "slow", "z"];
@@ -286,7 +286,7 @@ async fn a_page_ends_when_its_time_is_up() {
 }
 
 #[tokio::test]
-async fn d44_a_registry_that_is_not_there_is_told_apart_from_one_that_does_not_help() {
+async fn k44_a_registry_that_is_not_there_is_told_apart_from_one_that_does_not_help() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let registry = Registry::new(Config::new(format!("http://{nobody}").parse().unwrap())).unwrap();
     let error = registry.page("", None, 50).await.unwrap_err();
@@ -335,7 +335,7 @@ async fn a_catalogue_without_entries_is_an_empty_one() {
 }
 
 #[tokio::test]
-async fn d44_passwords_are_shown_to_registries_that_ask_for_them() {
+async fn k44_passwords_are_shown_to_registries_that_ask_for_them() {
     let server = MockServer::start().await;
     let letting = |at: &'static str, answer: ResponseTemplate| {
         Mock::given(path(at)).and(basic_auth("reader", SECRET)).respond_with(answer).with_priority(1)
@@ -401,7 +401,7 @@ fn token_for(scope: &str) -> &'static str {
 }
 
 #[tokio::test]
-async fn d44_tokens_are_fetched_and_kept() {
+async fn k44_tokens_are_fetched_and_kept() {
     let server = with_tokens(|scope| json!({ "token": token_for(scope), "expires_in": 300 })).await;
     for credentials in [None, credentials()] {
         let before = requests(&server).await.len();
