@@ -18,7 +18,7 @@ pub(crate) struct Call {
     surface: Surface,
     caller: Caller,
     /// Cancelled when the client no longer wants the answer.
-    pub(crate) cancelled: CancellationToken,
+    cancelled: CancellationToken,
     /// Where progress goes, if the client asked for it.
     pub(crate) progress: Option<Progress>,
 }
@@ -52,12 +52,17 @@ impl Call {
 
     /// Whether the caller may run pods of their own making, and so may know what is wrong with a template.
     pub(crate) fn may_write(&self) -> bool {
-        self.options().policy.check(&self.caller, Action::Write).is_ok()
+        self.reader().may(Action::Write)
     }
 
     /// What the caller sees.
     pub(crate) fn reader(&self) -> Reader<'_> {
         Reader::new(&self.surface, &self.caller)
+    }
+
+    /// Does something for as long as the client waits for it.
+    pub(crate) async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        self.cancelled.run_until_cancelled(work).await.ok_or(Error::Cancelled)
     }
 
     pub(crate) fn spawner(&self) -> &Spawner {

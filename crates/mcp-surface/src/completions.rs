@@ -126,9 +126,7 @@ fn values(reader: Reader<'_>, wanted: Wanted, chosen: Option<&str>) -> Result<BT
         Wanted::SpawnNamespace => {
             let mut namespaces = with_templates(reader);
             namespaces.extend(reader.workspaces()?.iter().map(namespace_of));
-            namespaces.retain(|namespace| {
-                reader.cluster().resolve_namespace_of_spawn(Some(namespace.as_str()), reader.caller()).is_ok()
-            });
+            namespaces.retain(|namespace| reader.may_spawn_in(namespace));
             names(namespaces)
         }
         Wanted::Text => BTreeSet::new(),

@@ -45,6 +45,11 @@ impl<'a> Reader<'a> {
             || template.user_sub().is_some_and(|creator| creator == self.caller.subject)
     }
 
+    /// Whether the caller may start workspaces in a namespace.
+    pub(crate) fn may_spawn_in(&self, namespace: &Namespace) -> bool {
+        self.cluster().resolve_namespace_of_spawn(Some(namespace.as_str()), self.caller).is_ok()
+    }
+
     /// The templates to be seen from a namespace.
     pub(crate) fn templates(&self, namespace: &Namespace) -> Vec<Arc<Template>> {
         let mut templates = self.surface.spawner().catalogue().list(namespace).templates;

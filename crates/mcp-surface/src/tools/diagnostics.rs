@@ -3,13 +3,11 @@
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use nocrd_authz::policy::Action;
-use nocrd_cluster::Scope;
 use nocrd_model::Role;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    Error,
     call::Call,
     catalogue::{self, Entry},
     error::Failure,
@@ -40,16 +38,9 @@ impl Tool for CurrentNamespace {
         let cluster = call.cluster();
         let view = NamespaceView {
             namespace: cluster.default_namespace().to_string(),
-            mode: mode(cluster.scope()).to_owned(),
+            mode: cluster.scope().to_string(),
         };
         Ok(Reply::new(format!("Namespace: {}\nMode: {}", view.namespace, view.mode), view))
-    }
-}
-
-fn mode(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Cluster => "cluster",
-        Scope::Namespaced => "namespaced",
     }
 }
 
@@ -88,10 +79,8 @@ impl Tool for CheckPermissions {
 
     async fn run(call: Call, _params: NoParams) -> Result<Reply<PermissionsView>, Failure> {
         let cluster = call.cluster();
-        let refreshed = tokio::select! {
-            refreshed = tokio::time::timeout(PATIENCE, cluster.refresh_permissions_older_than(PRESENT)) => refreshed,
-            () = call.cancelled.cancelled() => return Err(Error::Cancelled.into()),
-        };
+        let refreshing = tokio::time::timeout(PATIENCE, cluster.refresh_permissions_older_than(PRESENT));
+        let refreshed = call.unless_cancelled(refreshing).await?;
         let report = call.permissions();
         let (enabled, disabled): (Vec<&Entry>, Vec<&Entry>) =
             catalogue::in_order().partition(|entry| report.enables(entry.name));
@@ -100,7 +89,7 @@ impl Tool for CheckPermissions {
             disabled_tools: disabled.iter().map(|entry| entry.name).collect(),
             permissions: report.permissions.clone(),
             namespace: report.namespace.to_string(),
-            mode: mode(report.mode).to_owned(),
+            mode: report.mode.to_string(),
             complete: report.complete && refreshed.is_ok(),
         };
         Ok(Reply::new(render(&view), view))

@@ -51,14 +51,8 @@ impl Tool for ListNamespaces {
 
     async fn run(call: Call, params: ListNamespacesParams) -> Result<Reply<NamespaceList>, Failure> {
         let after = params.cursor.as_deref().map(|text| cursor::decode(LIST, text)).transpose()?;
-        let cluster = call.cluster();
-        let mut all = tokio::select! {
-            all = cluster.namespaces() => all.map_err(Error::from)?,
-            () = call.cancelled.cancelled() => return Err(Error::Cancelled.into()),
-        };
-        all.retain(|namespace| {
-            cluster.resolve_namespace_of_spawn(Some(namespace.as_str()), call.caller()).is_ok()
-        });
+        let mut all = call.unless_cancelled(call.cluster().namespaces()).await?.map_err(Error::from)?;
+        all.retain(|namespace| call.reader().may_spawn_in(namespace));
         let total = all.len();
         let is_next = |namespace: &Namespace| after.as_deref().is_none_or(|after| namespace.as_str() > after);
         let rest: Vec<String> =

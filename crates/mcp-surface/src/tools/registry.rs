@@ -83,12 +83,8 @@ impl Tool for ListRegistryImages {
             return Ok(Reply::new(NO_REGISTRY, list));
         };
         let prefix = params.repository.as_deref().unwrap_or_default();
-        let page = tokio::select! {
-            page = registry.page(prefix, after.as_ref(), page::limit(params.limit)) => {
-                page.map_err(Error::Registry)?
-            }
-            () = call.cancelled.cancelled() => return Err(Error::Cancelled.into()),
-        };
+        let page = registry.page(prefix, after.as_ref(), page::limit(params.limit));
+        let page = call.unless_cancelled(page).await?.map_err(Error::Registry)?;
         let list = ImageList::new(registry, page);
         Ok(Reply::new(render(&list), list))
     }

@@ -213,10 +213,7 @@ async fn wait_ready(call: &Call, spawned: &Spawned, timeout: Duration) -> Result
         let (outcome, ()) = tokio::join!(wait, forward(call.progress.as_ref(), received));
         outcome
     };
-    tokio::select! {
-        outcome = both => outcome.map_err(Error::Spawner),
-        () = call.cancelled.cancelled() => Err(Error::Cancelled),
-    }
+    call.unless_cancelled(both).await?.map_err(Error::Spawner)
 }
 
 async fn forward(progress: Option<&Progress>, mut steps: mpsc::UnboundedReceiver<(u32, String)>) {
