@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`keys`] | every `nogoo9/*` label and annotation, with its documentation |
 //! | [`id`] | [`WorkspaceId`] and [`Namespace`]: checked DNS labels |
+//! | [`names`] | what Kubernetes objects to in names, keys and values of labels |
+//! | [`selector`] | [`LabelSelector`] and [`FieldSelector`]: which objects are meant |
 //! | [`subject`] | [`Subject`]: who owns something, and its label form |
 //! | [`caller`] | [`Caller`] and the [`Role`] ladder |
 //! | [`auth_mode`] | how the gateway treats authentication for a workspace |
@@ -25,10 +27,12 @@ pub mod error;
 pub mod id;
 pub mod keys;
 pub mod layers;
+pub mod names;
 pub mod placeholder;
 pub mod protocol;
 pub mod refresh;
 pub mod restriction;
+pub mod selector;
 pub mod subject;
 pub mod visibility;
 
@@ -40,6 +44,7 @@ pub use id::{InvalidName, Namespace, WorkspaceId};
 pub use protocol::Protocol;
 pub use refresh::Refresh;
 pub use restriction::Restriction;
+pub use selector::{FieldSelector, LabelSelector, SelectorError};
 pub use subject::Subject;
 pub use visibility::Visibility;
 

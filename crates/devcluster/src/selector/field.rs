@@ -1,21 +1,13 @@
 //! Field selectors: `metadata.name=a,status.phase!=Running`. Each kind knows a few fields.
 
+use nocrd_model::selector;
 use serde_json::Value;
 
 use crate::{kind::Kind, object};
 
 /// A conjunction of comparisons; without any it selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct FieldSelector {
-    terms: Vec<Term>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Term {
-    path: String,
-    value: String,
-    equal: bool,
-}
+pub(crate) struct FieldSelector(selector::FieldSelector);
 
 impl FieldSelector {
     /// Parses a selector for objects of `kind`.
@@ -23,67 +15,23 @@ impl FieldSelector {
     /// # Errors
     /// What is wrong with it, in the words of a real server.
     pub(crate) fn parse(kind: Kind, text: &str) -> Result<Self, String> {
-        let mut terms = Vec::new();
-        for part in split(text) {
-            if part.is_empty() {
-                continue;
-            }
-            let (path, value, equal) = comparison(&part)
-                .ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{part}'"))?;
-            let path = known_field(kind, path)?;
-            terms.push(Term { path, value: unescape(value), equal });
-        }
-        Ok(Self { terms })
+        let parsed = selector::FieldSelector::parse(text).map_err(|error| error.message().to_owned())?;
+        parsed.terms().iter().try_for_each(|term| check_field(kind, &term.field))?;
+        Ok(Self(parsed))
     }
 
     /// Whether it selects everything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.terms.is_empty()
+        self.0.is_empty()
     }
 
     /// Whether it selects this object.
     pub(crate) fn matches(&self, object: &Value) -> bool {
-        self.terms.iter().all(|term| (field(object, &term.path) == term.value) == term.equal)
+        self.0.matches(|path| Some(field(object, path)))
     }
 }
 
-/// Splits at commas that aren't escaped.
-fn split(text: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut escaped = false;
-    for c in text.chars() {
-        if c == ',' && !escaped {
-            parts.push(String::new());
-            continue;
-        }
-        escaped = c == '\\' && !escaped;
-        if let Some(part) = parts.last_mut() {
-            part.push(c);
-        }
-    }
-    parts
-}
-
-fn comparison(part: &str) -> Option<(&str, &str, bool)> {
-    let at = part.find(['=', '!'])?;
-    let (path, rest) = part.split_at(at);
-    if let Some(value) = rest.strip_prefix("!=") {
-        return Some((path, value, false));
-    }
-    let value = rest.strip_prefix("==").or_else(|| rest.strip_prefix('='))?;
-    Some((path, value, true))
-}
-
-fn unescape(value: &str) -> String {
-    let mut text = String::new();
-    let mut chars = value.chars();
-    while let Some(c) = chars.next() {
-        text.push(if c == '\\' { chars.next().unwrap_or('\\') } else { c });
-    }
-    text
-}
-
-fn known_field(kind: Kind, path: &str) -> Result<String, String> {
+fn check_field(kind: Kind, path: &str) -> Result<(), String> {
     let own: &[&str] = match kind {
         Kind::Pod => &[
             "spec.nodeName",
@@ -115,7 +63,7 @@ fn known_field(kind: Kind, path: &str) -> Result<String, String> {
     };
     let common = path == "metadata.name" || (path == "metadata.namespace" && kind.is_namespaced());
     if common || own.contains(&path) {
-        Ok(path.to_owned())
+        Ok(())
     } else if own.is_empty() {
         Err(format!(
             "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""

@@ -1,5 +1,7 @@
 //! Names, labels, keys and ports. Each check answers with its objections: none means valid.
 
+pub(crate) use nocrd_model::names::{dns_subdomain, label_value, qualified_name};
+
 const ALNUM: &str = "alphanumeric characters";
 
 fn is_lower(c: char) -> bool {
@@ -25,67 +27,6 @@ pub(crate) fn dns_label(text: &str) -> Vec<String> {
     }
     if !bounded(text, is_lower, |c| c == '-') {
         objections.push(format!("a lowercase RFC 1123 label must consist of lower case {ALNUM} or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"));
-    }
-    objections
-}
-
-/// RFC 1123 subdomain: names of most objects.
-pub(crate) fn dns_subdomain(text: &str) -> Vec<String> {
-    let mut objections = Vec::new();
-    if text.len() > 253 {
-        objections.push(too_long(253));
-    }
-    if !text.split('.').all(|label| bounded(label, is_lower, |c| c == '-')) {
-        objections.push(format!("a lowercase RFC 1123 subdomain must consist of lower case {ALNUM}, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"));
-    }
-    objections
-}
-
-/// Key of a label or annotation: `[prefix/]name`.
-pub(crate) fn qualified_name(text: &str) -> Vec<String> {
-    let form = format!(
-        "must consist of {ALNUM}, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-    );
-    let mut objections = Vec::new();
-    let name = match text.split_once('/') {
-        None => text,
-        Some((_, name)) if name.contains('/') => {
-            return vec![format!(
-                "a qualified name {form} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-            )];
-        }
-        Some((prefix, name)) => {
-            if prefix.is_empty() {
-                objections.push("prefix part must be non-empty".to_owned());
-            } else {
-                objections.extend(
-                    dns_subdomain(prefix).into_iter().map(|objection| format!("prefix part {objection}")),
-                );
-            }
-            name
-        }
-    };
-    if name.is_empty() {
-        objections.push("name part must be non-empty".to_owned());
-    } else if name.len() > 63 {
-        objections.push(format!("name part {}", too_long(63)));
-    }
-    if !bounded(name, |c| c.is_ascii_alphanumeric(), |c| matches!(c, '-' | '_' | '.')) {
-        objections.push(format!("name part {form}"));
-    }
-    objections
-}
-
-/// Value of a label.
-pub(crate) fn label_value(text: &str) -> Vec<String> {
-    let mut objections = Vec::new();
-    if text.len() > 63 {
-        objections.push(too_long(63));
-    }
-    let formed =
-        text.is_empty() || bounded(text, |c| c.is_ascii_alphanumeric(), |c| matches!(c, '-' | '_' | '.'));
-    if !formed {
-        objections.push(format!("a valid label must be an empty string or consist of {ALNUM}, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"));
     }
     objections
 }
