@@ -16,14 +16,14 @@ use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    Config, Error, PermissionReport, Scope, WorkspaceIndex,
+    Config, Error, PermissionReport, PodIndex, Scope, WorkspaceIndex,
     calls::Calls,
     count::Counted,
-    index::WorkspaceSink,
+    index::{Indexes, PodSink},
     liveness::Liveness,
     namespaces::Namespaces,
     permissions::Reviewer,
-    supervise::{Events, Narrow, supervise, workspace_selector},
+    supervise::{Events, Narrow, managed_selector, supervise},
     templates::{TemplateSink, TemplateStore},
     watch::Backoff,
 };
@@ -61,7 +61,7 @@ pub struct Health {
     pub last_error: Option<String>,
     /// How often a watch failed so far.
     pub failures: u64,
-    /// Where workspaces are seen. In [`Scope::Cluster`] this is the default namespace alone when the server may not
+    /// Where pods are seen. In [`Scope::Cluster`] this is the default namespace alone when the server may not
     /// watch pods in all of them.
     pub watched: Watched,
     /// Where template ConfigMaps are seen.
@@ -78,7 +78,7 @@ struct Shared {
     config: Config,
     calls: Calls,
     sent: Arc<AtomicU64>,
-    index: Arc<WorkspaceIndex>,
+    index: Arc<Indexes>,
     templates: Arc<TemplateStore>,
     reviewer: Arc<Reviewer>,
     pod_watch: Arc<Liveness>,
@@ -109,7 +109,7 @@ impl Cluster {
         let _ = tokio::time::timeout(FIRST_REVIEW, reviewer.refresh()).await;
 
         let denied = Arc::new(Notify::new());
-        let index = Arc::new(WorkspaceIndex::default());
+        let index = Arc::new(Indexes::default());
         let templates = Arc::new(TemplateStore::default());
         let watch = |resource| {
             let liveness = Arc::new(Liveness::new(reviewer.watchable(resource)));
@@ -119,10 +119,10 @@ impl Cluster {
         let (pods, config_maps) = (watch("pods"), watch("configmaps"));
         let (pod_watch, template_watch) = (Arc::clone(&pods.liveness), Arc::clone(&config_maps.liveness));
 
-        let pod_sink = WorkspaceSink::new(Arc::clone(&index), pods.clone(), config.clone());
+        let pod_sink = PodSink::new(Arc::clone(&index), pods.clone(), config.clone());
         let template_sink = TemplateSink::new(Arc::clone(&templates), config_maps.clone());
         let mut tasks = vec![
-            tokio::spawn(supervise(calls.clone(), pods, workspace_selector(), pod_sink)),
+            tokio::spawn(supervise(calls.clone(), pods, managed_selector(), pod_sink)),
             tokio::spawn(supervise(calls.clone(), config_maps, keys::template_selector(), template_sink)),
         ];
         if config.check_permissions {
@@ -207,6 +207,16 @@ impl Cluster {
     /// The watched workspace pods.
     #[must_use]
     pub fn workspaces(&self) -> &WorkspaceIndex {
+        &self.shared.index.workspaces
+    }
+
+    /// The watched pods that this product made, workspaces or not.
+    #[must_use]
+    pub fn pods(&self) -> &PodIndex {
+        &self.shared.index.pods
+    }
+
+    pub(crate) fn indexes(&self) -> &Indexes {
         &self.shared.index
     }
 

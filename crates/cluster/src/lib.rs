@@ -1,16 +1,18 @@
 //! Access to a Kubernetes cluster: watch-backed indexes, access reviews, pods, logs, events.
 //!
-//! [`Cluster::start`] asks what the server's own identity may do and opens two watches, one on workspace pods and one
-//! on template ConfigMaps. From then on reads are answered from memory ([`Cluster::workspaces`],
-//! [`Cluster::template_config_maps`]) and cost the API server nothing; only writes, logs and events are calls.
+//! [`Cluster::start`] asks what the server's own identity may do and opens two watches, one on the pods that this product
+//! made and one on template ConfigMaps. From then on reads are answered from memory ([`Cluster::workspaces`],
+//! [`Cluster::pods`], [`Cluster::template_config_maps`]) and cost the API server nothing; only writes, logs and events are
+//! calls.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`connect`](mod@connect) | finding a cluster: kubeconfig or service account, and what to say when there is none |
 //! | [`config`] | which namespaces the server works in |
 //! | [`cluster`] | [`Cluster`] itself and its [`Health`] |
-//! | [`index`] | [`WorkspaceIndex`]: the watched pods by id, owner, template and name |
-//! | [`workspace_pod`] | [`WorkspacePod`]: the slim form in which a pod is kept |
+//! | [`index`] | [`WorkspaceIndex`]: the workspaces' pods by id, owner, template and name; [`PodIndex`]: all of ours by owner and name |
+//! | [`pod_summary`] | [`PodSummary`]: the slim form in which a pod is kept; [`ManagedPod`]: one that is ours |
+//! | [`workspace_pod`] | [`WorkspacePod`]: one that is a workspace, and what it declares |
 //! | [`status`] | what a pod is doing, derived from all of its conditions and containers |
 //! | [`permissions`] | the one table of RBAC needs, and the report of what is granted |
 //! | [`events`] | [`PodEvent`] |
@@ -23,6 +25,9 @@
 //! Those with the labels `nogoo9/type=workspace` **and** `nogoo9/managed-by=nogoo9-spawner`, a valid
 //! `nogoo9/workspace-id` and an owner. A pod somebody made by hand with the first label alone is neither listed nor
 //! routed: what this product did not create, it does not hand out under a workspace's URL.
+//!
+//! The watch covers the second label alone, since other pods of ours are listed too. That loses no workspace: versions
+//! since 0.5 give it to every workspace they start, and pods without it were never taken for workspaces here.
 
 mod calls;
 pub mod cluster;
@@ -38,6 +43,7 @@ mod namespaces;
 pub mod objects;
 pub mod own;
 pub mod permissions;
+pub mod pod_summary;
 pub mod pods;
 pub mod status;
 mod supervise;
@@ -50,12 +56,13 @@ pub use config::{Config, Scope};
 pub use connect::{ConnectError, ConnectOptions, Connection, connect};
 pub use error::Error;
 pub use events::PodEvent;
-pub use index::{Change, ChangeKind, Elapsed, WorkspaceIndex};
+pub use index::{Change, ChangeKind, Elapsed, PodIndex, WorkspaceIndex};
 pub use own::{OwnConfigMap, OwnSecret, OwnSecretName};
 pub use permissions::{NEEDS, OWN_NEEDS, OwnNeed, Permission, PermissionReport};
+pub use pod_summary::{Incomplete, ManagedPod, Phase, PodSummary, owner_of};
 pub use pods::{DeletePod, LogOptions};
 pub use status::{State, Status};
-pub use workspace_pod::{NotAWorkspace, Phase, WorkspacePod};
+pub use workspace_pod::{NotAWorkspace, WorkspacePod};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 

@@ -8,7 +8,9 @@ use nocrd_model::{Namespace, WorkspaceId, keys};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Cluster, Error, calls, cluster::Watched, error::Asked, list::Selector};
+use crate::{
+    Cluster, Error, calls, cluster::Watched, error::Asked, list::Selector, supervise::managed_selector,
+};
 
 /// What a list tells of a Secret or ServiceAccount: its metadata. The API server is asked for no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,8 +146,7 @@ impl Cluster {
             _ => None,
         };
         let asked = Asked { verb: "list", resource, namespace, name: None };
-        let labels = format!("{}={}", keys::MANAGED_BY, keys::MANAGED_BY_VALUE);
-        let selector = Selector { labels: Some(labels), fields: None };
+        let selector = Selector { labels: Some(managed_selector()), fields: None };
         let mut found = Vec::new();
         let path = calls::path(namespace, resource);
         self.calls()

@@ -1,5 +1,7 @@
 //! Calls about pods.
 
+use std::sync::Arc;
+
 use futures::AsyncReadExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::{Request, subresource::LogParams};
@@ -7,12 +9,13 @@ use nocrd_model::Namespace;
 use serde_json::Value;
 
 use crate::{
-    Cluster, Error, WorkspacePod,
+    Cluster, Error, ManagedPod, WorkspacePod,
     calls::{self, check_name},
     cluster::Watched,
     error::Asked,
     list::Selector,
-    supervise::workspace_selector,
+    supervise::{managed_selector, workspace_selector},
+    workspace_pod::Parsed,
 };
 
 /// How to delete a pod.
@@ -89,6 +92,28 @@ impl Cluster {
         &self,
         namespace: Option<&Namespace>,
     ) -> Result<Vec<WorkspacePod>, Error> {
+        let pods = self.list_marked(namespace, workspace_selector()).await?;
+        // What is no workspace was told when the watch saw it.
+        let workspaces = pods.into_iter().filter_map(|pod| match pod {
+            Parsed::Workspace(workspace) => Some(*workspace),
+            Parsed::Other(..) => None,
+        });
+        Ok(workspaces.collect())
+    }
+
+    /// The same of all pods that this product made, workspaces or not.
+    ///
+    /// # Errors
+    /// Those about the cluster.
+    pub async fn list_managed_pods(
+        &self,
+        namespace: Option<&Namespace>,
+    ) -> Result<Vec<Arc<ManagedPod>>, Error> {
+        let pods = self.list_marked(namespace, managed_selector()).await?;
+        Ok(pods.iter().map(|pod| Arc::clone(pod.pod())).collect())
+    }
+
+    async fn list_marked(&self, namespace: Option<&Namespace>, labels: String) -> Result<Vec<Parsed>, Error> {
         let watched = self.health().watched;
         let namespace = match (&watched, namespace) {
             (_, Some(namespace)) => Some(namespace),
@@ -96,16 +121,17 @@ impl Cluster {
             _ => None,
         };
         let asked = Asked { verb: "list", resource: "pods", namespace, name: None };
-        let selector = Selector { labels: Some(workspace_selector()), fields: None };
+        let selector = Selector { labels: Some(labels), fields: None };
         let mut pods = Vec::new();
         let path = calls::path(namespace, "pods");
         self.calls()
             .list(asked, &path, &selector, false, |page: Vec<Pod>| {
-                // What is no workspace was told when the watch saw it.
-                pods.extend(page.into_iter().filter_map(|pod| WorkspacePod::parse(pod).ok()));
+                pods.extend(page.into_iter().filter_map(|pod| Parsed::read(pod).ok()));
             })
             .await?;
-        self.workspaces().place(&mut pods);
+        // A list covers one namespace or all; what lies outside the allowed ones is somebody else's.
+        pods.retain(|pod| self.serves(&pod.pod().namespace));
+        self.indexes().place(&mut pods);
         Ok(pods)
     }
 

@@ -112,7 +112,12 @@ pub(crate) async fn supervise(calls: Calls, events: Events, labels: String, mut 
     }
 }
 
+/// The label selector of everything this product made.
+pub(crate) fn managed_selector() -> String {
+    format!("{}={}", keys::MANAGED_BY, keys::MANAGED_BY_VALUE)
+}
+
 /// The label selector of the pods that are workspaces of ours.
 pub(crate) fn workspace_selector() -> String {
-    format!("{},{}={}", keys::workspace_selector(), keys::MANAGED_BY, keys::MANAGED_BY_VALUE)
+    format!("{},{}", keys::workspace_selector(), managed_selector())
 }

@@ -1,5 +1,8 @@
-//! The watched workspace pods, by id, owner, template and name.
+//! The watched pods: the workspaces' by id, owner, template and name, and all of ours by owner and name.
 
+mod gone;
+mod inverted;
+mod pods;
 mod shard;
 mod sink;
 #[cfg(test)]
@@ -7,11 +10,10 @@ mod tests;
 mod write;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::HashMap,
     fmt,
-    hash::Hash,
     sync::{
-        Arc, Mutex, RwLock,
+        Arc, RwLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -21,9 +23,13 @@ use nocrd_model::{Namespace, Subject, WorkspaceId};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::WorkspacePod;
+use gone::Gone;
+use inverted::Inverted;
 use shard::Shards;
 
-pub(crate) use sink::WorkspaceSink;
+pub use pods::PodIndex;
+pub(crate) use sink::PodSink;
+pub(crate) use write::Indexes;
 
 /// What happened to a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,23 +69,15 @@ const CHANGES_KEPT: usize = 1024;
 pub struct WorkspaceIndex {
     by_id: Shards,
     by_name: RwLock<HashMap<Namespace, ByName>>,
-    by_owner: Inverted<Subject>,
-    by_template: Inverted<Box<str>>,
+    by_owner: Inverted<Subject, WorkspacePod>,
+    by_template: Inverted<Box<str>, WorkspacePod>,
     len: AtomicUsize,
     generation: AtomicU64,
     changes: broadcast::Sender<Change>,
-    writer: Mutex<Writer>,
+    gone: Gone,
 }
 
 type ByName = HashMap<Box<str>, Arc<WorkspacePod>>;
-
-/// What only writes touch. Its lock makes them one at a time.
-#[derive(Default)]
-struct Writer {
-    next_arrival: u64,
-    /// Uids of the pods that went last, for those who look for one they have just created.
-    gone: VecDeque<Box<str>>,
-}
 
 impl fmt::Debug for WorkspaceIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,7 +95,7 @@ impl Default for WorkspaceIndex {
             len: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
             changes: broadcast::Sender::new(CHANGES_KEPT),
-            writer: Mutex::default(),
+            gone: Gone::default(),
         }
     }
 }
@@ -219,7 +217,7 @@ impl WorkspaceIndex {
                 if let Some(pod) = self.by_pod(namespace, pod_name).filter(|pod| pod.uid == uid) {
                     return Some(pod);
                 }
-                if self.is_gone(uid) {
+                if self.gone.contains(uid) {
                     return None;
                 }
                 // The next look is at the index itself, so it does not matter which change it was, nor if some went by.
@@ -229,47 +227,6 @@ impl WorkspaceIndex {
             }
         };
         tokio::time::timeout(timeout, waiting).await.map_err(|_| Elapsed { after: timeout })
-    }
-}
-
-/// Pods by something that several may share.
-struct Inverted<K>(RwLock<HashMap<K, BTreeMap<u64, Arc<WorkspacePod>>>>);
-
-impl<K> Default for Inverted<K> {
-    fn default() -> Self {
-        Self(RwLock::default())
-    }
-}
-
-impl<K: Hash + Eq + Clone> Inverted<K> {
-    fn get<Q>(&self, key: &Q) -> Vec<Arc<WorkspacePod>>
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        read(&self.0).get(key).map(|pods| pods.values().cloned().collect()).unwrap_or_default()
-    }
-
-    fn insert(&self, key: &K, pod: &Arc<WorkspacePod>) {
-        let mut map = write(&self.0);
-        match map.get_mut(key) {
-            Some(pods) => {
-                pods.insert(pod.arrival, Arc::clone(pod));
-            }
-            None => {
-                map.insert(key.clone(), BTreeMap::from([(pod.arrival, Arc::clone(pod))]));
-            }
-        }
-    }
-
-    fn remove(&self, key: &K, arrival: u64) {
-        let mut map = write(&self.0);
-        if let Some(pods) = map.get_mut(key) {
-            pods.remove(&arrival);
-            if pods.is_empty() {
-                map.remove(key);
-            }
-        }
     }
 }
 

@@ -1,64 +1,68 @@
-//! From the watch into the index.
+//! From the watch into the indexes.
 
 use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
 use k8s_openapi::api::core::v1::Pod;
-use nocrd_model::Namespace;
+use nocrd_model::{Namespace, keys};
 use tracing::warn;
 
-use super::WorkspaceIndex;
-use crate::{Config, Error, WorkspacePod, supervise::Events, watch::Sink};
+use super::Indexes;
+use crate::{Config, Error, NotAWorkspace, supervise::Events, watch::Sink, workspace_pod::Parsed};
 
 /// Most pods that are remembered as no workspaces, so as to say it once.
 const TOLD: usize = 1000;
 
-/// Feeds a [`WorkspaceIndex`].
-pub(crate) struct WorkspaceSink {
-    index: Arc<WorkspaceIndex>,
+/// Feeds both indexes.
+pub(crate) struct PodSink {
+    index: Arc<Indexes>,
     events: Events,
     config: Config,
     /// What the listing that is going on has brought: pods that are new or changed…
-    changed: Vec<WorkspacePod>,
+    changed: Vec<Parsed>,
     /// …and the uids of those that are in the index as they are, which are most of them when a watch has expired.
     unchanged: HashSet<String>,
     told: HashSet<String>,
 }
 
-impl WorkspaceSink {
-    pub(crate) fn new(index: Arc<WorkspaceIndex>, events: Events, config: Config) -> Self {
+impl PodSink {
+    pub(crate) fn new(index: Arc<Indexes>, events: Events, config: Config) -> Self {
         Self { index, events, config, changed: Vec::new(), unchanged: HashSet::new(), told: HashSet::new() }
     }
 
     /// The uid of a pod that is in the index just like this.
     fn known(&self, pod: &Pod) -> Option<String> {
         let (namespace, name) = name_of(pod);
-        let known = self.index.by_pod(&namespace?, &name?)?;
+        let known = self.index.pods.get(&namespace?, &name?)?;
         let meta = &pod.metadata;
         let same = meta.uid.as_ref() == Some(&known.uid)
             && meta.resource_version.as_ref() == Some(&known.resource_version);
         same.then(|| known.uid.clone())
     }
 
-    fn parse(&mut self, pod: Pod) -> Option<WorkspacePod> {
+    fn parse(&mut self, pod: Pod) -> Option<Parsed> {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let namespace = pod.metadata.namespace.clone().unwrap_or_default();
-        match WorkspacePod::parse(pod) {
-            // A watch covers all namespaces or one; what lies outside the allowed ones is neither listed nor routed.
-            Ok(pod) => self.config.serves(&pod.namespace).then_some(pod),
-            Err(reason) => {
-                if self.told.len() >= TOLD {
-                    self.told.clear();
-                }
-                if self.told.insert(format!("{namespace}/{name}")) {
-                    warn!(k8s.namespace = namespace, k8s.pod = name, %reason, "not a workspace");
-                }
-                None
-            }
+        let parsed = Parsed::read(pod);
+        match &parsed {
+            // It does not claim to be one.
+            Ok(Parsed::Workspace(_) | Parsed::Other(_, NotAWorkspace::Label(keys::TYPE))) => {}
+            Ok(Parsed::Other(_, reason)) | Err(reason) => self.tell(&namespace, &name, reason),
+        }
+        // A watch covers all namespaces or one; what lies outside the allowed ones is neither listed nor routed.
+        parsed.ok().filter(|parsed| self.config.serves(&parsed.pod().namespace))
+    }
+
+    fn tell(&mut self, namespace: &str, name: &str, reason: &NotAWorkspace) {
+        if self.told.len() >= TOLD {
+            self.told.clear();
+        }
+        if self.told.insert(format!("{namespace}/{name}")) {
+            warn!(k8s.namespace = namespace, k8s.pod = name, %reason, "not a workspace");
         }
     }
 }
 
-impl Sink for WorkspaceSink {
+impl Sink for PodSink {
     type Object = Pod;
 
     fn listed(&mut self, pods: Vec<Pod>) {
@@ -87,7 +91,7 @@ impl Sink for WorkspaceSink {
         let (namespace, name) = name_of(&pod);
         match self.parse(pod) {
             Some(pod) => self.index.apply(pod),
-            // It may have been one until now.
+            // It may have been one of ours until now.
             None => self.forget(namespace, name),
         }
     }
@@ -106,7 +110,7 @@ impl Sink for WorkspaceSink {
     }
 }
 
-impl WorkspaceSink {
+impl PodSink {
     fn forget(&self, namespace: Option<Namespace>, name: Option<String>) {
         if let (Some(namespace), Some(name)) = (namespace, name) {
             self.index.remove(&namespace, &name);

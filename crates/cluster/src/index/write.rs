@@ -1,50 +1,58 @@
-//! Changing the index. All of this runs in the watch's task, or in tests.
+//! Changing the indexes. All of this runs in the watch's task, or in tests.
 
 use std::{
     collections::HashSet,
-    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use nocrd_model::Namespace;
 
-use super::{Change, ChangeKind, WorkspaceIndex, Writer, write};
-use crate::WorkspacePod;
+use super::{Change, ChangeKind, PodIndex, WorkspaceIndex, write};
+use crate::{ManagedPod, WorkspacePod, workspace_pod::Parsed};
 
-/// Uids remembered of pods that are gone.
-const GONE_KEPT: usize = 1024;
+/// Both indexes, which change together.
+#[derive(Debug, Default)]
+pub(crate) struct Indexes {
+    pub(crate) pods: PodIndex,
+    pub(crate) workspaces: WorkspaceIndex,
+    /// Makes writes one at a time.
+    writer: Mutex<Writer>,
+}
 
-impl WorkspaceIndex {
+/// What only writes touch.
+#[derive(Debug, Default)]
+struct Writer {
+    next_arrival: u64,
+}
+
+impl Indexes {
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_gone(&self, uid: &str) -> bool {
-        self.writer().gone.iter().any(|gone| **gone == *uid)
-    }
-
     /// Takes a pod as it is now.
-    pub(crate) fn apply(&self, pod: WorkspacePod) {
+    pub(crate) fn apply(&self, pod: Parsed) {
         self.apply_with(&mut self.writer(), pod);
     }
 
     /// Takes note that a pod is gone.
-    pub(crate) fn remove(&self, namespace: &Namespace, pod_name: &str) {
-        let mut writer = self.writer();
-        if let Some(pod) = self.by_pod(namespace, pod_name) {
-            self.remove_with(&mut writer, &pod);
+    pub(crate) fn remove(&self, namespace: &Namespace, name: &str) {
+        let _writer = self.writer();
+        if let Some(pod) = self.pods.get(namespace, name) {
+            self.remove_pod(&pod);
         }
     }
 
     /// Takes `changed`, and the pods with the uids `unchanged`, for everything there is. Pods that are known keep
     /// their place in the order of arrival; new ones get theirs by age, since nobody saw them arrive.
-    pub(crate) fn replace(&self, mut changed: Vec<WorkspacePod>, unchanged: &HashSet<String>) {
+    pub(crate) fn replace(&self, mut changed: Vec<Parsed>, unchanged: &HashSet<String>) {
         let mut writer = self.writer();
         sort_by_age(&mut changed);
         // First what is gone, so that a pod that made room for its successor is not seen beside it.
-        let listed: HashSet<&str> = changed.iter().map(|pod| pod.uid.as_str()).collect();
-        for old in self.all() {
+        let listed: HashSet<&str> = changed.iter().map(|pod| pod.pod().uid.as_str()).collect();
+        for old in self.pods.all() {
             if !unchanged.contains(&old.uid) && !listed.contains(old.uid.as_str()) {
-                self.remove_with(&mut writer, &old);
+                self.remove_pod(&old);
             }
         }
         drop(listed);
@@ -55,46 +63,84 @@ impl WorkspaceIndex {
 
     /// Gives pods of a listing that did not go through the watch their places: those of the index where it knows
     /// them, and later ones for the rest, by age.
-    pub(crate) fn place(&self, pods: &mut [WorkspacePod]) {
+    pub(crate) fn place(&self, pods: &mut [Parsed]) {
         sort_by_age(pods);
         let next = self.writer().next_arrival;
-        for (next, pod) in (next..).zip(pods.iter_mut()) {
-            let known = self.by_pod(&pod.namespace, &pod.pod_name).filter(|known| known.uid == pod.uid);
-            pod.arrival = known.map_or(next, |known| known.arrival);
+        for (next, parsed) in (next..).zip(pods.iter_mut()) {
+            let pod = parsed.pod();
+            let known = self.pods.get(&pod.namespace, &pod.name).filter(|known| known.uid == pod.uid);
+            parsed.place(known.map_or(next, |known| known.arrival));
         }
-        pods.sort_by_key(|pod| pod.arrival);
+        pods.sort_by_key(|pod| pod.pod().arrival);
     }
 
-    fn apply_with(&self, writer: &mut Writer, mut pod: WorkspacePod) {
-        let old = self.by_pod(&pod.namespace, &pod.pod_name);
+    fn apply_with(&self, writer: &mut Writer, mut parsed: Parsed) {
+        let new = parsed.pod();
+        let old = self.pods.get(&new.namespace, &new.name);
         let same = match old {
-            Some(old) if old.uid != pod.uid => {
-                self.remove_with(writer, &old);
+            Some(old) if old.uid != new.uid => {
+                self.remove_pod(&old);
                 None
             }
             same => same,
         };
-        if let Some(same) = &same {
-            if same.resource_version == pod.resource_version {
-                return;
+        let arrival = match &same {
+            Some(same) if same.resource_version == new.resource_version => return,
+            Some(same) => same.arrival,
+            None => {
+                writer.next_arrival += 1;
+                writer.next_arrival - 1
             }
-            pod.arrival = same.arrival;
-            self.unlink_moved(same, &pod);
-        } else {
-            pod.arrival = writer.next_arrival;
-            writer.next_arrival += 1;
-            self.len.fetch_add(1, Ordering::Relaxed);
+        };
+        parsed.place(arrival);
+        // Readers look meanwhile. Who finds a pod by its name, which is how a spawn waits for its own before it counts the
+        // others, in one index finds it by its owner in both.
+        let pod = Arc::clone(parsed.pod());
+        self.pods.link_owner(&pod, same.as_deref());
+        match parsed {
+            Parsed::Workspace(workspace) => self.workspaces.apply(*workspace),
+            // It may have been one until now.
+            Parsed::Other(..) => self.workspaces.remove(&pod),
+        }
+        self.pods.link_name(&pod);
+    }
+
+    fn remove_pod(&self, pod: &ManagedPod) {
+        self.workspaces.remove(pod);
+        self.pods.remove(pod);
+    }
+}
+
+impl WorkspaceIndex {
+    /// Takes a pod that has its place, and of whose name there is no other.
+    fn apply(&self, pod: WorkspacePod) {
+        match self.by_pod(&pod.namespace, &pod.pod_name) {
+            Some(old) => self.unlink_moved(&old, &pod),
+            None => {
+                self.len.fetch_add(1, Ordering::Relaxed);
+            }
         }
         let pod = Arc::new(pod);
-        // Readers look meanwhile. Who finds a pod by its id finds it by its owner too, and who finds it by its name, which is
-        // how a spawn waits for its own before it counts the others, finds it everywhere.
-        self.by_owner.insert(&pod.owner, &pod);
+        // Who finds a pod by its id finds it by its owner too, and who finds it by its name finds it everywhere.
+        self.by_owner.insert(&pod.owner, pod.arrival, &pod);
         if let Some(template) = &pod.template_ref {
-            self.by_template.insert(&template.as_str().into(), &pod);
+            self.by_template.insert(&template.as_str().into(), pod.arrival, &pod);
         }
         self.by_id.insert(&pod);
         self.insert_by_name(&pod);
         self.publish(ChangeKind::Applied, pod);
+    }
+
+    /// Forgets a pod, if it was a workspace's.
+    fn remove(&self, pod: &ManagedPod) {
+        let Some(pod) = self.by_pod(&pod.namespace, &pod.name) else { return };
+        self.by_id.remove(&pod.id, pod.arrival);
+        self.by_owner.remove(&pod.owner, pod.arrival);
+        self.unlink_template(&pod);
+        self.remove_by_name(&pod);
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        self.gone.push(&pod.uid);
+        self.publish(ChangeKind::Deleted, pod);
     }
 
     /// Removes `old` from wherever `new`, another state of the same pod, will not overwrite it. Nobody but an
@@ -116,19 +162,6 @@ impl WorkspaceIndex {
         if let Some(template) = &pod.template_ref {
             self.by_template.remove(&template.as_str().into(), pod.arrival);
         }
-    }
-
-    fn remove_with(&self, writer: &mut Writer, pod: &Arc<WorkspacePod>) {
-        self.by_id.remove(&pod.id, pod.arrival);
-        self.by_owner.remove(&pod.owner, pod.arrival);
-        self.unlink_template(pod);
-        self.remove_by_name(pod);
-        self.len.fetch_sub(1, Ordering::Relaxed);
-        if writer.gone.len() == GONE_KEPT {
-            writer.gone.pop_front();
-        }
-        writer.gone.push_back(pod.uid.as_str().into());
-        self.publish(ChangeKind::Deleted, Arc::clone(pod));
     }
 
     fn insert_by_name(&self, pod: &Arc<WorkspacePod>) {
@@ -160,13 +193,11 @@ impl WorkspaceIndex {
 }
 
 /// Creation times have a resolution of a second; the version settles most of the rest as long as the pods are young.
-fn sort_by_age(pods: &mut [WorkspacePod]) {
+fn sort_by_age(pods: &mut [Parsed]) {
     pods.sort_by(|a, b| {
-        let version = |pod: &WorkspacePod| pod.resource_version.parse::<u64>().unwrap_or(u64::MAX);
-        let age = |pod: &WorkspacePod| (pod.created, version(pod));
-        age(a)
-            .cmp(&age(b))
-            .then_with(|| a.namespace.cmp(&b.namespace))
-            .then_with(|| a.pod_name.cmp(&b.pod_name))
+        let (a, b) = (a.pod(), b.pod());
+        let version = |pod: &ManagedPod| pod.resource_version.parse::<u64>().unwrap_or(u64::MAX);
+        let age = |pod: &ManagedPod| (pod.created, version(pod));
+        age(a).cmp(&age(b)).then_with(|| a.namespace.cmp(&b.namespace)).then_with(|| a.name.cmp(&b.name))
     });
 }

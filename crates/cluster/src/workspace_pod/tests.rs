@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Phase;
 
 fn pod() -> Value {
     json!({
@@ -71,7 +72,7 @@ fn what_is_not_ours_is_no_workspace() {
     let mut nobody = without("/metadata/annotations", "nogoo9/user-sub");
     nobody["metadata"]["labels"]["nogoo9/user-sub"] = json!("");
     assert_eq!(parse(nobody).unwrap_err(), NotAWorkspace::Owner);
-    assert_eq!(parse(without("/metadata", "uid")).unwrap_err(), NotAWorkspace::Incomplete("uid"));
+    assert_eq!(parse(without("/metadata", "uid")).unwrap_err(), NotAWorkspace::Incomplete(Incomplete("uid")));
 }
 
 #[test]

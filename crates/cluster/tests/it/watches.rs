@@ -43,8 +43,8 @@ async fn the_index_follows_and_costs_nothing_to_read() {
 
     api.remove("pods", "nogoo9", "p2");
     shows(&cluster, "w2", &[]).await;
-    // Only workspaces of ours were asked for.
-    let selector = "labelSelector=nogoo9%2Ftype%3Dworkspace%2Cnogoo9%2Fmanaged-by%3Dnogoo9-spawner";
+    // Only pods of ours were asked for.
+    let selector = "labelSelector=nogoo9%2Fmanaged-by%3Dnogoo9-spawner";
     assert_eq!(api.count(selector), api.count("/pods?"));
 }
 
@@ -205,6 +205,39 @@ async fn pods_made_by_hand_are_no_workspaces() {
     lost["metadata"]["labels"]["nogoo9/managed-by"] = json!("somebody");
     api.put("pods", lost);
     shows(&cluster, "w1", &[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_watch_serves_workspaces_and_other_pods() {
+    let api = Api::default();
+    let raw = |name: &str| {
+        let mut raw = pod(name, "w1", true);
+        raw["metadata"]["labels"] = json!({"nogoo9/managed-by": "nogoo9-spawner", "nogoo9/user-sub": "bob"});
+        raw
+    };
+    api.put("pods", pod("p1", "w1", true));
+    api.put("pods", raw("job"));
+    let cluster = synced(&api).await;
+    let names = |cluster: &Cluster| -> Vec<String> {
+        cluster.pods().in_namespace(&namespace("nogoo9")).iter().map(|pod| pod.name.clone()).collect()
+    };
+    assert_eq!((names(&cluster), cluster.workspaces().len()), (vec!["job".into(), "p1".into()], 1));
+
+    let mut changes = cluster.pods().changes();
+    api.put("pods", raw("later"));
+    changes.changed().await.unwrap();
+    assert_eq!(cluster.pods().by_owner(&"bob".into()).len(), 2);
+    api.remove("pods", "nogoo9", "job");
+    changes.changed().await.unwrap();
+    assert_eq!(names(&cluster), ["later", "p1"]);
+    // The templates' and this one.
+    until("both watches", || api.watching() == 2).await;
+
+    let before = cluster.api_calls();
+    let listed = cluster.list_managed_pods(Some(&namespace("nogoo9"))).await.unwrap();
+    assert_eq!(listed.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>(), ["p1", "later"]);
+    assert_eq!(cluster.api_calls() - before, 1);
+    assert_eq!(cluster.list_workspace_pods(None).await.unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
