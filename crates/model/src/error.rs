@@ -104,14 +104,18 @@ codes! {
     MISSING_CONTEXT = "NCR0208", "MissingContext", Unprocessable, "The template requires context variables that were not given.", "Give every variable the message names in `context`.";
     INVALID_TEMPLATE_REF = "NCR0209", "InvalidTemplateRef", Invalid, "A template reference has none of the three forms.", "Write `name`, `namespace/name` or `pod-template://namespace/name`.";
     NO_SOURCE = "NCR0210", "NoPodSource", Invalid, "Neither a template nor a pod spec was given, or both.", "Give exactly one of `templateRef` and `spec`.";
+    TEMPLATE_EXISTS = "NCR0211", "TemplateExists", Conflict, "A template of that name exists already.", "Choose another name, or change that template with `update_template`.";
+    TEMPLATE_IMMUTABLE = "NCR0212", "TemplateImmutable", Forbidden, "The template comes with the server, or from its directory of templates, and no tool changes it.", "Create a template of another name; the operator can change the directory.";
     // 03: workspaces
     WORKSPACE_NOT_FOUND = "NCR0301", "WorkspaceNotFound", NotFound, "No workspace of that id exists, or it is not yours.", "List your workspaces and use one of their ids.";
     WORKSPACE_EXISTS = "NCR0302", "WorkspaceExists", Conflict, "A workspace of that id exists already.", "Choose another id, or stop the workspace first.";
-    QUOTA_EXCEEDED = "NCR0303", "QuotaExceeded", TooMany, "The owner has as many workspaces as the server allows.", "Stop a workspace, or ask the operator to raise MAX_WORKSPACES_PER_USER.";
+    QUOTA_EXCEEDED = "NCR0303", "QuotaExceeded", TooMany, "The owner has as many workspaces and pods as the server allows.", "Stop a workspace or delete a pod, or ask the operator to raise MAX_WORKSPACES_PER_USER.";
     WORKSPACE_NOT_READY = "NCR0304", "WorkspaceNotReady", Unavailable, "The workspace exists but can't serve requests yet.", "Wait; its status and events tell what it is doing.";
     START_FAILED = "NCR0305", "WorkspaceStartFailed", Unprocessable, "The workspace was created but does not start.", "Read the diagnosis; then stop the workspace, correct the cause and spawn again.";
     START_TIMEOUT = "NCR0306", "WorkspaceStartTimeout", Timeout, "The workspace was created but was not ready within the time limit.", "Ask for its status and events; it may still become ready.";
     WORKSPACE_STOPPING = "NCR0307", "WorkspaceStopping", Conflict, "The workspace of that id is still stopping.", "Wait until it is gone, or choose another id.";
+    POD_NOT_FOUND = "NCR0308", "PodNotFound", NotFound, "No pod of that name exists, it is not yours, or it is none that the server manages.", "List the pods and use one of their names.";
+    POD_EXISTS = "NCR0309", "PodExists", Conflict, "A pod of that name exists already.", "Choose another name, or delete the pod first.";
     // 04: access
     NAMESPACE_NOT_ALLOWED = "NCR0401", "NamespaceNotAllowed", Forbidden, "The server does not work in that namespace.", "Use the server's namespace; `current_namespace` names it.";
     SERVICE_ACCOUNT_NOT_ALLOWED = "NCR0402", "ServiceAccountNotAllowed", Forbidden, "A pod names a ServiceAccount that is not on the server's list.", "Leave `serviceAccountName` out, or ask the operator to add it to ALLOWED_SERVICE_ACCOUNTS.";

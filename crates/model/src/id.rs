@@ -1,5 +1,5 @@
-//! Checked identifiers: both are DNS labels (RFC 1123), so that they are valid label values, path segments
-//! and parts of object names without escaping.
+//! Checked identifiers. Workspace ids and namespaces are DNS labels (RFC 1123), so that they are valid label values, path
+//! segments and parts of object names without escaping; names of pods may have several such parts.
 
 use std::{borrow::Borrow, fmt, str::FromStr};
 
@@ -8,16 +8,34 @@ use serde::{Deserialize, Serialize};
 /// Longest DNS label, in bytes (RFC 1123).
 pub const MAX_LABEL_LEN: usize = 63;
 
-/// Why a text is not a DNS label.
+/// Why a text is not a name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{what} {value:?} is not valid: use 1 to 63 lower-case letters, digits or '-', beginning and ending with a letter or digit"
-)]
+#[error("{what} {value:?} is not valid: use {rule}, beginning and ending with a letter or digit")]
 pub struct InvalidName {
     /// What the text was meant to be, for example `workspace id`.
     pub what: &'static str,
     /// The refused text, cut to a readable length.
     pub value: String,
+    rule: &'static str,
+}
+
+/// A form that names have.
+struct Form {
+    matches: fn(&str) -> bool,
+    rule: &'static str,
+}
+
+const LABEL: Form = Form { matches: is_dns_label, rule: "1 to 63 lower-case letters, digits or '-'" };
+const SUBDOMAIN: Form =
+    Form { matches: is_dns_subdomain, rule: "1 to 253 lower-case letters, digits, '-' or '.'" };
+
+impl Form {
+    fn check(&self, what: &'static str, text: &str) -> Result<(), InvalidName> {
+        if (self.matches)(text) {
+            return Ok(());
+        }
+        Err(InvalidName { what, value: text.chars().take(80).collect(), rule: self.rule })
+    }
 }
 
 /// Tells whether `text` is a DNS label: 1 to 63 of `[a-z0-9-]`, alphanumeric at both ends.
@@ -58,15 +76,8 @@ pub fn is_label_value(text: &str) -> bool {
             && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')))
 }
 
-fn check(what: &'static str, text: &str) -> Result<(), InvalidName> {
-    if is_dns_label(text) {
-        return Ok(());
-    }
-    Err(InvalidName { what, value: text.chars().take(80).collect() })
-}
-
-macro_rules! dns_label {
-    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $form:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -76,9 +87,9 @@ macro_rules! dns_label {
             #[doc = concat!("Checks `text` and makes it a ", $what, ".")]
             ///
             /// # Errors
-            /// [`InvalidName`] when `text` is not a DNS label.
+            /// [`InvalidName`] when `text` has another form.
             pub fn parse(text: &str) -> Result<Self, InvalidName> {
-                check($what, text)?;
+                $form.check($what, text)?;
                 Ok(Self(text.into()))
             }
 
@@ -117,7 +128,7 @@ macro_rules! dns_label {
         impl TryFrom<String> for $name {
             type Error = InvalidName;
             fn try_from(text: String) -> Result<Self, Self::Error> {
-                check($what, &text)?;
+                $form.check($what, &text)?;
                 Ok(Self(text.into_boxed_str()))
             }
         }
@@ -130,17 +141,26 @@ macro_rules! dns_label {
     };
 }
 
-dns_label!(
+name!(
     /// Identifies a workspace: unique over everything one server watches, part of its URL (`/route/<id>/`) and of its
     /// pod's name and labels.
     WorkspaceId,
-    "workspace id"
+    "workspace id",
+    LABEL
 );
 
-dns_label!(
+name!(
     /// A Kubernetes namespace name.
     Namespace,
-    "namespace"
+    "namespace",
+    LABEL
+);
+
+name!(
+    /// The name of a pod: a DNS subdomain (RFC 1123).
+    PodName,
+    "pod name",
+    SUBDOMAIN
 );
 
 #[cfg(test)]
@@ -158,6 +178,16 @@ mod tests {
         for bad in ["", "A", "-a", "a-", "a.b", "a_b", "a,b=c", "a/b", "ä", " a", "a\n", "a\0", long.as_str()]
         {
             assert!(WorkspaceId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn pods_may_have_dots_in_their_names() {
+        for good in ["a", "a.b-c.0", &format!("{}.b", "a".repeat(251))] {
+            assert!(PodName::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "a.", ".a", "a..b", "A", "a/b", "a-.b", &"a".repeat(254)] {
+            assert!(PodName::parse(bad).is_err(), "{bad:?}");
         }
     }
 

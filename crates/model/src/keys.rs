@@ -9,6 +9,8 @@ pub const PREFIX: &str = "nogoo9/";
 pub const MANAGED_BY_VALUE: &str = "nogoo9-spawner";
 /// Value of [`TYPE`] on workspace pods.
 pub const TYPE_WORKSPACE: &str = "workspace";
+/// Value of [`TEMPLATE_AUTHOR`].
+pub const AUTHOR_ADMIN: &str = "admin";
 /// Version of a template that names none.
 pub const DEFAULT_TEMPLATE_VERSION: &str = "1.0.0";
 /// Grace period, in seconds, of a workspace that has a pre-stop command and names no period.
@@ -91,6 +93,7 @@ keys! {
     WORKSPACE_ID = "nogoo9/workspace-id", Label, Reserved, "DNS label", "", "", "The workspace's id.";
     USER_SUB = "nogoo9/user-sub", Both, Reserved, "subject", "", "0.2", "Owner of a workspace or creator of a template. The annotation holds the exact subject and decides; the label is the subject where Kubernetes allows it as a label value, else a prefix of it and a hash.";
     MANAGED_BY = "nogoo9/managed-by", Label, Reserved, "`nogoo9-spawner`", "", "0.5", "Marks everything this server creates.";
+    TEMPLATE_AUTHOR = "nogoo9/template-author", Annotation, Reserved, "`admin`", "", "0.18", "On a ConfigMap: an administrator wrote the template's spec. A template with an owner (`nogoo9/user-sub`) and without this may do no more than whoever spawns from it: what it refers to is checked as if they had brought it.";
     TEMPLATE_REF = "nogoo9/template-ref", Annotation, Reserved, "template reference", "", "0.4", "Template the workspace was spawned from.";
     TEMPLATE_VERSION = "nogoo9/template-version", Annotation, Reserved, "text", "`1.0.0`", "0.8", "On a template: its version. On a pod: the version it was spawned from.";
     CONTEXT_SECRET = "nogoo9/context-secret", Annotation, Reserved, "Secret name", "", "0.18", "On a pod: the Secret that holds the context values given when it was spawned.";
@@ -126,6 +129,25 @@ keys! {
     API_VISIBILITY = "nogoo9/api.<name>.visibility", Annotation, Copied, "`private`, `internal`, `admin`, `scope:<s>`, `role:<r>` or comma-separated subjects", "`private`; `admin` for `stats` and `last_activity`", "0.10", "Who may reach it beside the owner, who always may. Administrators may only by `admin`, or as anybody else; a scope or role must stand in the token itself. What is no keyword is a list of subjects.";
 }
 
+/// Keys that mean nothing although tools have written them, and those that were meant.
+const LOOK_ALIKES: [(&str, &str); 9] = [
+    ("nogoo9/context", REQUIRED_CONTEXT),
+    ("nogoo9/grace-period", DEFAULT_GRACE_PERIOD),
+    ("nogoo9/init.cmd", INIT_COMMAND),
+    ("nogoo9/init.image", INIT_IMAGE),
+    ("nogoo9/port", WORKSPACE_PORT),
+    ("nogoo9/prestop.cmd", PRE_STOP_COMMAND),
+    ("nogoo9/prestop.sidecar", PRE_STOP_SIDECAR_IMAGE),
+    ("nogoo9/preview.path", WORKSPACE_PATH),
+    ("nogoo9/preview.type", WORKSPACE_TYPE),
+];
+
+/// The key that was most likely meant by one that means nothing.
+#[must_use]
+pub fn meant_by(key: &str) -> Option<&'static str> {
+    LOOK_ALIKES.iter().find(|(written, _)| *written == key).map(|(_, meant)| *meant)
+}
+
 /// Prefix of the keys that declare an additional port.
 pub const API_PREFIX: &str = "nogoo9/api.";
 
@@ -146,6 +168,13 @@ fn find(key: &str) -> Option<&'static Key> {
 #[must_use]
 pub fn is_reserved(key: &str) -> bool {
     find(key).is_some_and(|entry| entry.usage == Use::Reserved)
+}
+
+/// Tells whether only the server itself may set an annotation of this key on a template: of the keys kept for it, the
+/// version is the author's.
+#[must_use]
+pub fn is_reserved_on_template(key: &str) -> bool {
+    is_reserved(key) && key != TEMPLATE_VERSION
 }
 
 /// Tells whether an annotation of this key, standing on a template, reaches the workspace's pod.
@@ -203,6 +232,15 @@ mod tests {
             assert!(entry.key.starts_with(PREFIX) && !entry.doc.is_empty(), "{entry:?}");
             assert!(seen.insert(entry.key), "{}", entry.key);
         }
+    }
+
+    #[test]
+    fn k50_look_alikes_mean_nothing_and_lead_to_what_does() {
+        for (written, meant) in LOOK_ALIKES {
+            assert!(!is_known(written) && is_known(meant), "{written}");
+            assert_eq!(meant_by(written), Some(meant));
+        }
+        assert_eq!(meant_by(WORKSPACE_PORT), None);
     }
 
     #[test]

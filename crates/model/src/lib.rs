@@ -40,7 +40,7 @@ pub use api::Api;
 pub use auth_mode::AuthMode;
 pub use caller::{Caller, Grants, Role, Trust};
 pub use error::{Code, ErrorKind};
-pub use id::{InvalidName, Namespace, WorkspaceId};
+pub use id::{InvalidName, Namespace, PodName, WorkspaceId};
 pub use protocol::Protocol;
 pub use refresh::Refresh;
 pub use restriction::Restriction;

@@ -5,15 +5,15 @@
 
 use serde_json::Value;
 
-use crate::{Subject, WorkspaceId};
+use crate::Subject;
 
 /// The values the placeholders stand for.
 #[derive(Debug, Clone, Copy)]
 pub struct Placeholders<'a> {
     /// `${{user}}`: the owner's exact subject.
     pub user: &'a Subject,
-    /// `${{workspace_id}}` and `${{workspace}}`.
-    pub workspace_id: &'a WorkspaceId,
+    /// `${{workspace_id}}` and `${{workspace}}`: the workspace's id, or the name of a pod that is no workspace.
+    pub workspace: &'a str,
 }
 
 impl Placeholders<'_> {
@@ -28,7 +28,7 @@ impl Placeholders<'_> {
         while let Some(start) = rest.find("${{") {
             let (before, from) = rest.split_at(start);
             out.push_str(before);
-            let value = [self.user.as_str(), self.workspace_id.as_str(), self.workspace_id.as_str()];
+            let value = [self.user.as_str(), self.workspace, self.workspace];
             match Self::NAMES.iter().zip(value).find(|(name, _)| from.starts_with(**name)) {
                 Some((name, value)) => {
                     out.push_str(value);
@@ -64,8 +64,7 @@ mod tests {
     #[test]
     fn replaces_once_and_only_in_values() {
         let user = Subject::new("a\"b$&${{workspace}}");
-        let id = WorkspaceId::parse("w1").unwrap();
-        let with = Placeholders { user: &user, workspace_id: &id };
+        let with = Placeholders { user: &user, workspace: "w1" };
         let mut tree =
             json!({"${{user}}": ["${{user}}", 1, {"x": "/${{workspace_id}}/${{workspace}}/${{other}}"}]});
         with.replace_in(&mut tree);

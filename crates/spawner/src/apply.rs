@@ -1,12 +1,12 @@
 //! The API calls of a spawn, and their undoing when a later one fails.
 
 use nocrd_cluster::{Cluster, DeletePod, Error as ClusterError};
-use nocrd_model::{Namespace, WorkspaceId};
+use nocrd_model::Namespace;
 use serde_json::Value;
 use tracing::{debug, warn};
 
 use crate::{
-    Error, SpawnRequest,
+    Error, Product, SpawnRequest,
     plan::{self, Plan},
 };
 
@@ -41,7 +41,7 @@ pub(crate) async fn create(
     cluster: &Cluster,
     namespace: &Namespace,
     plan: &Plan,
-    request: &SpawnRequest,
+    request: &SpawnRequest<Product>,
 ) -> Result<Outcome, Error> {
     let mut manifest = plan.pod.clone();
     let service_account = match &plan.service_account {
@@ -80,10 +80,10 @@ pub(crate) async fn create(
     }
 }
 
-/// The pod's name follows from the id, so a name that is taken is an id that is taken.
-fn taken(error: ClusterError, id: &WorkspaceId) -> Error {
+/// The name of a workspace's pod follows from its id, so a name that is taken is an id that is taken.
+fn taken(error: ClusterError, product: &Product) -> Error {
     match error {
-        ClusterError::AlreadyExists { .. } => Error::Exists { id: id.clone() },
+        ClusterError::AlreadyExists { .. } => product.taken(),
         error => error.into(),
     }
 }
@@ -102,7 +102,7 @@ async fn create_secret(
     cluster: &Cluster,
     name: &str,
     created: &Created,
-    request: &SpawnRequest,
+    request: &SpawnRequest<Product>,
 ) -> Result<(), ClusterError> {
     let manifest = plan::context_secret(
         name,

@@ -5,7 +5,7 @@ use crate::PodSecurity;
 /// What a [`Spawner`](crate::Spawner) allows.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Most workspaces one owner may have at a time, over all namespaces; `None` means any number.
+    /// Most workspaces and other pods one owner may have at a time, over all namespaces; `None` means any number.
     pub max_workspaces_per_user: Option<NonZeroU32>,
     /// The pod policy, for templates and inline specs alike.
     pub pod_security: PodSecurity,
@@ -21,6 +21,9 @@ pub struct Config {
     pub allowed_claims: BTreeSet<String>,
     /// Prefixes, such as `example.com`, of the labels and annotations that ordinary callers may set.
     pub allowed_metadata_prefixes: BTreeSet<String>,
+    /// Whether [`Spawner::pods`](crate::Spawner::pods) and what is done by the name of a pod know only pods that this
+    /// server manages, whoever asks.
+    pub managed_only: bool,
     /// Largest pod spec, in bytes of compact JSON.
     pub max_spec_bytes: usize,
     /// How long a spawn waits for the watch to deliver its own pod before it asks the API server instead.
@@ -42,6 +45,7 @@ impl Default for Config {
             allowed_config_maps: BTreeSet::new(),
             allowed_claims: BTreeSet::new(),
             allowed_metadata_prefixes: BTreeSet::new(),
+            managed_only: true,
             max_spec_bytes: 256 * 1024,
             index_wait: Duration::from_secs(5),
             sweep_period: Duration::from_secs(60),

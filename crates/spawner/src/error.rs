@@ -55,6 +55,30 @@ pub enum Error {
     /// A workspace for somebody else.
     #[error("only an administrator may spawn a workspace for somebody else")]
     ForSomebodyElse,
+    /// A template that somebody else created, or nobody in particular.
+    #[error("Forbidden: {}", if *has_creator {
+        format!("You are not the creator of template \"{name}\"")
+    } else {
+        format!("Legacy template \"{name}\" is admin-only")
+    })]
+    NotTemplateOwner {
+        /// The template.
+        name: String,
+        /// Whether somebody in particular has created it.
+        has_creator: bool,
+    },
+    /// A template that comes with the server.
+    #[error("Forbidden: Local template \"{name}\" is immutable")]
+    TemplateImmutable {
+        /// The template.
+        name: String,
+    },
+    /// The name is taken by a ConfigMap, a template's or another's.
+    #[error("a ConfigMap with name {name} exists already")]
+    TemplateExists {
+        /// The template.
+        name: String,
+    },
     /// A key that callers don't set.
     #[error("{what} {key:?} is not a caller's to set")]
     ReservedKey {
@@ -105,14 +129,26 @@ pub enum Error {
         /// The id.
         id: WorkspaceId,
     },
+    /// No such pod, or not the caller's, or not managed.
+    #[error("Pod {name} not found or access denied")]
+    PodNotFound {
+        /// The name asked for.
+        name: String,
+    },
+    /// The name is taken.
+    #[error("a pod with name {name} exists already")]
+    PodExists {
+        /// The name.
+        name: String,
+    },
     /// The id is taken by a workspace that is going away.
     #[error("the workspace with id {id} is still stopping")]
     Stopping {
         /// The id.
         id: WorkspaceId,
     },
-    /// The owner has enough.
-    #[error("the owner already has {limit} workspaces, as many as this server allows")]
+    /// The owner has enough, pods that are no workspaces included.
+    #[error("the owner already has {limit} workspaces and pods, as many as this server allows")]
     Quota {
         /// The limit.
         limit: u32,
@@ -157,13 +193,17 @@ impl Error {
             Self::SpecTooLarge { .. } => codes::SPEC_TOO_LARGE,
             Self::Annotation { .. } => codes::INVALID_ANNOTATION,
             Self::Restricted(lacking) => lacking.code(),
-            Self::ForSomebodyElse | Self::Variable { .. } => codes::FORBIDDEN,
+            Self::ForSomebodyElse | Self::Variable { .. } | Self::NotTemplateOwner { .. } => codes::FORBIDDEN,
+            Self::TemplateImmutable { .. } => codes::TEMPLATE_IMMUTABLE,
+            Self::TemplateExists { .. } => codes::TEMPLATE_EXISTS,
             Self::ReservedKey { .. } | Self::UnlistedKey { .. } | Self::GatewayLabel { .. } => {
                 codes::RESERVED_KEY
             }
             Self::MissingContext { .. } => codes::MISSING_CONTEXT,
             Self::NotFound { .. } => codes::WORKSPACE_NOT_FOUND,
             Self::Exists { .. } => codes::WORKSPACE_EXISTS,
+            Self::PodNotFound { .. } => codes::POD_NOT_FOUND,
+            Self::PodExists { .. } => codes::POD_EXISTS,
             Self::Stopping { .. } => codes::WORKSPACE_STOPPING,
             Self::Quota { .. } => codes::QUOTA_EXCEEDED,
             Self::NotSynced => codes::NOT_SYNCED,

@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use nocrd_model::{Api, Caller, Namespace, Protocol, Subject, WorkspaceId, api, keys};
+use nocrd_model::{Api, Caller, Namespace, Protocol, Subject, api, keys};
 
-use crate::{Config, Error};
+use crate::{Config, Error, Product};
 
 /// String-to-string metadata.
 pub(crate) type Pairs = BTreeMap<String, String>;
 
 /// What the server itself writes.
 pub(crate) struct Stamp<'a> {
-    pub(crate) id: &'a WorkspaceId,
+    pub(crate) product: &'a Product,
     pub(crate) owner: &'a Subject,
     pub(crate) name: Option<&'a str>,
     /// Reference and version of the template.
@@ -21,10 +21,9 @@ pub(crate) struct Stamp<'a> {
 }
 
 impl Stamp<'_> {
-    /// Puts the labels by which workspaces are found on top of `labels`.
+    /// Puts the labels by which pods are found on top of `labels`.
     pub(crate) fn label(&self, labels: &mut Pairs) {
-        labels.insert(keys::TYPE.into(), keys::TYPE_WORKSPACE.into());
-        labels.extend(managed_labels(self.id, self.owner));
+        labels.extend(self.product.pod_labels(self.owner));
     }
 
     /// Puts the server's annotations on top of `annotations`.
@@ -41,17 +40,6 @@ impl Stamp<'_> {
             annotations.insert(keys::CONTEXT_SECRET.into(), secret.into());
         }
     }
-}
-
-/// The labels on everything that belongs to a workspace.
-pub(crate) fn managed_labels(id: &WorkspaceId, owner: &Subject) -> Pairs {
-    [
-        (keys::WORKSPACE_ID, id.as_str().to_owned()),
-        (keys::MANAGED_BY, keys::MANAGED_BY_VALUE.to_owned()),
-        (keys::USER_SUB, owner.label_value()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
 }
 
 /// Prefixes of labels and annotations by which controllers hand out credentials or networks.

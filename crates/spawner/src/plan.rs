@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::PodSpec;
-use nocrd_model::{Namespace, Restriction, Subject, WorkspaceId, keys, placeholder::Placeholders};
+use nocrd_model::{Namespace, Restriction, Subject, keys, placeholder::Placeholders};
 use nocrd_templates::{Catalogue, Error as TemplateError, Template, overrides, spec as pod_spec};
 use serde_json::{Map, Value, json};
 
@@ -13,10 +13,10 @@ mod variables;
 
 use self::callers::Brought;
 use crate::{
-    Config, Error, Source, SpawnRequest,
+    Config, Error, Product, Source, SpawnRequest,
     directives::{self, Directives},
     metadata::{self, Pairs, Stamp},
-    names, policy,
+    policy,
     policy::PodSecurity,
 };
 
@@ -33,7 +33,7 @@ pub enum Resolved<'a> {
 #[derive(Debug, Clone)]
 pub struct Inputs<'a> {
     /// The wish.
-    pub request: &'a SpawnRequest,
+    pub request: &'a SpawnRequest<Product>,
     /// Its source, looked up.
     pub source: Resolved<'a>,
     /// Its namespace, checked.
@@ -49,6 +49,11 @@ pub struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
+    /// The template, if it is one that may do more than the caller.
+    fn curated(&self) -> Option<&'a Template> {
+        self.template().filter(|template| template.is_curated())
+    }
+
     fn template(&self) -> Option<&'a Template> {
         match self.source {
             Resolved::Template(template, _) => Some(template),
@@ -57,7 +62,7 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// The objects of a workspace, in the order they are created.
+/// The objects of a workspace or pod, in the order they are created.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// ServiceAccount that carries an IAM role, when a template asks for one. The API server names it, and the pod is
@@ -73,20 +78,21 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
-/// Plans a workspace.
+/// Plans a workspace, or a pod that is none.
 ///
 /// # Errors
-/// The first thing that keeps the workspace from being created: a right that the caller lacks, a spec that does not fit
+/// The first thing that keeps it from being created: a right that the caller lacks, a spec that does not fit
 /// the Kubernetes schema, missing context, an unusable annotation, a reserved key, or a violation of the pod policy (all
 /// of them at once).
 pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     let request = inputs.request;
+    request.id.check()?;
     check_rights(inputs)?;
     if let Some(problem) = request.context.problem() {
         return Err(Error::InvalidArgument(problem));
     }
     let caller = CallerMetadata::of(request, inputs.config)?;
-    let placeholders = Placeholders { user: &request.owner, workspace_id: &request.id };
+    let placeholders = Placeholders { user: &request.owner, workspace: request.id.as_str() };
     let source = source_parts(inputs, &caller, &placeholders)?;
 
     let directives = Directives::parse(&source.directives)?;
@@ -95,7 +101,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
 
     let mut tree = source.spec;
     placeholders.replace_in(&mut tree);
-    let by_template = inputs.template().map(|_| tree.clone());
+    let by_template = inputs.curated().map(|_| tree.clone());
     if !caller.overrides.is_empty() {
         overrides::apply_top_level(&mut tree, &caller.overrides)?;
     }
@@ -121,8 +127,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     // containers are as strict as the first one.
     check_policy(&typed, &annotations, inputs.config)?;
 
-    let pod_name = names::pod(&request.id);
-    let secret = (!request.context.is_empty() && inputs.secrets).then(|| names::context_secret(&pod_name));
+    let secret = (!request.context.is_empty() && inputs.secrets).then(|| request.id.context_secret());
     if secret.is_none() && !request.context.is_empty() {
         warnings.push(
             "the server may not create Secrets, so the context values stand in the pod's spec, readable by all who may read pods"
@@ -143,7 +148,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     labels.extend(caller.labels);
     metadata::check_not_gateway(&labels)?;
     let stamp = Stamp {
-        id: &request.id,
+        product: &request.id,
         owner: &request.owner,
         name: request.name.as_deref(),
         template: match &inputs.source {
@@ -156,6 +161,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     stamp.annotate(&mut annotations);
     metadata::check_values(&annotations)?;
 
+    let pod_name = request.id.pod_name();
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -168,7 +174,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
 }
 
 /// Refuses a workspace for somebody else.
-pub(crate) fn check_owner(request: &SpawnRequest) -> Result<(), Error> {
+pub(crate) fn check_owner(request: &SpawnRequest<Product>) -> Result<(), Error> {
     let caller = &request.caller;
     if request.owner == caller.subject || caller.is_admin() { Ok(()) } else { Err(Error::ForSomebodyElse) }
 }
@@ -200,7 +206,7 @@ struct CallerMetadata {
 }
 
 impl CallerMetadata {
-    fn of(request: &SpawnRequest, config: &Config) -> Result<Self, Error> {
+    fn of(request: &SpawnRequest<Product>, config: &Config) -> Result<Self, Error> {
         let (mut labels, mut annotations) = (request.labels.clone(), request.annotations.clone());
         let mut overrides = request.top_level_overrides.clone();
         for (member, pairs) in [("labels", &mut labels), ("annotations", &mut annotations)] {
@@ -290,7 +296,7 @@ fn check_size(spec: &Value, limit: usize) -> Result<(), Error> {
 }
 
 /// The context as entries of a container's `env`.
-fn variables(request: &SpawnRequest, secret: Option<&str>) -> Vec<Value> {
+fn variables(request: &SpawnRequest<Product>, secret: Option<&str>) -> Vec<Value> {
     let literal = request.context.expose();
     literal
         .iter()
@@ -306,28 +312,18 @@ fn variables(request: &SpawnRequest, secret: Option<&str>) -> Vec<Value> {
 
 fn service_account(
     spec: &mut Map<String, Value>,
-    request: &SpawnRequest,
+    request: &SpawnRequest<Product>,
     directives: &Directives,
     inputs: &Inputs<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Value>, Error> {
-    let named = ["serviceAccountName", "serviceAccount"]
-        .iter()
-        .filter_map(|key| spec.get(*key).and_then(Value::as_str))
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect::<Vec<_>>();
-    for name in &named {
-        if name != "default" && !inputs.config.allowed_service_accounts.contains(name) {
-            return Err(Error::ServiceAccount { name: name.clone() });
-        }
-    }
+    check_service_account(spec, inputs.config)?;
     let Some(role) = &directives.iam_role_arn else { return Ok(None) };
-    if matches!(inputs.source, Resolved::Inline(_)) {
-        let reason = "only a template can give a workspace a role";
+    if inputs.curated().is_none() {
+        let reason = "only a template of the operator's or an administrator's can give a workspace a role";
         return Err(Error::Annotation { key: keys::IAM_ROLE_ARN.into(), reason: reason.into() });
     }
-    if let Some(name) = named.first() {
+    if let Some(name) = named_accounts(spec).next() {
         warnings.push(format!(
             "annotation {} has no effect: the spec names the service account {name:?}",
             keys::IAM_ROLE_ARN
@@ -339,13 +335,26 @@ fn service_account(
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": {
-            "generateName": names::service_account_prefix(&request.id),
+            "generateName": request.id.service_account_prefix(),
             "namespace": inputs.namespace,
-            "labels": metadata::managed_labels(&request.id, &request.owner),
+            "labels": request.id.managed_labels(&request.owner),
             "annotations": {(keys::EKS_ROLE_ARN): role, (keys::USER_SUB): request.owner.as_str()},
         },
         "automountServiceAccountToken": false,
     })))
+}
+
+fn named_accounts(spec: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let members = ["serviceAccountName", "serviceAccount"].into_iter();
+    members.filter_map(|key| spec.get(key)?.as_str()).filter(|name| !name.is_empty())
+}
+
+fn check_service_account(spec: &Map<String, Value>, config: &Config) -> Result<(), Error> {
+    let is_allowed = |name: &&str| *name == "default" || config.allowed_service_accounts.contains(*name);
+    match named_accounts(spec).find(|name| !is_allowed(name)) {
+        Some(name) => Err(Error::ServiceAccount { name: name.to_owned() }),
+        None => Ok(()),
+    }
 }
 
 fn check_policy(spec: &PodSpec, annotations: &Pairs, config: &Config) -> Result<(), Error> {
@@ -356,13 +365,13 @@ fn check_policy(spec: &PodSpec, annotations: &Pairs, config: &Config) -> Result<
     Err(Error::Policy { level: config.pod_security.as_str(), violations })
 }
 
-/// The manifest of the Secret that holds a workspace's context. It is created right after the pod, which owns it, so
+/// The manifest of the Secret that holds the context of a workspace or pod. It is created right after the pod, which owns it, so
 /// that Kubernetes removes it with the pod; until it exists the pod's containers wait.
 #[must_use]
 pub fn context_secret(
     name: &str,
     namespace: &Namespace,
-    id: &WorkspaceId,
+    product: &Product,
     owner: &Subject,
     values: &BTreeMap<String, String>,
     pod: (&str, &str),
@@ -376,7 +385,7 @@ pub fn context_secret(
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "labels": metadata::managed_labels(id, owner),
+            "labels": product.managed_labels(owner),
             "annotations": {(keys::USER_SUB): owner.as_str()},
             "ownerReferences": [{
                 "apiVersion": "v1", "kind": "Pod", "name": pod_name, "uid": pod_uid,

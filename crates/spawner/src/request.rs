@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
-use nocrd_model::{Caller, Subject, WorkspaceId};
+use nocrd_model::{Caller, PodName, Subject, WorkspaceId};
 use nocrd_templates::{TemplateRef, overrides::ContainerOverride};
 use serde_json::{Map, Value};
 
-use crate::Context;
+use crate::{Context, Product};
 
 /// What a workspace is made from.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ impl From<TemplateRef> for Source {
     }
 }
 
-/// A wish for a workspace.
+/// A wish for a workspace, or as [`PodRequest`] for a pod that is none.
 ///
 /// ```
 /// # use nocrd_spawner::{SpawnRequest, WorkspaceId};
@@ -34,9 +34,10 @@ impl From<TemplateRef> for Source {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, bon::Builder)]
-pub struct SpawnRequest {
-    /// Unique over everything the server watches, finished workspaces included.
-    pub id: WorkspaceId,
+pub struct SpawnRequest<Id = WorkspaceId> {
+    /// A workspace's id is unique over everything the server watches, finished workspaces included; a pod's name is
+    /// unique in its namespace.
+    pub id: Id,
     /// What to run.
     #[builder(into)]
     pub source: Source,
@@ -56,7 +57,7 @@ pub struct SpawnRequest {
     /// ordinary callers don't have it.
     #[builder(default = !caller.is_ordinary())]
     pub may_write: bool,
-    /// Display name.
+    /// Display name of a workspace.
     #[builder(into)]
     pub name: Option<String>,
     /// Variables for the first container, the init container and the pre-stop sidecar.
@@ -75,4 +76,42 @@ pub struct SpawnRequest {
     /// Changes to pod-level fields.
     #[builder(default)]
     pub top_level_overrides: Map<String, Value>,
+}
+
+/// A wish for a pod that is no workspace.
+pub type PodRequest = SpawnRequest<PodName>;
+
+impl<Id: Into<Product>> SpawnRequest<Id> {
+    /// The same wish, with its product as a value rather than a type.
+    #[must_use]
+    pub fn erased(self) -> SpawnRequest<Product> {
+        let Self {
+            id,
+            source,
+            namespace,
+            caller,
+            owner,
+            may_write,
+            name,
+            context,
+            labels,
+            annotations,
+            container_overrides,
+            top_level_overrides,
+        } = self;
+        SpawnRequest {
+            id: id.into(),
+            source,
+            namespace,
+            caller,
+            owner,
+            may_write,
+            name,
+            context,
+            labels,
+            annotations,
+            container_overrides,
+            top_level_overrides,
+        }
+    }
 }

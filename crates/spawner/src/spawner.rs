@@ -1,24 +1,11 @@
-use std::{
-    num::NonZeroU32,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::sync::{Arc, atomic::AtomicBool};
 
 use nocrd_cluster::{Cluster, DeletePod, PodEvent, WorkspacePod};
 use nocrd_model::{Namespace, Subject, WorkspaceId};
 use nocrd_templates::Catalogue;
 use tracing::{info, instrument};
 
-use crate::{
-    Config, Error, Source, SpawnRequest, TemplateSources, Workspace,
-    apply::{self, Created, Outcome},
-    catalogue::Loader,
-    metadata,
-    plan::{self, Inputs, Plan, Resolved},
-    recheck,
-};
+use crate::{Config, Error, SpawnRequest, TemplateSources, Workspace, catalogue::Loader, start::Started};
 
 /// Spawns, finds and stops workspaces. Clones share everything.
 #[derive(Clone)]
@@ -28,7 +15,6 @@ struct Inner {
     cluster: Cluster,
     templates: Loader,
     config: Config,
-    /// Set when the API server refused a Secret although nothing had said it would.
     secrets_forbidden: AtomicBool,
 }
 
@@ -109,6 +95,11 @@ impl Spawner {
         &self.0.config
     }
 
+    /// Set when the API server refused a Secret although nothing had said it would.
+    pub(crate) fn secrets_forbidden(&self) -> &AtomicBool {
+        &self.0.secrets_forbidden
+    }
+
     /// The templates there are now.
     #[must_use]
     pub fn catalogue(&self) -> Catalogue {
@@ -124,127 +115,9 @@ impl Spawner {
     /// Nothing is left behind by any of them: see [`Error`].
     #[instrument(skip_all, fields(workspace.id = %request.id))]
     pub async fn spawn(&self, request: SpawnRequest) -> Result<Spawned, Error> {
-        let this = self.clone();
-        let task = async move { this.spawn_to_the_end(request).await };
-        tokio::spawn(tracing::Instrument::in_current_span(task)).await.map_err(Error::Internal)?
-    }
-
-    async fn spawn_to_the_end(&self, request: SpawnRequest) -> Result<Spawned, Error> {
-        // First, or the answer would tell something of the other's workspaces.
-        plan::check_owner(&request)?;
-        let asked = request.namespace.as_deref();
-        let namespace = self.cluster().resolve_namespace_of_spawn(asked, &request.caller)?;
-        self.check_free(&request)?;
-        let (created, plan) = self.create(&request, &namespace).await?;
-        if let Err(error) = self.settle(&request, &created).await {
-            apply::undo(self.cluster(), &created).await;
-            return Err(error);
-        }
-        info!(k8s.pod = %created.pod_name, k8s.namespace = %namespace, "workspace spawned");
-        Ok(Spawned { id: request.id, namespace, pod_name: created.pod_name, warnings: plan.warnings })
-    }
-
-    /// How many workspaces the owner may have.
-    fn limit(&self, request: &SpawnRequest) -> Option<NonZeroU32> {
-        self.0.config.max_workspaces_per_user.filter(|_| !request.caller.is_quota_exempt())
-    }
-
-    /// Refuses what the index already shows to be impossible, without an API call.
-    fn check_free(&self, request: &SpawnRequest) -> Result<(), Error> {
-        if !self.cluster().health().synced {
-            return Err(Error::NotSynced);
-        }
-        let pods = self.cluster().workspaces().get(&request.id);
-        if !pods.is_empty() {
-            let id = request.id.clone();
-            // Of somebody else's no more is told than that the id is taken.
-            let may_know = |pod: &Arc<WorkspacePod>| {
-                request.caller.owner_filter().is_none_or(|subject| pod.owner == *subject)
-            };
-            return Err(if pods.iter().all(|pod| pod.deleting && may_know(pod)) {
-                Error::Stopping { id }
-            } else {
-                Error::Exists { id }
-            });
-        }
-        match self.limit(request) {
-            Some(limit) if recheck::count(self.cluster(), &request.owner) >= limit.get() as usize => {
-                Err(Error::Quota { limit: limit.get() })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn create(&self, request: &SpawnRequest, namespace: &Namespace) -> Result<(Created, Plan), Error> {
-        // Twice at most: the second attempt does without Secrets.
-        loop {
-            let secrets = self.may_create_secrets();
-            let plan = self.plan(request, namespace, secrets)?;
-            match apply::create(self.cluster(), namespace, &plan, request).await? {
-                Outcome::Created(created) => return Ok((created, plan)),
-                Outcome::SecretsForbidden => self.0.secrets_forbidden.store(true, Ordering::Relaxed),
-            }
-        }
-    }
-
-    fn may_create_secrets(&self) -> bool {
-        !self.0.secrets_forbidden.load(Ordering::Relaxed)
-            && self.cluster().permissions().allows("create", "secrets")
-    }
-
-    /// Looks the source up and plans the objects.
-    fn plan(&self, request: &SpawnRequest, namespace: &Namespace, secrets: bool) -> Result<Plan, Error> {
-        let catalogue = self.catalogue();
-        let default = self.cluster().default_namespace();
-        let plan = |source| {
-            let (config, catalogue) = (&self.0.config, &catalogue);
-            plan::plan(&Inputs { request, source, namespace, home: default, catalogue, config, secrets })
-        };
-        match &request.source {
-            Source::Inline(spec) => plan(Resolved::Inline(spec)),
-            Source::Template(reference) => {
-                if let Some(other) = &reference.namespace {
-                    self.cluster().resolve_namespace(Some(other.as_str()))?;
-                }
-                // A bare name is looked up where the workspace will be, then in the default namespace.
-                let found = match catalogue.resolve(reference, namespace) {
-                    Ok(found) if namespace == default || !found.origin.is_local() => Ok(found),
-                    Err(error) if namespace == default || !error.is_not_found() => Err(error),
-                    _ => catalogue.resolve(reference, default),
-                };
-                let template =
-                    found.map_err(|error| if request.may_write { error } else { error.without_broken() })?;
-                let recorded = metadata::recorded_reference(
-                    &reference.to_string(),
-                    &template.reference().to_string(),
-                    template.origin.namespace(),
-                    default,
-                );
-                plan(Resolved::Template(&template, recorded))
-            }
-        }
-    }
-
-    /// Settles races over the id and the quota, once every pod created before ours is in view.
-    async fn settle(&self, request: &SpawnRequest, created: &Created) -> Result<(), Error> {
-        let limit = self.limit(request);
-        let index = self.cluster().workspaces();
-        let seen = index
-            .wait_for_uid(&created.namespace, &created.pod_name, &created.uid, self.0.config.index_wait)
-            .await;
-        if seen.is_ok() {
-            let same_id = index.get(&request.id);
-            return recheck::check(&same_id, &index.by_owner(&request.owner), &request.id, created, limit);
-        }
-        // The watch is behind or broken: ask once.
-        let all: Vec<Arc<WorkspacePod>> =
-            self.cluster().list_workspace_pods(None).await?.into_iter().map(Arc::new).collect();
-        let of = |wanted: &dyn Fn(&WorkspacePod) -> bool| -> Vec<_> {
-            all.iter().filter(|p| wanted(p)).cloned().collect()
-        };
-        let same_id = of(&|pod| pod.id == request.id);
-        let same_owner = of(&|pod| pod.owner == request.owner);
-        recheck::check(&same_id, &same_owner, &request.id, created, limit)
+        let id = request.id.clone();
+        let Started { namespace, pod_name, warnings } = self.start(request.erased()).await?;
+        Ok(Spawned { id, namespace, pod_name, warnings })
     }
 
     /// Finds a workspace; with `owner`, only when it is theirs.
@@ -252,13 +125,13 @@ impl Spawner {
     /// # Errors
     /// [`Error::NotFound`], which does not tell "not there" from "not yours".
     pub fn get(&self, id: &WorkspaceId, owner: Option<&Subject>) -> Result<Workspace, Error> {
-        let pods = self.pods(id, owner)?;
+        let pods = self.pods_of(id, owner)?;
         let best = pods.iter().rev().find(|pod| pod.ready && !pod.deleting);
         let best = best.or_else(|| pods.iter().find(|pod| !pod.deleting)).or_else(|| pods.first());
         best.map(|pod| self.describe(Arc::clone(pod))).ok_or_else(|| Error::NotFound { id: id.clone() })
     }
 
-    fn pods(&self, id: &WorkspaceId, owner: Option<&Subject>) -> Result<Vec<Arc<WorkspacePod>>, Error> {
+    fn pods_of(&self, id: &WorkspaceId, owner: Option<&Subject>) -> Result<Vec<Arc<WorkspacePod>>, Error> {
         if !self.cluster().health().synced {
             return Err(Error::NotSynced);
         }
@@ -312,7 +185,7 @@ impl Spawner {
     /// [`Error::NotFound`] as for [`Spawner::get`]; [`Error::Cluster`] when the API fails.
     pub async fn events(&self, id: &WorkspaceId, owner: Option<&Subject>) -> Result<Vec<PodEvent>, Error> {
         let mut events = Vec::new();
-        for pod in self.pods(id, owner)? {
+        for pod in self.pods_of(id, owner)? {
             events.extend(self.cluster().events_for(&pod.namespace, &pod.pod_name, Some(&pod.uid)).await?);
         }
         events.sort_by_key(|event| event.last.or(event.first));
@@ -331,7 +204,7 @@ impl Spawner {
         owner: Option<&Subject>,
         options: StopOptions,
     ) -> Result<Stopped, Error> {
-        let pods = self.pods(id, owner)?;
+        let pods = self.pods_of(id, owner)?;
         for pod in &pods {
             let delete =
                 DeletePod { uid: Some(pod.uid.clone()), grace_period_seconds: options.grace_period_seconds };

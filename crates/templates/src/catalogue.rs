@@ -107,6 +107,12 @@ impl Catalogue {
         self.0.config_maps.get(namespace).is_some_and(|names| names.contains_key(config_map))
     }
 
+    /// Tells whether the directory or the server itself has a template of this name, be it one that can't be read.
+    #[must_use]
+    pub fn has_local(&self, name: &str) -> bool {
+        self.0.local.contains_key(name)
+    }
+
     /// The namespaces that have templates in ConfigMaps.
     #[must_use]
     pub fn namespaces(&self) -> BTreeSet<&Namespace> {

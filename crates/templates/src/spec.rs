@@ -1,5 +1,6 @@
 //! Pod specs: from text, checked against the Kubernetes schema, and taken apart.
 
+mod fields;
 mod json;
 mod text;
 mod validate;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::Error;
 
+pub use fields::FIELDS;
 pub use text::{MAX_BYTES, MAX_DEPTH, parse_text};
 pub use validate::{read, validate};
 

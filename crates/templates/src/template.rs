@@ -144,6 +144,13 @@ impl Template {
         named.filter(|subject| !subject.is_empty()).map(Subject::from)
     }
 
+    /// Whether it may do what only templates may, because an operator or administrator answers for it. What a user has
+    /// stored may do no more than whoever spawns from it.
+    #[must_use]
+    pub fn is_curated(&self) -> bool {
+        self.user_sub().is_none() || self.annotation(keys::TEMPLATE_AUTHOR) == Some(keys::AUTHOR_ADMIN)
+    }
+
     /// The reference that names it from everywhere.
     #[must_use]
     pub fn reference(&self) -> TemplateRef {

@@ -1,4 +1,4 @@
-use nocrd_model::{Caller, Grants, Role};
+use nocrd_model::{Caller, Grants, Role, WorkspaceId};
 use nocrd_templates::Origin;
 
 mod metadata;
@@ -64,7 +64,7 @@ impl Default for Case {
 impl Case {
     fn plan(&self, source: Resolved<'_>) -> Result<Plan, Error> {
         plan(&Inputs {
-            request: &self.request,
+            request: &self.request.clone().erased(),
             source,
             namespace: &self.namespace,
             home: &namespace("nogoo9"),
@@ -335,7 +335,8 @@ fn t49_placeholders_cannot_change_the_shape() {
 
 #[test]
 fn context_secret_belongs_to_the_pod() {
-    let (id, namespace) = (WorkspaceId::parse("w1").unwrap(), Namespace::parse("n").unwrap());
+    let id = Product::Workspace(WorkspaceId::parse("w1").unwrap());
+    let namespace = Namespace::parse("n").unwrap();
     let context: Context = [("A", "1")].into_iter().collect();
     let secret =
         context_secret("s", &namespace, &id, &Subject::new("a@b"), context.expose(), ("ws-w1", "u1"));

@@ -7,7 +7,7 @@ use nocrd_model::keys;
 use nocrd_templates::Template;
 use serde_json::Value;
 
-use crate::{Error, SpawnRequest};
+use crate::{Error, Product, SpawnRequest};
 
 /// Names by which loaders, shells, interpreters and common tools are told what to load or run.
 const STEERING: [&str; 46] = [
@@ -82,7 +82,7 @@ fn is_steering(name: &str) -> bool {
 }
 
 /// Checks the variables of a request: those of the context, which the first container gets, and those of the overrides.
-pub(super) fn check(request: &SpawnRequest, template: Option<&Template>) -> Result<(), Error> {
+pub(super) fn check(request: &SpawnRequest<Product>, template: Option<&Template>) -> Result<(), Error> {
     let required = template.map(Template::required_context).unwrap_or_default();
     let containers = template.and_then(|template| template.spec.get("containers")?.as_array());
     let containers = containers.map(Vec::as_slice).unwrap_or_default();
@@ -109,7 +109,7 @@ fn list<'a>(container: Option<&'a Value>, member: &str) -> &'a [Value] {
 
 /// What may be set in one container of a template.
 struct Rules<'a> {
-    request: &'a SpawnRequest,
+    request: &'a SpawnRequest<Product>,
     required: &'a [String],
     /// Variables to which the template itself gives a value that is the same for everybody.
     preset: BTreeSet<&'a str>,
@@ -118,7 +118,7 @@ struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    fn of(request: &'a SpawnRequest, required: &'a [String], container: Option<&'a Value>) -> Self {
+    fn of(request: &'a SpawnRequest<Product>, required: &'a [String], container: Option<&'a Value>) -> Self {
         let env = list(container, "env");
         let is_preset = |variable: &&Value| {
             variable.get("value").and_then(Value::as_str).is_some_and(|value| !value.contains("${{"))

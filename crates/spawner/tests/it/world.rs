@@ -47,6 +47,11 @@ impl World {
         Spawner::new(self.cluster(true).await, TemplateSources::default(), config)
     }
 
+    /// Puts an object there, past all rules.
+    pub(crate) fn create(&self, kind: Kind, object: &Value) {
+        self.dev.store().create(kind, object.clone()).unwrap();
+    }
+
     pub(crate) fn count(&self, kind: Kind, namespace: &str) -> usize {
         self.objects(kind, namespace).len()
     }
