@@ -324,7 +324,6 @@ group Kubernetes {
     managed_only: bool {
         flag: Flag::long("managed-only"), env: &["MANAGED_ONLY"], default: Preset::Text("true"), kind: Kind::Bool,
         since: "0.5",
-        effect: Effect::Later("the tools for pods of any kind come with a later release; workspaces are always managed"),
     }
     /// What templates and inline specs may ask for (Pod Security Standards).
     pod_security: PodSecurity {
@@ -368,7 +367,7 @@ group Kubernetes {
     default_workspace_port: Option<NonZeroU16> {
         flag: Flag::long("default-workspace-port"), env: &["DEFAULT_WORKSPACE_PORT"], kind: number(1, 65535),
     }
-    /// Most workspaces one user may have at a time. Without authentication all callers are one user, `guest`.
+    /// Most workspaces and pods one user may have at a time. Without authentication all callers are one user, `guest`.
     max_workspaces_per_user: Option<NonZeroU32> {
         flag: Flag::long("max-workspaces-per-user"), env: &["MAX_WORKSPACES_PER_USER"], default: Preset::Text("0"),
         kind: Kind::Number { min: 0, max: 1_000_000, unit: Unit::None, zero: "no limit" }, since: "0.17",

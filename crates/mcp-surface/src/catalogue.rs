@@ -18,8 +18,8 @@ use crate::{
     arguments,
     call::Call,
     respond, schema,
-    tool::{Arguments, Tool},
-    tools::{diagnostics, namespaces, registry, spawn, templates, workspaces},
+    tool::{Arguments, Thing, Tool},
+    tools::{diagnostics, namespaces, pods, registry, spawn, templates, workspaces},
 };
 
 /// A tool, as clients see it.
@@ -36,6 +36,8 @@ pub struct Entry {
     pub open_world: bool,
     /// What the caller must be allowed to do; `None` is for everybody who is known.
     pub action: Option<Action>,
+    /// What its argument `name` names.
+    pub(crate) named: Option<Thing>,
     input: fn() -> JsonObject,
     output: fn() -> JsonObject,
     run: fn(Call, Arguments, Arc<JsonObject>) -> BoxFuture<'static, CallToolResult>,
@@ -43,13 +45,23 @@ pub struct Entry {
 
 /// All tools, in the order in which `tools/list` shows them.
 pub static TOOLS: &[Entry] = &[
-    Entry::of::<templates::ListTemplates>(),
-    Entry::of::<templates::GetTemplate>(),
+    Entry::of::<templates::read::ListTemplates>(),
+    Entry::of::<templates::read::GetTemplate>(),
+    Entry::of::<templates::write::CreateTemplate>(),
+    Entry::of::<templates::write::UpdateTemplate>(),
+    Entry::of::<templates::write::DeleteTemplate>(),
     Entry::of::<diagnostics::CurrentNamespace>(),
     Entry::of::<diagnostics::GetCapabilities>(),
     Entry::of::<diagnostics::CheckPermissions>(),
     Entry::of::<namespaces::ListNamespaces>(),
     Entry::of::<registry::ListRegistryImages>(),
+    Entry::of::<pods::read::ListPods>(),
+    Entry::of::<pods::read::GetPod>(),
+    Entry::of::<pods::read::GetPodLogs>(),
+    Entry::of::<pods::create::CreatePod>(),
+    Entry::of::<pods::from_template::CreatePodFromTemplate>(),
+    Entry::of::<pods::change::PatchPod>(),
+    Entry::of::<pods::change::DeletePod>(),
     Entry::of::<workspaces::ListWorkspaces>(),
     Entry::of::<workspaces::GetWorkspace>(),
     Entry::of::<workspaces::StopWorkspace>(),
@@ -66,6 +78,7 @@ impl Entry {
             effect: T::EFFECT,
             open_world: T::OPEN_WORLD,
             action: T::ACTION,
+            named: T::NAMED,
             input: schema::input::<T::Params>,
             output: schema::output::<T::Output>,
             run: |call, arguments, schema| {

@@ -103,7 +103,7 @@ impl ServerHandler for Surface {
         let brought = http_extensions(&context);
         let reporting = Reporting::begin(
             self.options().observer.clone(),
-            (listed.entry.name, listed.entry.effect),
+            listed.entry,
             self.identify(brought).ok(),
             brought,
             &request.arguments,
@@ -210,14 +210,13 @@ impl Surface {
     /// Tells the observer of a call that the transport refused.
     pub(crate) fn report_refusal(
         &self,
-        entry: &Entry,
+        entry: &'static Entry,
         caller: &Caller,
         request: &http::Extensions,
         error: Error,
     ) {
         let observer = self.options().observer.clone();
-        let tool = (entry.name, entry.effect);
-        let reporting = Reporting::begin(observer, tool, Some(caller.clone()), Some(request), &None);
+        let reporting = Reporting::begin(observer, entry, Some(caller.clone()), Some(request), &None);
         reporting.end(respond::error(error.into()));
     }
 

@@ -13,8 +13,6 @@ pub struct Options {
     /// What stands before `/route/<id>/` in the URLs of workspaces: empty, a path such as `/gateway`, or a whole URL
     /// without a slash at its end.
     pub base_url: String,
-    /// Whether raw pod tools see only pods that this product made.
-    pub managed_only: bool,
     /// Whether transports verify callers. Then a request without a [`Caller`](nocrd_model::Caller) is refused;
     /// otherwise it counts as the local user's.
     pub auth_enabled: bool,
@@ -35,7 +33,6 @@ impl Default for Options {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             base_url: String::new(),
-            managed_only: true,
             auth_enabled: false,
             policy: Arc::default(),
             spawn_timeout: Duration::from_secs(300),

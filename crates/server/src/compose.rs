@@ -92,6 +92,7 @@ pub(crate) fn spawner(settings: &Settings, cluster: Cluster) -> Spawner {
         allowed_config_maps: settings.allowed_configmaps.clone(),
         allowed_claims: settings.allowed_claims.clone(),
         allowed_metadata_prefixes: settings.allowed_metadata_prefixes.clone(),
+        managed_only: settings.managed_only,
         ..nocrd_spawner::Config::default()
     };
     Spawner::new(cluster, templates, config)
@@ -119,7 +120,6 @@ pub(crate) fn surface(
         Options {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             base_url: urls.map_or_else(|| settings.base_url.clone(), |urls| urls.users().to_owned()),
-            managed_only: settings.managed_only,
             auth_enabled: settings.auth_enabled,
             policy: Arc::new(auth::policy(settings)),
             spawn_timeout: settings.spawn_timeout,

@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 mod callers;
 mod references;
 mod variables;
+mod vet;
+
+pub(crate) use vet::vet;
 
 use self::callers::Brought;
 use crate::{

@@ -10,11 +10,14 @@
 
 mod api;
 mod arguments;
+mod dev;
 mod diagnostics;
 mod http;
+mod library;
 mod matrix;
 mod pages;
 mod permissions;
+mod pods;
 mod prompts;
 mod reads;
 mod registry;

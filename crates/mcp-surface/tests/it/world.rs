@@ -61,7 +61,7 @@ impl World {
     }
 
     pub(crate) async fn client_of(&self, caller: Caller) -> Client {
-        Client::over(self.connect(caller)).await
+        client_over(connect(&self.surface, caller)).await
     }
 
     /// A client that speaks 2026-07-28.
@@ -69,23 +69,25 @@ impl World {
         let (ears, heard) = Client::ears();
         let lifecycle =
             ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
-        let mcp = serve_client_with_lifecycle(ears, self.connect(caller), lifecycle).await.unwrap();
+        let mcp = serve_client_with_lifecycle(ears, connect(&self.surface, caller), lifecycle).await.unwrap();
         Client::of(mcp, heard).await
     }
+}
 
-    fn connect(&self, caller: Caller) -> tokio::io::DuplexStream {
-        let (ours, theirs) = tokio::io::duplex(1 << 20);
-        let (input, output) = tokio::io::split(theirs);
-        let serving = nocrd_mcp_surface::serve_io(
-            self.surface.clone(),
-            caller,
-            input,
-            output,
-            CancellationToken::new(),
-        );
-        tokio::spawn(serving);
-        ours
-    }
+/// The client's end of a connection to the server.
+pub(crate) fn connect(surface: &Surface, caller: Caller) -> tokio::io::DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(1 << 20);
+    let (input, output) = tokio::io::split(theirs);
+    let serving =
+        nocrd_mcp_surface::serve_io(surface.clone(), caller, input, output, CancellationToken::new());
+    tokio::spawn(serving);
+    ours
+}
+
+/// A client at that end.
+pub(crate) async fn client_over(stream: tokio::io::DuplexStream) -> Client {
+    let (ears, heard) = Client::ears();
+    Client::of(ears.serve(stream).await.unwrap(), heard).await
 }
 
 /// What the client hears besides answers.
@@ -155,11 +157,6 @@ impl Reply {
 }
 
 impl Client {
-    async fn over(stream: tokio::io::DuplexStream) -> Self {
-        let (ears, heard) = Self::ears();
-        Self::of(ears.serve(stream).await.unwrap(), heard).await
-    }
-
     pub(crate) fn ears() -> (Ears, HeardSoFar) {
         let (of_tools, tools) = mpsc::unbounded_channel();
         let (of_resources, resources) = mpsc::unbounded_channel();
