@@ -11,6 +11,7 @@
 mod api;
 mod arguments;
 mod diagnostics;
+mod extension;
 mod http;
 mod matrix;
 mod pages;
