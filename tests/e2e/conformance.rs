@@ -30,7 +30,20 @@ const REVISIONS: [Revision; 2] = [
     Revision {
         name: "2026-07-28",
         product: &["http-header-validation"],
-        fixtures: &["http-header-validation", "http-custom-header-server-validation", "json-schema-2020-12"],
+        fixtures: &[
+            "http-header-validation",
+            "http-custom-header-server-validation",
+            "json-schema-2020-12",
+            "tasks-lifecycle",
+            "tasks-capability-negotiation",
+            "tasks-wire-fields",
+            "tasks-request-state-removal",
+            "tasks-mrtr-input",
+            "tasks-request-headers",
+            "tasks-dispatch-and-envelope",
+            "tasks-required-task-error",
+            "tasks-mrtr-composition",
+        ],
     },
 ];
 

@@ -6,6 +6,7 @@
 //! | `session` | tools that talk with the client while they run, which ended with 2026-07-28 |
 //! | `rounds` | tools and a prompt that ask for input and are called again with it, which began with 2026-07-28 |
 //! | `stateless` | other tools for 2026-07-28: abilities of clients, headers, messages, changes |
+//! | `tasks` | tools that go on when their call is answered |
 //! | `prompts`, `resources` | prompts and resources |
 
 mod content;
@@ -15,8 +16,9 @@ mod rounds;
 mod session;
 mod state;
 mod stateless;
+mod tasks;
 
-use std::{convert::Infallible, sync::Mutex};
+use std::{convert::Infallible, fmt, sync::Mutex};
 
 use futures::future::BoxFuture;
 use nocrd_mcp_surface::extension::{Answer, Extension};
@@ -25,9 +27,10 @@ use rmcp::{
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
         ContentBlock, GetPromptRequestParams, GetPromptResponse, JsonObject, Prompt, ReadResourceResponse,
-        Resource, ResourceTemplate, ServerCapabilities, SubscriptionFilter, Tool,
+        Resource, ResourceTemplate, ServerCapabilities, SubscriptionFilter, TASKS_EXTENSION_ID, Tool,
     },
     service::{RequestContext, SubscriptionContext},
+    task_manager::TaskManager,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -36,12 +39,12 @@ use tokio::sync::broadcast;
 use state::States;
 
 /// The fixtures, and what they remember.
-#[derive(Debug)]
 pub(crate) struct Fixtures {
     /// From which level on messages are sent. There is one for all sessions: the suite has them one after the other.
     threshold: Mutex<session::Threshold>,
     changes: broadcast::Sender<Change>,
     states: States,
+    tasks: TaskManager,
 }
 
 /// A list that pretends to have changed.
@@ -70,20 +73,33 @@ struct Call<'a> {
 
 /// All tools.
 fn all() -> impl Iterator<Item = &'static Fixture> {
-    [content::TOOLS, session::TOOLS, rounds::TOOLS, stateless::TOOLS].into_iter().flatten()
+    [content::TOOLS, session::TOOLS, rounds::TOOLS, stateless::TOOLS, tasks::TOOLS].into_iter().flatten()
 }
 
 impl Fixtures {
     /// # Errors
     /// When the key for states can't be used.
     pub(crate) fn new() -> Result<Self, rmcp::model::RequestStateError> {
-        Ok(Self { threshold: Mutex::default(), changes: broadcast::Sender::new(16), states: States::new()? })
+        Ok(Self {
+            threshold: Mutex::default(),
+            changes: broadcast::Sender::new(16),
+            states: States::new()?,
+            tasks: TaskManager::new(),
+        })
+    }
+}
+
+impl fmt::Debug for Fixtures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fixtures").finish_non_exhaustive()
     }
 }
 
 impl Extension for Fixtures {
     fn declare(&self, capabilities: &mut ServerCapabilities) {
         capabilities.logging = Some(JsonObject::new());
+        let extensions = capabilities.extensions.get_or_insert_default();
+        extensions.insert(TASKS_EXTENSION_ID.to_owned(), JsonObject::new());
         if let Some(prompts) = &mut capabilities.prompts {
             prompts.list_changed = Some(true);
         }
@@ -141,6 +157,10 @@ impl Extension for Fixtures {
         context: &RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         session::set_level(self, request, context)
+    }
+
+    fn tasks(&self) -> Option<&TaskManager> {
+        Some(&self.tasks)
     }
 
     fn accept(&self, requested: &SubscriptionFilter, accepted: &mut SubscriptionFilter) {

@@ -1,7 +1,5 @@
 //! The program as a whole. What it serves is tested by the conformance suite, in `tests/e2e`.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
-
 use std::process::Command;
 
 #[test]

@@ -11,6 +11,7 @@ use rmcp::{
         ServerCapabilities, SetLevelRequestMethod, SubscriptionFilter, Tool,
     },
     service::{RequestContext, SubscriptionContext},
+    task_manager::TaskManager,
 };
 
 /// An answer that takes some time.
@@ -89,6 +90,11 @@ pub trait Extension: fmt::Debug + Send + Sync + 'static {
         _context: &RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         Err(ErrorData::method_not_found::<SetLevelRequestMethod>())
+    }
+
+    /// The tasks that its tools have begun. Whoever knows a task's id has the task.
+    fn tasks(&self) -> Option<&TaskManager> {
+        None
     }
 
     /// Adds to what of a client's wishes is granted when it opens a stream of changes.

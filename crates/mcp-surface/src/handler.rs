@@ -7,14 +7,16 @@ use nocrd_model::Caller;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
-        CompleteResult, GetPromptRequestParams, GetPromptResponse, Implementation, InitializeRequestParams,
-        InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-        ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-        ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
-        UnsubscribeRequestParams,
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskMethod,
+        CancelTaskParams, CompleteRequestParams, CompleteResult, ConstString, GetPromptRequestParams,
+        GetPromptResponse, GetTaskMethod, GetTaskParams, GetTaskResult, Implementation,
+        InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult,
+        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+        ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter,
+        Tool, UnsubscribeRequestParams, UpdateTaskMethod, UpdateTaskParams,
     },
     service::{RequestContext, SubscriptionContext},
+    task_manager::TaskManager,
 };
 use tracing::{Instrument, debug, debug_span, error};
 
@@ -222,6 +224,33 @@ impl ServerHandler for Surface {
         self.extension().set_level(&request, &context)
     }
 
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.known(&context)?;
+        self.tasks::<GetTaskMethod>()?.get_task(&request.task_id).map(GetTaskResult::new)
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.known(&context)?;
+        self.tasks::<UpdateTaskMethod>()?.update_task(&request.task_id, request.input_responses)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.known(&context)?;
+        self.tasks::<CancelTaskMethod>()?.cancel_task(&request.task_id)
+    }
+
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
         let mut accepted = listen::accepted(requested);
         self.extension().accept(requested, &mut accepted);
@@ -245,6 +274,11 @@ impl Surface {
             .map_err(|error| ErrorData::invalid_request(error.to_string(), None))?;
         self.session().seen(self, &caller);
         Ok(caller)
+    }
+
+    /// The tasks that were added; an error about the method where there are none.
+    fn tasks<M: ConstString>(&self) -> Result<&TaskManager, ErrorData> {
+        self.extension().tasks().ok_or_else(ErrorData::method_not_found::<M>)
     }
 
     /// The error, unless it is about a resource that was added.

@@ -1,6 +1,7 @@
 //! What another program adds.
 
 use std::{
+    fmt,
     future::ready,
     sync::{
         Arc,
@@ -18,15 +19,17 @@ use rmcp::{
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
         ContentBlock, GetPromptRequestParams, GetPromptResponse, GetPromptResult, JsonObject,
-        ReadResourceResponse, ReadResourceResult, ResourceContents, Tool,
+        ReadResourceResponse, ReadResourceResult, ResourceContents, ServerCapabilities, TASKS_EXTENSION_ID,
+        Tool,
     },
     service::RequestContext,
+    task_manager::TaskManager,
 };
 use serde_json::{Value, json};
 
 use crate::{
     api::Api,
-    http::{Server, call, json_of},
+    http::{Server, call, initialize, json_of},
     world::World,
 };
 
@@ -34,6 +37,17 @@ use crate::{
 #[derive(Debug, Default)]
 struct Greedy {
     asked: AtomicUsize,
+    tasks: Tasks,
+}
+
+/// No task.
+#[derive(Default)]
+struct Tasks(TaskManager);
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tasks")
+    }
 }
 
 impl Greedy {
@@ -91,8 +105,14 @@ impl Extension for Greedy {
         Ok(())
     }
 
-    fn declare(&self, capabilities: &mut rmcp::model::ServerCapabilities) {
+    fn tasks(&self) -> Option<&TaskManager> {
+        self.count();
+        Some(&self.tasks.0)
+    }
+
+    fn declare(&self, capabilities: &mut ServerCapabilities) {
         capabilities.logging = Some(JsonObject::new());
+        capabilities.extensions = Some([(TASKS_EXTENSION_ID.to_owned(), JsonObject::new())].into());
     }
 }
 
@@ -125,6 +145,14 @@ fn requests(tool: &str, prompt: &str, uri: &str) -> Vec<Value> {
     ]
 }
 
+fn requests_about_tasks() -> [Value; 3] {
+    [
+        request("tasks/get", json!({"taskId": "t"})),
+        request("tasks/update", json!({"taskId": "t", "inputResponses": {}})),
+        request("tasks/cancel", json!({"taskId": "t"})),
+    ]
+}
+
 /// What a session with or without a user answers to a request.
 async fn answer(server: &Server, user: Option<&str>, session: &str, message: &Value) -> Value {
     let mut post = server.post(message).header("mcp-session-id", session);
@@ -135,7 +163,9 @@ async fn answer(server: &Server, user: Option<&str>, session: &str, message: &Va
 }
 
 async fn session(server: &Server, user: Option<&str>) -> String {
-    let mut post = server.post(&crate::http::initialize("2025-11-25"));
+    let mut hello = initialize("2025-11-25");
+    hello["params"]["capabilities"]["extensions"][TASKS_EXTENSION_ID] = json!({});
+    let mut post = server.post(&hello);
     post = user.into_iter().fold(post, |post, user| post.header("x-test-user", user));
     post.send().await.unwrap().headers()["mcp-session-id"].to_str().unwrap().to_owned()
 }
@@ -145,7 +175,7 @@ async fn t50_an_extension_is_asked_only_when_the_caller_is_known() {
     let greedy = Arc::new(Greedy::default());
     let server = server(&greedy).await;
     let (nobody, alice) = (session(&server, None).await, session(&server, Some("alice")).await);
-    for message in requests("added", "added", "test://added") {
+    for message in requests("added", "added", "test://added").into_iter().chain(requests_about_tasks()) {
         let refused = answer(&server, None, &nobody, &message).await;
         assert_eq!(refused["error"]["code"], -32600, "{message}: {refused}");
     }
@@ -154,7 +184,11 @@ async fn t50_an_extension_is_asked_only_when_the_caller_is_known() {
         let answered = answer(&server, Some("alice"), &alice, &message).await;
         assert!(answered["result"].is_object(), "{message}: {answered}");
     }
-    assert!(greedy.asked.load(Ordering::SeqCst) >= 8);
+    for message in requests_about_tasks() {
+        let unknown = answer(&server, Some("alice"), &alice, &message).await;
+        assert_eq!(unknown["error"]["code"], -32602, "{message}: {unknown}");
+    }
+    assert!(greedy.asked.load(Ordering::SeqCst) >= 11);
 }
 
 #[tokio::test]
@@ -169,6 +203,6 @@ async fn t50_an_extension_replaces_nothing() {
         assert!(answered["result"].is_object(), "{message}: {answered}");
     }
     let tools = answer(&server, Some("alice"), &alice, &request("tools/list", json!({}))).await;
-    let names = tools["result"]["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]);
-    assert_eq!(names.last(), Some(&json!("added")), "{tools}");
+    let mut names = tools["result"]["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]);
+    assert_eq!(names.next_back(), Some(&json!("added")), "{tools}");
 }
