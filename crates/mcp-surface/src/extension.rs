@@ -21,7 +21,7 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, ErrorData>>;
 ///
 /// It is asked when it is known who the caller is, and only of what the product itself has no answer to: what it lists is
 /// listed after the product's own, and nothing of the product's can be replaced. Whom it answers is then its own affair:
-/// the product's policy knows nothing of its tools. `None` says that it has no answer either.
+/// the product's policy and its observer know nothing of its tools. `None` says that it has no answer either.
 pub trait Extension: fmt::Debug + Send + Sync + 'static {
     /// Adds to what clients are told that the server can do.
     fn declare(&self, _capabilities: &mut ServerCapabilities) {}
