@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use nocrd_authz::policy::Policy;
 use nocrd_registry::Registry;
 
-use crate::Observer;
+use crate::{Observer, extension::Extension};
 
 /// What a [`Surface`](crate::Surface) is told when it starts.
 #[derive(Debug, Clone)]
@@ -26,6 +26,9 @@ pub struct Options {
     pub registry: Option<Registry>,
     /// Is told of every call of a tool.
     pub observer: Option<Arc<dyn Observer>>,
+    /// What is served beside the product's own.
+    #[doc(hidden)]
+    pub extension: Option<Arc<dyn Extension>>,
 }
 
 impl Default for Options {
@@ -39,6 +42,7 @@ impl Default for Options {
             ui_page: None,
             registry: None,
             observer: None,
+            extension: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use nocrd_spawner::Spawner;
 use crate::{
     Error, Options,
     catalogue::Entry,
+    extension::{Extension, Nothing},
     subscriptions::{Hub, session::Session},
 };
 
@@ -62,6 +63,10 @@ impl Surface {
 
     pub(crate) fn options(&self) -> &Options {
         &self.shared.options
+    }
+
+    pub(crate) fn extension(&self) -> &dyn Extension {
+        self.shared.options.extension.as_deref().unwrap_or(&Nothing)
     }
 
     pub(crate) fn hub(&self) -> &Hub {

@@ -5,7 +5,7 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 use nocrd_authz::keys::KeyRing;
 use nocrd_cluster::{Cluster, ConnectOptions, Connection, Scope, connect};
 use nocrd_config::{Mode, PodSecurity, Settings};
-use nocrd_mcp_surface::{HttpOptions, Options, Surface, http_service};
+use nocrd_mcp_surface::{HttpOptions, Options, Surface, extension::Extension, http_service};
 use nocrd_model::keys::DEFAULT_WORKSPACE_PORT;
 use nocrd_proxy_core::{AddressPolicy, BasePath, Drain, OriginPolicy, Proxy};
 use nocrd_registry::{Credentials, Registry};
@@ -114,6 +114,7 @@ pub(crate) fn surface(
     registry: Option<Registry>,
     urls: Option<&Urls>,
     metrics: Metered,
+    extension: Option<Arc<dyn Extension>>,
 ) -> Surface {
     Surface::new(
         spawner,
@@ -126,6 +127,7 @@ pub(crate) fn surface(
             registry,
             ui_page: settings.ui_enabled.then(|| landing::app(settings).into()),
             observer: Some(Arc::new(Books::new(metrics))),
+            extension,
         },
     )
 }

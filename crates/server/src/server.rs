@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use nocrd_config::Settings;
-use nocrd_mcp_surface::Surface;
+use nocrd_mcp_surface::{Surface, extension::Extension};
 use nocrd_proxy_core::BasePath;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -47,6 +47,7 @@ pub struct Server {
     components: Components,
     limits: Limits,
     port: Option<Port>,
+    extension: Option<Arc<dyn Extension>>,
 }
 
 struct Port {
@@ -76,7 +77,14 @@ impl Server {
     pub async fn bind(settings: Settings, components: Components) -> Result<Self, Error> {
         Self::check(&settings).await?;
         let port = if settings.transport.serves_http() { Some(Port::open(&settings).await?) } else { None };
-        Ok(Self { settings, components, limits: Limits::default(), port })
+        Ok(Self { settings, components, limits: Limits::default(), port, extension: None })
+    }
+
+    /// The same server, whose MCP half serves more.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_extension(self, extension: Arc<dyn Extension>) -> Self {
+        Self { extension: Some(extension), ..self }
     }
 
     /// Where it is reached; `None` without HTTP.
@@ -99,7 +107,7 @@ impl Server {
     }
 
     async fn work(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { settings, components, limits, port } = self;
+        let Self { settings, components, limits, port, extension } = self;
         limits::raise_open_files();
         let (cluster, connection) = compose::cluster(&settings).await?;
         let _report = compose::report(cluster.clone(), connection);
@@ -110,7 +118,10 @@ impl Server {
         let surface = components.mcp.then(|| compose::spawner(&settings, cluster.clone())).map(|spawner| {
             let janitor = spawner.clone();
             let janitor = AbortOnDropHandle::new(tokio::spawn(async move { janitor.janitor().await }));
-            (compose::surface(&settings, spawner, registry, urls.as_ref(), metrics.clone()), janitor)
+            (
+                compose::surface(&settings, spawner, registry, urls.as_ref(), metrics.clone(), extension),
+                janitor,
+            )
         });
         let surface = surface.as_ref().map(|(surface, _janitor)| surface);
         let http = match port {

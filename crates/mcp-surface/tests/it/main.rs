@@ -12,6 +12,7 @@ mod api;
 mod arguments;
 mod dev;
 mod diagnostics;
+mod extension;
 mod http;
 mod library;
 mod matrix;
