@@ -90,6 +90,7 @@ mod tests {
             permissions,
             enabled_tools: Vec::new(),
             disabled_tools: Vec::new(),
+            elsewhere: BTreeMap::new(),
             complete: true,
         }
     }
