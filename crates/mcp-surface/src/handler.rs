@@ -1,30 +1,26 @@
 //! The protocol's methods.
 
-use std::panic::AssertUnwindSafe;
-
-use futures::FutureExt;
 use nocrd_model::Caller;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskMethod,
-        CancelTaskParams, CompleteRequestParams, CompleteResult, ConstString, GetPromptRequestParams,
-        GetPromptResponse, GetTaskMethod, GetTaskParams, GetTaskResult, Implementation,
-        InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult,
-        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-        ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter,
-        Tool, UnsubscribeRequestParams, UpdateTaskMethod, UpdateTaskParams,
+        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskMethod, CancelTaskParams,
+        CompleteRequestParams, CompleteResult, ConstString, GetPromptRequestParams, GetPromptResponse,
+        GetTaskMethod, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams,
+        InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+        ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+        ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+        UnsubscribeRequestParams, UpdateTaskMethod, UpdateTaskParams,
     },
     service::{RequestContext, SubscriptionContext},
     task_manager::TaskManager,
 };
-use tracing::{Instrument, debug, debug_span, error};
+use tracing::{Instrument, debug_span};
 
 use crate::{
     Error, Surface,
     arguments::suggest,
-    call::Call,
-    catalogue::{self, Entry, Listed},
+    catalogue::{self, Entry},
     completions,
     instructions::INSTRUCTIONS,
     prompts,
@@ -32,7 +28,6 @@ use crate::{
     report::Reporting,
     resources, respond,
     subscriptions::listen,
-    tool::Arguments,
 };
 
 impl ServerHandler for Surface {
@@ -117,8 +112,9 @@ impl ServerHandler for Surface {
             brought,
             &request.arguments,
         );
-        let result = self.call(listed, request.arguments, &context).instrument(span).await;
-        Ok(reporting.end(result).into())
+        let answer = self.call(listed, request, &context).instrument(span).await;
+        reporting.answer(&answer);
+        answer
     }
 
     async fn list_resources(
@@ -296,43 +292,12 @@ impl Surface {
     ) {
         let observer = self.options().observer.clone();
         let reporting = Reporting::begin(observer, entry, Some(caller.clone()), Some(request), &None);
-        reporting.end(respond::error(error.into()));
-    }
-
-    async fn call(
-        &self,
-        listed: &'static Listed,
-        arguments: Arguments,
-        context: &RequestContext<RoleServer>,
-    ) -> CallToolResult {
-        let caller = match self.identify(http_extensions(context)) {
-            Ok(caller) => caller,
-            Err(error) => return respond::error(error.into()),
-        };
-        self.session().seen(self, &caller);
-        let tool = listed.entry.name;
-        if let Err(lacking) = self.check(&caller, listed.entry) {
-            debug!(%lacking, "refused");
-            return respond::error(Error::Denied { tool, lacking }.into());
-        }
-        let missing = listed.entry.missing(&self.spawner().cluster().permissions());
-        if !missing.is_empty() {
-            return respond::error(Error::MissingPermission { tool, missing }.into());
-        }
-        let call = Call::new(self.clone(), caller, context);
-        // Without an answer the client would wait for ever.
-        let result =
-            AssertUnwindSafe(listed.run(call, arguments)).catch_unwind().await.unwrap_or_else(|_| {
-                error!("a tool panicked");
-                respond::error(Error::Internal.into())
-            });
-        debug!(failed = result.is_error, "answered");
-        result
+        reporting.end(&respond::error(error.into()));
     }
 }
 
 /// What the HTTP layers put into the request, if there is one.
-fn http_extensions(context: &RequestContext<RoleServer>) -> Option<&http::Extensions> {
+pub(crate) fn http_extensions(context: &RequestContext<RoleServer>) -> Option<&http::Extensions> {
     context.extensions.get::<http::request::Parts>().map(|parts| &parts.extensions)
 }
 

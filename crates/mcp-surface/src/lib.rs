@@ -40,6 +40,7 @@ mod call;
 pub mod catalogue;
 mod completions;
 mod cursor;
+mod elicit;
 mod error;
 #[doc(hidden)]
 pub mod extension;
@@ -52,6 +53,7 @@ mod redact;
 mod report;
 mod resources;
 mod respond;
+mod run;
 mod schema;
 mod subscriptions;
 mod surface;

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use nocrd_authz::policy::Policy;
+use nocrd_authz::{keys::KeyRing, policy::Policy};
 use nocrd_registry::Registry;
 
 use crate::{Observer, extension::Extension};
@@ -18,6 +18,10 @@ pub struct Options {
     pub auth_enabled: bool,
     /// What verified callers may do. The local user may do everything.
     pub policy: Arc<Policy>,
+    /// Whether users are asked before a tool destroys or changes what is there. Without a client that can ask them, it does not.
+    pub confirm_destructive: bool,
+    /// The keys that all replicas share, to seal what clients keep for the server; of this process alone when `None`.
+    pub keys: Option<Arc<KeyRing>>,
     /// How long `spawn_workspace` waits at most, and by default, for a workspace to become ready.
     pub spawn_timeout: Duration,
     /// The page that clients with MCP Apps show, as HTML; `None` means there is none.
@@ -38,6 +42,8 @@ impl Default for Options {
             base_url: String::new(),
             auth_enabled: false,
             policy: Arc::default(),
+            confirm_destructive: false,
+            keys: None,
             spawn_timeout: Duration::from_secs(300),
             ui_page: None,
             registry: None,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nocrd_authz::keys::KeyRing;
 use nocrd_config::Settings;
 use nocrd_mcp_surface::{Surface, extension::Extension};
 use nocrd_proxy_core::BasePath;
@@ -115,20 +116,22 @@ impl Server {
         let metrics: Metered =
             port.as_ref().filter(|port| port.metrics.is_some()).map(|_| Arc::new(Metrics::new()));
         let registry = if components.mcp { compose::registry(&settings)? } else { None };
+        // The web half fills it. Standard input has no sessions, and needs no other replica's key.
+        let keys = (settings.auth_enabled && port.is_some()).then(|| Arc::new(KeyRing::default()));
         let surface = components.mcp.then(|| compose::spawner(&settings, cluster.clone())).map(|spawner| {
             let janitor = spawner.clone();
             let janitor = AbortOnDropHandle::new(tokio::spawn(async move { janitor.janitor().await }));
-            (
-                compose::surface(&settings, spawner, registry, urls.as_ref(), metrics.clone(), extension),
-                janitor,
-            )
+            let (urls, keys, metrics) = (urls.as_ref(), keys.clone(), metrics.clone());
+            let footing = compose::Footing { spawner, registry, urls, keys, metrics, extension };
+            (compose::surface(&settings, footing), janitor)
         });
         let surface = surface.as_ref().map(|(surface, _janitor)| surface);
         let http = match port {
             None => None,
             Some(Port { listener, urls, tls, metrics: endpoint }) => {
                 let cluster = &cluster;
-                let ground = compose::Ground { cluster, surface, urls: &urls, metrics: metrics.clone() };
+                let ground =
+                    compose::Ground { cluster, surface, urls: &urls, keys, metrics: metrics.clone() };
                 let web = compose::web(&settings, components, ground, &limits).await?;
                 let linger = limits.linger;
                 let metrics = endpoint.zip(metrics).map(|(endpoint, metrics)| {

@@ -99,7 +99,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     let source = source_parts(inputs, &caller, &placeholders)?;
 
     let directives = Directives::parse(&source.directives)?;
-    directives.require(&request.context)?;
+    directives.require(|name| request.context.contains(name) || is_overridden(request, name))?;
     let mut warnings = directives.warnings.clone();
 
     let mut tree = source.spec;
@@ -174,6 +174,14 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
         "spec": spec,
     });
     Ok(Plan { service_account, pod, pod_name, context_secret: secret, warnings })
+}
+
+/// Whether a pod that is no workspace gets a variable by an override, which counts like context: clients that know
+/// nothing of context give it so.
+fn is_overridden(request: &SpawnRequest<Product>, name: &str) -> bool {
+    let variables = request.container_overrides.iter().flat_map(|change| change.env.iter().flatten());
+    matches!(request.id, Product::Pod(_))
+        && variables.into_iter().any(|variable| variable.get("name").and_then(Value::as_str) == Some(name))
 }
 
 /// Refuses a workspace for somebody else.

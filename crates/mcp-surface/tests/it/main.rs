@@ -12,6 +12,7 @@ mod api;
 mod arguments;
 mod dev;
 mod diagnostics;
+mod elicit;
 mod extension;
 mod http;
 mod library;
