@@ -23,6 +23,9 @@ use crate::{
     tools::{diagnostics, namespaces, pods, registry, spawn, templates, workspaces},
 };
 
+/// A call under way.
+type Running = BoxFuture<'static, Result<CallToolResult, Failure>>;
+
 /// A tool, as clients see it.
 pub struct Entry {
     /// Its name.
@@ -41,7 +44,7 @@ pub struct Entry {
     pub(crate) named: Option<Thing>,
     input: fn() -> JsonObject,
     output: fn() -> JsonObject,
-    run: fn(Call, Arguments, Arc<JsonObject>) -> BoxFuture<'static, Result<CallToolResult, Failure>>,
+    run: fn(Call, Arguments, Arc<JsonObject>) -> Running,
 }
 
 /// All tools, in the order in which `tools/list` shows them.
@@ -140,7 +143,7 @@ impl Listed {
         &self,
         call: Call,
         arguments: Arguments,
-    ) -> BoxFuture<'static, Result<CallToolResult, Failure>> {
+    ) -> Running {
         (self.entry.run)(call, arguments, Arc::clone(&self.tool.input_schema))
     }
 }
