@@ -1,7 +1,7 @@
 //! A server over the embedded cluster, for what a scripted API would answer too simply.
 
 use nocrd_cluster::{Cluster, Config, Scope};
-use nocrd_devcluster::{Config as DevConfig, DevCluster, kind::Kind, store::Preconditions};
+use nocrd_devcluster::{Config as DevConfig, DevCluster, kind::Kind};
 use nocrd_mcp_surface::{Options, Surface};
 use nocrd_model::{Caller, Namespace};
 use nocrd_spawner::Spawner;
@@ -80,11 +80,6 @@ impl DevWorld {
         self.cluster.client().request::<Value>(request).await.unwrap();
     }
 
-    /// Takes an object away, past all rules.
-    pub(crate) fn remove(&self, kind: Kind, name: &str) {
-        self.dev.store().delete(kind, "nogoo9", name, &Preconditions::none()).unwrap();
-    }
-
     /// Waits until the server knows what there is: the pods that it manages, and the templates.
     pub(crate) async fn caught_up(&self) {
         let count = |kind, label: &str| {
@@ -134,7 +129,7 @@ pub(crate) fn template(name: &str, owner: &str, role: Option<&str>) -> Value {
         "metadata": {
             "name": name, "namespace": "nogoo9",
             "labels": {"nogoo9/pod-template": "true", "nogoo9/user-sub": owner},
-            "annotations": {"nogoo9/user-sub": owner, "nogoo9/description": format!("Template of {owner}")},
+            "annotations": {"nogoo9/user-sub": owner, "nogoo9/description": "For tests"},
         },
         "data": {"spec": json!({"containers": [{"name": "agent", "image": "busybox"}]}).to_string()},
     });
