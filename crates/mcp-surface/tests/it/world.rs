@@ -29,6 +29,12 @@ pub(crate) struct World {
     pub(crate) surface: Surface,
 }
 
+impl AsRef<Surface> for World {
+    fn as_ref(&self) -> &Surface {
+        &self.surface
+    }
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         Self::with(Api::default(), Options::default()).await
