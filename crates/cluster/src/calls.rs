@@ -7,7 +7,7 @@ use nocrd_model::Namespace;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::{Error, error::Asked};
+use crate::{Error, Version, error::Asked};
 
 /// The name under which the API server records our changes.
 const FIELD_MANAGER: &str = "nocrd";
@@ -141,13 +141,45 @@ impl Calls {
         }
     }
 
-    /// Deletes an object; one that is not there is deleted already.
+    /// Reads an object, and gives the API server's text: for what must not be copied.
+    pub(crate) async fn get_text(&self, asked: Asked<'_>) -> Result<String, Error> {
+        check_name(asked)?;
+        let path = path(asked.namespace, asked.resource);
+        let request = Request::get(format!("{path}/{}", asked.name.unwrap_or_default()));
+        self.text(asked, build(asked, request, Vec::new())?).await
+    }
+
+    /// Changes parts of an object, or of its subresource, which stands after a slash. Fields the API server does not know
+    /// are refused.
+    pub(crate) async fn patch(
+        &self,
+        namespace: &Namespace,
+        resource: &'static str,
+        name: &str,
+        patch: Patch,
+        body: &Value,
+    ) -> Result<Value, Error> {
+        let asked = Asked { verb: "patch", resource, namespace: Some(namespace), name: Some(name) };
+        check_name(asked)?;
+        let (collection, subresource) = match resource.split_once('/') {
+            Some((collection, subresource)) => (collection, format!("/{subresource}")),
+            None => (resource, String::new()),
+        };
+        let path = path(Some(namespace), collection);
+        let query = format!("fieldValidation=Strict&fieldManager={FIELD_MANAGER}");
+        let request = Request::patch(format!("{path}/{name}{subresource}?{query}"))
+            .header(http::header::CONTENT_TYPE, patch.media_type());
+        self.json(asked, build(asked, request, body.to_string().into_bytes())?).await
+    }
+
+    /// Deletes an object; one that is not there is deleted already. With `of` another one stays, and the call ends in
+    /// [`Error::Conflict`].
     pub(crate) async fn delete(
         &self,
         namespace: &Namespace,
         resource: &'static str,
         name: &str,
-        uid: Option<&str>,
+        of: Option<&Version>,
         grace_period_seconds: Option<u32>,
     ) -> Result<(), Error> {
         let asked = Asked { verb: "delete", resource, namespace: Some(namespace), name: Some(name) };
@@ -156,13 +188,31 @@ impl Calls {
         }
         let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions"});
         if let Some(options) = options.as_object_mut() {
-            options.extend(uid.map(|uid| ("preconditions".to_owned(), json!({"uid": uid}))));
+            options.extend(of.map(|of| ("preconditions".to_owned(), of.members().into())));
             options.extend(grace_period_seconds.map(|s| ("gracePeriodSeconds".to_owned(), json!(s))));
         }
         let request = Request::delete(format!("{}/{name}", path(Some(namespace), resource)));
         match self.json::<Value>(asked, with_json(asked, request, &options)?).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
+        }
+    }
+}
+
+/// How a patch is to be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Patch {
+    /// RFC 7396.
+    Merge,
+    /// Kubernetes' own, which merges lists by the names of their elements.
+    Strategic,
+}
+
+impl Patch {
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Merge => "application/merge-patch+json",
+            Self::Strategic => "application/strategic-merge-patch+json",
         }
     }
 }

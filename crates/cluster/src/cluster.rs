@@ -25,6 +25,7 @@ use crate::{
     permissions::Reviewer,
     supervise::{Events, Narrow, managed_selector, supervise},
     templates::{TemplateSink, TemplateStore},
+    unmanaged::Unmanaged,
     watch::Backoff,
 };
 
@@ -84,6 +85,7 @@ struct Shared {
     pod_watch: Arc<Liveness>,
     template_watch: Arc<Liveness>,
     namespaces: Namespaces,
+    unmanaged: Unmanaged,
     _tasks: Vec<AbortOnDropHandle<()>>,
 }
 
@@ -141,6 +143,7 @@ impl Cluster {
             pod_watch,
             template_watch,
             namespaces: Namespaces::default(),
+            unmanaged: Unmanaged::default(),
             _tasks: tasks,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -192,6 +195,10 @@ impl Cluster {
 
     pub(crate) fn known_namespaces(&self) -> &Namespaces {
         &self.shared.namespaces
+    }
+
+    pub(crate) fn known_unmanaged(&self) -> &Unmanaged {
+        &self.shared.unmanaged
     }
 
     pub(crate) fn calls(&self) -> &Calls {

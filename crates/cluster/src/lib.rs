@@ -16,7 +16,7 @@
 //! | [`status`] | what a pod is doing, derived from all of its conditions and containers |
 //! | [`permissions`] | the one table of RBAC needs, and the report of what is granted |
 //! | [`events`] | [`PodEvent`] |
-//! | [`pods`], [`objects`] | inputs and outputs of the calls |
+//! | [`pods`], [`objects`], [`claims`] | inputs and outputs of the calls |
 //! | [`own`] | what the server keeps in the cluster for itself |
 //! | [`error`] | [`Error`]: what the API server's refusals mean to a caller |
 //!
@@ -30,8 +30,10 @@
 //! since 0.5 give it to every workspace they start, and pods without it were never taken for workspaces here.
 
 mod calls;
+pub mod claims;
 pub mod cluster;
 pub mod config;
+mod config_maps;
 pub mod connect;
 mod count;
 pub mod error;
@@ -45,12 +47,16 @@ pub mod own;
 pub mod permissions;
 pub mod pod_summary;
 pub mod pods;
+mod secret_values;
 pub mod status;
 mod supervise;
 mod templates;
+mod unmanaged;
+mod version;
 mod watch;
 pub mod workspace_pod;
 
+pub use claims::{AccessMode, Claim};
 pub use cluster::{Cluster, Health, Watched};
 pub use config::{Config, Scope};
 pub use connect::{ConnectError, ConnectOptions, Connection, connect};
@@ -60,8 +66,10 @@ pub use index::{Change, ChangeKind, Elapsed, PodIndex, WorkspaceIndex};
 pub use own::{OwnConfigMap, OwnSecret, OwnSecretName};
 pub use permissions::{NEEDS, OWN_NEEDS, OwnNeed, Permission, PermissionReport};
 pub use pod_summary::{Incomplete, ManagedPod, Phase, PodSummary, owner_of};
-pub use pods::{DeletePod, LogOptions};
+pub use pods::{Changes, DeletePod, LivePage, LogOptions};
+pub use secret_values::SecretValues;
 pub use status::{State, Status};
+pub use version::Version;
 pub use workspace_pod::{NotAWorkspace, WorkspacePod};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

@@ -46,26 +46,54 @@ impl Calls {
     ) -> Result<String, Error> {
         let mut next: Option<String> = None;
         loop {
-            let params = ListParams {
-                label_selector: selector.labels.clone(),
-                field_selector: selector.fields.clone(),
-                limit: Some(PAGE),
-                continue_token: next,
-                ..ListParams::default()
-            };
-            let mut request = Request::new(path)
-                .list(&params)
-                .map_err(|error| asked.failed(kube::Error::BuildRequest(error), None))?;
-            if metadata_only {
-                request.headers_mut().insert(http::header::ACCEPT, METADATA_ONLY);
-            }
-            let page: Page<K> = self.json(asked, request).await?;
+            let accept = metadata_only.then_some(METADATA_ONLY);
+            let page = self.one_page(asked, path, selector, PAGE, next.as_deref(), accept).await?;
             each(page.items.unwrap_or_default());
             if page.metadata.next.is_empty() {
                 return Ok(page.metadata.resource_version);
             }
             next = Some(page.metadata.next);
         }
+    }
+
+    /// Reads one page of the collection at `path`, and tells how to ask for the next one. `token` is what the page before
+    /// told.
+    pub(crate) async fn page<K: DeserializeOwned>(
+        &self,
+        asked: Asked<'_>,
+        path: &str,
+        selector: &Selector,
+        limit: u32,
+        token: Option<&str>,
+    ) -> Result<(Vec<K>, Option<String>), Error> {
+        let page = self.one_page(asked, path, selector, limit, token, None).await?;
+        let next = Some(page.metadata.next).filter(|next| !next.is_empty());
+        Ok((page.items.unwrap_or_default(), next))
+    }
+
+    async fn one_page<K: DeserializeOwned>(
+        &self,
+        asked: Asked<'_>,
+        path: &str,
+        selector: &Selector,
+        limit: u32,
+        token: Option<&str>,
+        accept: Option<http::HeaderValue>,
+    ) -> Result<Page<K>, Error> {
+        let params = ListParams {
+            label_selector: selector.labels.clone(),
+            field_selector: selector.fields.clone(),
+            limit: Some(limit),
+            continue_token: token.map(str::to_owned),
+            ..ListParams::default()
+        };
+        let mut request = Request::new(path)
+            .list(&params)
+            .map_err(|error| asked.failed(kube::Error::BuildRequest(error), None))?;
+        if let Some(accept) = accept {
+            request.headers_mut().insert(http::header::ACCEPT, accept);
+        }
+        self.json(asked, request).await
     }
 }
 

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    Cluster, Error, calls, cluster::Watched, error::Asked, list::Selector, supervise::managed_selector,
+    Cluster, Error, Version, calls, cluster::Watched, error::Asked, list::Selector,
+    supervise::managed_selector,
 };
 
 /// What a list tells of a Secret or ServiceAccount: its metadata. The API server is asked for no more.
@@ -88,7 +89,7 @@ impl Cluster {
         name: &str,
         uid: Option<&str>,
     ) -> Result<(), Error> {
-        self.calls().delete(namespace, "secrets", name, uid, None).await
+        self.calls().delete(namespace, "secrets", name, uid.map(Version::any_of).as_ref(), None).await
     }
 
     /// The Secrets made for workspaces; `None` means all namespaces that are watched.
@@ -122,7 +123,7 @@ impl Cluster {
         name: &str,
         uid: Option<&str>,
     ) -> Result<(), Error> {
-        self.calls().delete(namespace, "serviceaccounts", name, uid, None).await
+        self.calls().delete(namespace, "serviceaccounts", name, uid.map(Version::any_of).as_ref(), None).await
     }
 
     /// The ServiceAccounts made for workspaces; `None` means all namespaces that are watched.

@@ -1,5 +1,8 @@
 //! Calls about pods.
 
+mod change;
+mod page;
+
 use std::sync::Arc;
 
 use futures::AsyncReadExt;
@@ -9,7 +12,7 @@ use nocrd_model::Namespace;
 use serde_json::Value;
 
 use crate::{
-    Cluster, Error, ManagedPod, WorkspacePod,
+    Cluster, Error, ManagedPod, Version, WorkspacePod,
     calls::{self, check_name},
     cluster::Watched,
     error::Asked,
@@ -17,6 +20,9 @@ use crate::{
     supervise::{managed_selector, workspace_selector},
     workspace_pod::Parsed,
 };
+
+pub use change::Changes;
+pub use page::LivePage;
 
 /// How to delete a pod.
 #[derive(Debug, Clone, Default)]
@@ -79,7 +85,8 @@ impl Cluster {
         options: DeletePod,
     ) -> Result<(), Error> {
         let DeletePod { uid, grace_period_seconds } = options;
-        self.calls().delete(namespace, "pods", name, uid.as_deref(), grace_period_seconds).await
+        let of = uid.as_deref().map(Version::any_of);
+        self.calls().delete(namespace, "pods", name, of.as_ref(), grace_period_seconds).await
     }
 
     /// Asks the API server for the workspaces' pods, past the index: for when the watch is behind. `None` means all

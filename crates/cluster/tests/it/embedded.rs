@@ -12,11 +12,11 @@ use nocrd_devcluster::{
 use crate::{PATIENCE, config, fake, id, namespace, until};
 
 /// Pods are stored, and nothing runs.
-async fn embedded() -> DevCluster {
+pub(crate) async fn embedded() -> DevCluster {
     DevCluster::start(Config { run_pods: false, ..Config::default() }).await.unwrap()
 }
 
-async fn start(embedded: &DevCluster, scope: Scope) -> Cluster {
+pub(crate) async fn start(embedded: &DevCluster, scope: Scope) -> Cluster {
     let client = kube::Client::new(embedded.router(), "nogoo9");
     let cluster = Cluster::start(client, config(scope)).await.unwrap();
     cluster.synced().await;

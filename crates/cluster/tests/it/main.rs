@@ -10,10 +10,12 @@
 )]
 
 mod calls;
+mod changes;
 mod embedded;
 mod fake;
 mod lifecycle;
 mod permissions;
+mod unmanaged;
 mod watches;
 
 use std::time::Duration;
