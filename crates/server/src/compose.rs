@@ -92,6 +92,10 @@ pub(crate) fn spawner(settings: &Settings, cluster: Cluster) -> Spawner {
         allowed_config_maps: settings.allowed_configmaps.clone(),
         allowed_claims: settings.allowed_claims.clone(),
         allowed_metadata_prefixes: settings.allowed_metadata_prefixes.clone(),
+        upgrade: nocrd_spawner::UpgradeConfig {
+            timeout: settings.upgrade_timeout,
+            ..nocrd_spawner::UpgradeConfig::default()
+        },
         ..nocrd_spawner::Config::default()
     };
     Spawner::new(cluster, templates, config)

@@ -108,11 +108,13 @@ impl Server {
             port.as_ref().filter(|port| port.metrics.is_some()).map(|_| Arc::new(Metrics::new()));
         let registry = if components.mcp { compose::registry(&settings)? } else { None };
         let surface = components.mcp.then(|| compose::spawner(&settings, cluster.clone())).map(|spawner| {
-            let janitor = spawner.clone();
-            let janitor = AbortOnDropHandle::new(tokio::spawn(async move { janitor.janitor().await }));
-            (compose::surface(&settings, spawner, registry, urls.as_ref(), metrics.clone()), janitor)
+            let background = spawner.clone();
+            let background = AbortOnDropHandle::new(tokio::spawn(async move {
+                tokio::join!(background.janitor(), background.upgrader());
+            }));
+            (compose::surface(&settings, spawner, registry, urls.as_ref(), metrics.clone()), background)
         });
-        let surface = surface.as_ref().map(|(surface, _janitor)| surface);
+        let surface = surface.as_ref().map(|(surface, _background)| surface);
         let http = match port {
             None => None,
             Some(Port { listener, urls, tls, metrics: endpoint }) => {

@@ -13,4 +13,5 @@ mod lifecycle;
 mod races;
 mod real;
 mod undo;
+mod upgrade;
 mod world;
