@@ -114,6 +114,12 @@ impl Spawner {
         let mark = Mark::of(&pod.annotations).ok_or(Failure::Moved)?;
         let template = latest::template(pod, &self.catalogue(), self.cluster().default_namespace())
             .map_err(|unknown| Failure::Never(unknown.to_string()))?;
+        if nocrd_templates::is_newer(&mark.to, template.version()) {
+            return Err(Failure::Later(format!(
+                "version {} of its template is not to be seen here",
+                mark.to
+            )));
+        }
         // What was checked when the upgrade was begun was checked of that version.
         if template.version() != mark.to {
             return Err(Failure::Never(format!("its template is at version {} now", template.version())));

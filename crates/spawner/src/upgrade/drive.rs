@@ -221,7 +221,9 @@ impl Driver {
                 return Health::Hopeless;
             }
         }
-        if !pod.status.fatal || link.until.is_none() {
+        // Room may yet be made for it: that is what the time limit is for.
+        let is_homeless = pod.status.state == State::Pending && pod.status.reason == "Unschedulable";
+        if !pod.status.fatal || link.until.is_none() || is_homeless {
             self.bad_since.remove(&pod.uid);
             return Health::Waiting;
         }

@@ -33,6 +33,9 @@ pub(crate) enum Place {
 const GIVEN: [&str; 6] =
     ["ephemeralContainers", "nodeName", "preemptionPolicy", "priority", "schedulingGates", "serviceAccount"];
 
+/// Variables that a webhook gives a pod whose ServiceAccount has an AWS role.
+const INJECTED: [&str; 3] = ["AWS_ROLE_ARN", "AWS_STS_REGIONAL_ENDPOINTS", "AWS_WEB_IDENTITY_TOKEN_FILE"];
+
 /// What the names of the volumes begin with by which the cluster gives a pod its token.
 const TOKEN_VOLUMES: &str = "kube-api-access-";
 
@@ -94,7 +97,8 @@ impl OldPod {
             Some(of) => of.as_str() == secret.as_deref(),
             None => entry.get("value").is_some(),
         });
-        given.filter_map(name).filter(|name| !own.contains(name)).map(str::to_owned).collect()
+        let is_theirs = |name: &&str| !own.contains(name) && !INJECTED.contains(name);
+        given.filter_map(name).filter(is_theirs).map(str::to_owned).collect()
     }
 
     /// Names of the variables whose values are in its Secret.
@@ -250,7 +254,7 @@ mod tests {
                     "name": "m", "image": "old",
                     "env": [
                         {"name": "TOKEN", "value": "s3cret$$"}, {"name": "MODE", "value": "old"},
-                        {"name": "EMPTY", "value": ""},
+                        {"name": "EMPTY", "value": ""}, {"name": "AWS_ROLE_ARN", "value": "arn"},
                         {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
                         {"name": "DB", "valueFrom": {"secretKeyRef": {"name": "db", "key": "p"}}},
                     ],

@@ -90,5 +90,41 @@ pub(crate) fn text(value: &impl Serialize) -> String {
 
 /// Whether the pod with these annotations takes part in an upgrade.
 pub(crate) fn is_involved(annotations: &BTreeMap<String, String>) -> bool {
-    [keys::UPGRADE, keys::UPGRADE_FROM].iter().any(|key| annotations.contains_key(*key))
+    Mark::of(annotations).is_some() || Link::of(annotations).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_read_is_no_upgrade() {
+        for text in ["", "{}", "1.2", r#"{"to":"2","style":"sideways","since":"2026-01-01T00:00:00Z"}"#] {
+            for key in [keys::UPGRADE, keys::UPGRADE_FROM] {
+                assert!(!is_involved(&[(key.to_owned(), text.to_owned())].into()), "{key}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn records_are_read_as_they_were_written() {
+        let since: Timestamp = "2026-01-01T00:00:00.123456789Z".parse().unwrap();
+        let mark = Mark { to: "2".into(), style: Style::Recreate, since };
+        let written = text(&mark);
+        assert_eq!(written, r#"{"to":"2","style":"recreate","since":"2026-01-01T00:00:00.123456789Z"}"#);
+        assert_eq!(Mark::of(&[(keys::UPGRADE.to_owned(), written)].into()), Some(mark));
+        let link = Link {
+            uid: "u".into(),
+            since,
+            role: Role::Back,
+            from: "1".into(),
+            to: "2".into(),
+            cut: true,
+            until: Some(since),
+            account: Some("a".into()),
+        };
+        for link in [Link { cut: false, until: None, account: None, ..link.clone() }, link] {
+            assert_eq!(Link::of(&[(keys::UPGRADE_FROM.to_owned(), text(&link))].into()), Some(link));
+        }
+    }
 }

@@ -162,7 +162,14 @@ pub(crate) fn link(manifest: &mut Value, link: &Link) -> Result<(), String> {
     if spec.get("nodeName").and_then(Value::as_str).is_some_and(|node| !node.is_empty()) {
         return Err("its template names a node, where the new pod can't be made to wait".to_owned());
     }
-    spec.insert("schedulingGates".into(), json!([{"name": keys::UPGRADE_GATE}]));
+    // Beside those of others.
+    let gate = json!({"name": keys::UPGRADE_GATE});
+    match spec.get_mut("schedulingGates") {
+        Some(Value::Array(gates)) => gates.push(gate),
+        _ => {
+            spec.insert("schedulingGates".into(), json!([gate]));
+        }
+    }
     Ok(())
 }
 

@@ -149,6 +149,43 @@ async fn a_template_that_changes_meanwhile_is_not_what_was_checked() {
     stage.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_of_its_own_is_there_as_long_as_a_pod_may_need_it() {
+    let config = nocrd_spawner::Config {
+        sweep_period: Duration::from_millis(50),
+        left_behind_after: Duration::from_secs(2),
+        ..quick()
+    };
+    let stage = Stage::with(config).await;
+    let janitor = stage.spawner.clone();
+    let janitor = tokio::spawn(async move { janitor.janitor().await });
+    create_claim(stage.world.dev.store(), "nogoo9", "w1", "ReadWriteOnce");
+    let role = |name: &str| json!({"nogoo9/iam-role-arn": format!("arn:aws:iam::123456789012:role/{name}")});
+    let accounts = || {
+        let all = stage.world.objects(Kind::ServiceAccount, "nogoo9");
+        let name = |account: &serde_json::Value| account["metadata"]["name"].as_str().unwrap().to_owned();
+        all.iter().map(name).collect::<Vec<_>>()
+    };
+    stage.publish("1", role("a"), spec_with_claim("1", RUNS)).await;
+    stage.spawn(wish("w1")).await;
+    let first = accounts();
+    let mut broken = spec_with_claim("2", "exit 3");
+    never_ready(&mut broken);
+    stage.publish("2", role("b"), broken).await;
+    failed(stage.upgrade("w1").await);
+    stage.ready("w1").await;
+    let pod = stage.only_pod("w1").await;
+    assert_eq!(pod["spec"]["serviceAccountName"], first[0].as_str(), "the old pod has its account again");
+    until("the other one is gone", || accounts() == first).await;
+    stage.publish("3", role("c"), spec_with_claim("3", RUNS)).await;
+    stage.upgrade("w1").await.unwrap();
+    let pod = stage.only_pod("w1").await;
+    until("the old one is gone", || accounts() == [pod["spec"]["serviceAccountName"].as_str().unwrap()])
+        .await;
+    janitor.abort();
+    stage.stop().await;
+}
+
 /// Leaves others time.
 fn slow() -> UpgradeConfig {
     UpgradeConfig { courtesy: Duration::from_millis(500), ..quick().upgrade }
