@@ -77,7 +77,7 @@ pub struct PodSummary {
     pub workspace: Option<WorkspaceId>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its annotations, without `kubectl.kubernetes.io/last-applied-configuration`.
+    /// Its annotations, without `kubectl.kubernetes.io/last-applied-configuration` and what its upgrade would need.
     pub annotations: BTreeMap<String, String>,
     /// Its phase.
     pub phase: Phase,

@@ -204,6 +204,11 @@ group Server {
         flag: Flag::long("spawn-timeout"), env: &["SPAWN_TIMEOUT"], default: Preset::Text("300"),
         kind: seconds(1, 3600), since: "0.18",
     }
+    /// How long the new pod of an upgraded workspace may take to become ready, before the upgrade is given up.
+    upgrade_timeout: Duration {
+        flag: Flag::long("upgrade-timeout"), env: &["UPGRADE_TIMEOUT"], default: Preset::Text("600"),
+        kind: seconds(1, 86_400), since: "0.18",
+    }
     /// How long open requests may take to finish when the server is told to stop.
     drain_timeout: Duration {
         flag: Flag::long("drain-timeout"), env: &["DRAIN_TIMEOUT"], default: Preset::Text("30"),

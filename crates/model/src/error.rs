@@ -118,6 +118,8 @@ codes! {
     WORKSPACE_STOPPING = "NCR0307", "WorkspaceStopping", Conflict, "The workspace of that id is still stopping.", "Wait until it is gone, or choose another id.";
     POD_NOT_FOUND = "NCR0308", "PodNotFound", NotFound, "No pod of that name exists, it is not yours, or it is none that the server manages.", "List the pods and use one of their names.";
     POD_EXISTS = "NCR0309", "PodExists", Conflict, "A pod of that name exists already.", "Choose another name, or delete the pod first.";
+    UPGRADE_FAILED = "NCR0310", "UpgradeFailed", Unprocessable, "A workspace can't be upgraded, or an upgrade of it has failed. It is as it was before.", "Read the cause, correct it in the template, and upgrade again.";
+    UPGRADE_UNDER_WAY = "NCR0311", "UpgradeUnderWay", Conflict, "The workspace is being upgraded already, to another version.", "Wait until that upgrade has ended; the workspace's status tells.";
     // 04: access
     NAMESPACE_NOT_ALLOWED = "NCR0401", "NamespaceNotAllowed", Forbidden, "The server does not work in that namespace.", "Use the server's namespace; `current_namespace` names it.";
     SERVICE_ACCOUNT_NOT_ALLOWED = "NCR0402", "ServiceAccountNotAllowed", Forbidden, "A pod names a ServiceAccount that is not on the server's list.", "Leave `serviceAccountName` out, or ask the operator to add it to ALLOWED_SERVICE_ACCOUNTS.";

@@ -93,6 +93,10 @@ pub(crate) fn spawner(settings: &Settings, cluster: Cluster) -> Spawner {
         allowed_claims: settings.allowed_claims.clone(),
         allowed_metadata_prefixes: settings.allowed_metadata_prefixes.clone(),
         managed_only: settings.managed_only,
+        upgrade: nocrd_spawner::UpgradeConfig {
+            timeout: settings.upgrade_timeout,
+            ..nocrd_spawner::UpgradeConfig::default()
+        },
         ..nocrd_spawner::Config::default()
     };
     Spawner::new(cluster, templates, config)

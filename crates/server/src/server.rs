@@ -119,13 +119,15 @@ impl Server {
         // The web half fills it. Standard input has no sessions, and needs no other replica's key.
         let keys = (settings.auth_enabled && port.is_some()).then(|| Arc::new(KeyRing::default()));
         let surface = components.mcp.then(|| compose::spawner(&settings, cluster.clone())).map(|spawner| {
-            let janitor = spawner.clone();
-            let janitor = AbortOnDropHandle::new(tokio::spawn(async move { janitor.janitor().await }));
+            let background = spawner.clone();
+            let background = AbortOnDropHandle::new(tokio::spawn(async move {
+                tokio::join!(background.janitor(), background.upgrader());
+            }));
             let (urls, keys, metrics) = (urls.as_ref(), keys.clone(), metrics.clone());
             let footing = compose::Footing { spawner, registry, urls, keys, metrics, extension };
-            (compose::surface(&settings, footing), janitor)
+            (compose::surface(&settings, footing), background)
         });
-        let surface = surface.as_ref().map(|(surface, _janitor)| surface);
+        let surface = surface.as_ref().map(|(surface, _background)| surface);
         let http = match port {
             None => None,
             Some(Port { listener, urls, tls, metrics: endpoint }) => {

@@ -19,8 +19,9 @@ use crate::{
     Config, Error, Product, Source, SpawnRequest,
     directives::{self, Directives},
     metadata::{self, Pairs, Stamp},
-    policy,
+    names, policy,
     policy::PodSecurity,
+    upgrade::SpawnInputs,
 };
 
 /// What the source of a request turned out to be.
@@ -91,6 +92,18 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     let request = inputs.request;
     request.id.check()?;
     check_rights(inputs)?;
+    render(inputs, request.id.pod_name(), request.id.context_secret())
+}
+
+/// Plans the pod called `pod_name` that takes over from another one of the same workspace. Whoever wanted the workspace had
+/// the right to it; whether they may have the template as it is now is for the caller to check.
+pub(crate) fn successor(inputs: &Inputs<'_>, pod_name: String) -> Result<Plan, Error> {
+    let secret = names::context_secret(&pod_name);
+    render(inputs, pod_name, secret)
+}
+
+fn render(inputs: &Inputs<'_>, pod_name: String, secret_name: String) -> Result<Plan, Error> {
+    let request = inputs.request;
     if let Some(problem) = request.context.problem() {
         return Err(Error::InvalidArgument(problem));
     }
@@ -130,7 +143,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     // containers are as strict as the first one.
     check_policy(&typed, &annotations, inputs.config)?;
 
-    let secret = (!request.context.is_empty() && inputs.secrets).then(|| request.id.context_secret());
+    let secret = (!request.context.is_empty() && inputs.secrets).then_some(secret_name);
     if secret.is_none() && !request.context.is_empty() {
         warnings.push(
             "the server may not create Secrets, so the context values stand in the pod's spec, readable by all who may read pods"
@@ -162,9 +175,11 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     };
     stamp.label(&mut labels);
     stamp.annotate(&mut annotations);
+    if let Some(template) = inputs.template() {
+        SpawnInputs::note(request, &template.origin, &mut annotations, &mut warnings);
+    }
     metadata::check_values(&annotations)?;
 
-    let pod_name = request.id.pod_name();
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
