@@ -20,7 +20,7 @@ use crate::{
     error::Failure,
     respond, schema,
     tool::{Arguments, Thing, Tool},
-    tools::{diagnostics, namespaces, pods, registry, spawn, templates, workspaces},
+    tools::{diagnostics, namespaces, pods, registry, spawn, templates, upgrade, workspaces},
 };
 
 /// A call under way.
@@ -71,6 +71,8 @@ pub static TOOLS: &[Entry] = &[
     Entry::of::<workspaces::StopWorkspace>(),
     Entry::of::<spawn::SpawnWorkspace>(),
     Entry::of::<workspaces::GetWorkspaceEvents>(),
+    Entry::of::<upgrade::UpgradeWorkspace>(),
+    Entry::of::<upgrade::UpgradeAllWorkspaces>(),
 ];
 
 impl Entry {
@@ -139,11 +141,7 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    pub(crate) fn run(
-        &self,
-        call: Call,
-        arguments: Arguments,
-    ) -> Running {
+    pub(crate) fn run(&self, call: Call, arguments: Arguments) -> Running {
         (self.entry.run)(call, arguments, Arc::clone(&self.tool.input_schema))
     }
 }

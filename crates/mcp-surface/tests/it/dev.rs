@@ -12,6 +12,7 @@ use crate::world::{Client, client_over, connect, until};
 pub(crate) struct DevWorld {
     pub(crate) dev: DevCluster,
     pub(crate) cluster: Cluster,
+    pub(crate) spawner: Spawner,
     pub(crate) surface: Surface,
 }
 
@@ -47,8 +48,9 @@ impl DevWorld {
         change(&mut config);
         let cluster = Cluster::start(kube::Client::new(dev.router(), "nogoo9"), config).await.unwrap();
         cluster.synced().await;
-        let surface = Surface::new(Spawner::new(cluster.clone(), Default::default(), limits), options);
-        Self { dev, cluster, surface }
+        let spawner = Spawner::new(cluster.clone(), Default::default(), limits);
+        let surface = Surface::new(spawner.clone(), options);
+        Self { dev, cluster, spawner, surface }
     }
 
     pub(crate) async fn client(&self, caller: Caller) -> Client {
@@ -104,7 +106,11 @@ pub(crate) fn workspace(id: &str, owner: &str) -> Value {
     let mut pod = raw_pod(&format!("ws-{id}"), owner);
     pod["metadata"]["labels"]["nogoo9/type"] = json!("workspace");
     pod["metadata"]["labels"]["nogoo9/workspace-id"] = json!(id);
-    pod["metadata"]["annotations"]["nogoo9/workspace-name"] = json!(format!("Workspace of {owner}"));
+    let annotations = &mut pod["metadata"]["annotations"];
+    annotations["nogoo9/workspace-name"] = json!(format!("Workspace of {owner}"));
+    annotations["nogoo9/template-ref"] = json!("default-agent-workspace");
+    // Newer than any.
+    annotations["nogoo9/template-version"] = json!("9999");
     pod
 }
 

@@ -31,4 +31,5 @@ mod stdio;
 mod strangers;
 mod subscriptions;
 mod tenants;
+mod upgrades;
 mod world;
