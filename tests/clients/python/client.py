@@ -278,7 +278,7 @@ async def upgrade(client, workspace):
     check(forced["status"] == "upgraded", f"waited for the upgrade, and it is {forced['status']}")
     details = await call(client, "get_workspace", id=workspace)
     check(details["podName"] == forced["podName"] != same["podName"], f"its pod is {details['podName']}")
-    check(details["ready"], f"{workspace} is not ready: {details['message']}")
+    check(details["ready"], f"{workspace} is not ready: {details}")
     await call(client, "upgrade_all_workspaces")
     step(f"upgraded {workspace} to pod {forced['podName']}")
 
