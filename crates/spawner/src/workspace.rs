@@ -134,7 +134,8 @@ impl Workspace {
             .is_some_and(|latest| nocrd_templates::is_newer(latest, self.template_version()))
     }
 
-    /// Its annotations.
+    /// Its annotations, as they stand on its pod: what an upgrade notes there ([`keys::UPGRADE_ROLLBACK`] holds a whole pod) is
+    /// not for everybody's eyes.
     #[must_use]
     pub fn annotations(&self) -> &BTreeMap<String, String> {
         &self.pod.annotations

@@ -106,9 +106,10 @@ impl Spawner {
             unchanged.to.clone_from(&unchanged.from);
             return Ok(unchanged);
         }
-        let rendered = self.render(pod, &template).await?;
+        let rendered = self.render(pod, &template, caller.is_ordinary()).await?;
         let style = self.style(&pod.namespace, &rendered.old, &rendered.plan.pod).await;
-        let mark = Mark { to: template.version().to_owned(), style, since: Timestamp::now() };
+        let (to, ordinary) = (template.version().to_owned(), caller.is_ordinary());
+        let mark = Mark { to, style, since: Timestamp::now(), ordinary };
         let mut manifest = rendered.plan.pod;
         render::link(&mut manifest, &first_link(pod, &mark, None))
             .map_err(|reason| Error::NotUpgradable { id: id.clone(), reason })?;

@@ -78,8 +78,9 @@ impl OldPod {
             None => Ok(SpawnInputs {
                 name: annotations.get(keys::WORKSPACE_NAME).filter(|name| !name.is_empty()).cloned(),
                 context: self.variables_beside(template),
-                // What the pod had already it may keep.
-                ordinary: false,
+                // The variables that the pod had already it may keep. Nobody knows who wanted it, so that what the
+                // template has is worth no more than its author.
+                ordinary: true,
                 may_write: true,
                 carried: self.claimed(),
                 ..SpawnInputs::default()

@@ -24,6 +24,10 @@ pub(crate) struct Mark {
     pub(crate) style: Style,
     /// When the upgrade was begun. It tells one upgrade of a pod from another.
     pub(crate) since: Timestamp,
+    /// Whether it was begun by a user like any other: what such users have written into a template is then worth no more
+    /// than they are.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) ordinary: bool,
 }
 
 /// How a pod came to replace another.
@@ -109,7 +113,7 @@ mod tests {
     #[test]
     fn records_are_read_as_they_were_written() {
         let since: Timestamp = "2026-01-01T00:00:00.123456789Z".parse().unwrap();
-        let mark = Mark { to: "2".into(), style: Style::Recreate, since };
+        let mark = Mark { to: "2".into(), style: Style::Recreate, since, ordinary: false };
         let written = text(&mark);
         assert_eq!(written, r#"{"to":"2","style":"recreate","since":"2026-01-01T00:00:00.123456789Z"}"#);
         assert_eq!(Mark::of(&[(keys::UPGRADE.to_owned(), written)].into()), Some(mark));

@@ -25,11 +25,19 @@ pub(crate) struct Rendered {
 }
 
 impl Spawner {
-    /// Plans the pod that takes over from `pod`, with all that can be told wrong about it beforehand.
-    pub(crate) async fn render(&self, pod: &WorkspacePod, template: &Template) -> Result<Rendered, Error> {
+    /// Plans the pod that takes over from `pod`, with all that can be told wrong about it beforehand. `ordinary` is whether a
+    /// user like any other wants it.
+    pub(crate) async fn render(
+        &self,
+        pod: &WorkspacePod,
+        template: &Template,
+        ordinary: bool,
+    ) -> Result<Rendered, Error> {
         let old = self.old_pod(pod).await?;
         let refused = |reason: String| Error::NotUpgradable { id: pod.id.clone(), reason };
-        let inputs = old.inputs(&template.spec).map_err(|error| refused(error.to_string()))?;
+        let mut inputs = old.inputs(&template.spec).map_err(|error| refused(error.to_string()))?;
+        // An administrator who once wanted the workspace has not seen what its owner has written into the template since.
+        inputs.ordinary |= ordinary && !template.is_curated();
         let context = self.context_of(pod, &old, &inputs.context).await?;
         let carrying = (!inputs.carried.is_empty()).then(|| {
             let mut template = template.clone();

@@ -41,7 +41,7 @@ enum Event {
 }
 
 fn mark(style: Style, since: i64) -> Mark {
-    Mark { to: "2".into(), style, since: Timestamp::from_second(since).unwrap() }
+    Mark { to: "2".into(), style, since: Timestamp::from_second(since).unwrap(), ordinary: false }
 }
 
 impl Cluster {

@@ -66,7 +66,7 @@ async fn k24_k27_a_pod_that_does_not_start_does_not_take_over_in_either_style() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn k27_a_pod_that_never_gets_ready_has_so_much_time() {
     let config = nocrd_spawner::Config {
-        upgrade: UpgradeConfig { timeout: Duration::from_millis(600), ..quick().upgrade },
+        upgrade: UpgradeConfig { timeout: Duration::from_secs(3), ..quick().upgrade },
         ..quick()
     };
     let stage = Stage::with(config).await;
@@ -153,7 +153,7 @@ async fn a_template_that_changes_meanwhile_is_not_what_was_checked() {
 async fn an_account_of_its_own_is_there_as_long_as_a_pod_may_need_it() {
     let config = nocrd_spawner::Config {
         sweep_period: Duration::from_millis(50),
-        left_behind_after: Duration::from_secs(2),
+        left_behind_after: Duration::from_secs(4),
         ..quick()
     };
     let stage = Stage::with(config).await;
@@ -188,5 +188,5 @@ async fn an_account_of_its_own_is_there_as_long_as_a_pod_may_need_it() {
 
 /// Leaves others time.
 fn slow() -> UpgradeConfig {
-    UpgradeConfig { courtesy: Duration::from_millis(500), ..quick().upgrade }
+    UpgradeConfig { courtesy: Duration::from_secs(2), ..quick().upgrade }
 }

@@ -237,31 +237,39 @@ const WAYS: [(Style, Fate); 4] = [
     (Style::Recreate, Fate::Crashes),
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn k55_a_server_may_be_killed_at_any_request_of_an_upgrade() {
-    let world = Arc::new(cluster(true).await);
-    let guarding = tokio::spawn(guard(world.dev.store().clone()));
-    // How many requests there are in all.
+/// The upgrades that break in turn at each of their requests that change something: what comes of a server that is killed at
+/// a question is the same as of one that is killed at the change before.
+async fn trials(world: &Arc<World>, ways: &[(Style, Fate)], losses: &[Loss]) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for (style, fate) in WAYS {
-        let whole = burn(Arc::clone(&world), Trial { style, fate, at: None }).await;
-        assert!(!whole.was_killed && whole.sent.len() > 8, "{:?}", whole.sent);
-        for (at, changes) in whole.sent.into_iter().enumerate() {
-            // Of a question it makes no difference which way nobody hears the answer.
-            let losses = if changes { &[Loss::Request, Loss::Answer][..] } else { &[Loss::Request] };
-            trials.extend(losses.iter().map(|loss| Trial { style, fate, at: Some((at, *loss)) }));
-        }
+    for (style, fate) in ways.iter().copied() {
+        // How many requests there are.
+        let whole = burn(Arc::clone(world), Trial { style, fate, at: None }).await;
+        let changes = whole.sent.iter().enumerate().filter(|(_, changes)| **changes).map(|(at, _)| at);
+        trials.extend(
+            changes
+                .flat_map(|at| losses.iter().map(move |loss| Trial { style, fate, at: Some((at, *loss)) })),
+        );
+        assert!(!whole.was_killed && trials.len() > 4, "{:?}", whole.sent);
     }
-    let all = trials.len();
+    trials
+}
+
+/// Has all of them killed, and `then` done to each.
+async fn all<F: Future<Output = ()> + Send + 'static>(
+    world: &Arc<World>,
+    trials: Vec<Trial>,
+    then: fn(Arc<World>, Burnt) -> F,
+) {
+    let count = trials.len();
     let slots = Arc::new(tokio::sync::Semaphore::new(16));
     let mut running = JoinSet::new();
     for trial in trials {
-        let (world, slots) = (Arc::clone(&world), Arc::clone(&slots));
+        let (world, slots) = (Arc::clone(world), Arc::clone(&slots));
         running.spawn(async move {
             let _slot = slots.acquire_owned().await;
             let burnt = burn(Arc::clone(&world), trial).await;
             let was_killed = burnt.was_killed;
-            rescue(world, burnt).await;
+            then(world, burnt).await;
             usize::from(was_killed)
         });
     }
@@ -269,10 +277,41 @@ async fn k55_a_server_may_be_killed_at_any_request_of_an_upgrade() {
     while let Some(ended) = running.join_next().await {
         killed += ended.unwrap();
     }
-    assert!(killed * 10 >= all * 9, "{killed} of {all} were killed");
+    assert!(killed * 10 >= count * 9, "{killed} of {count} were killed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn k55_a_server_may_be_killed_at_any_request_of_an_upgrade() {
+    let world = Arc::new(cluster(true).await);
+    let guarding = tokio::spawn(guard(world.dev.store().clone()));
+    let trials = trials(&world, &WAYS, &[Loss::Request, Loss::Answer]).await;
+    all(&world, trials, rescue).await;
     assert!(!guarding.is_finished(), "{:?}", guarding.await);
     guarding.abort();
     Arc::into_inner(world).unwrap().stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn k26_a_workspace_may_be_stopped_wherever_its_upgrade_is() {
+    let world = Arc::new(cluster(true).await);
+    let ways = [(Style::Beside, Fate::Ready), (Style::Recreate, Fate::Crashes)];
+    let trials = trials(&world, &ways, &[Loss::Answer]).await;
+    all(&world, trials, stop).await;
+    Arc::into_inner(world).unwrap().stop().await;
+}
+
+/// Stops the workspace while another server goes on.
+async fn stop(world: Arc<World>, burnt: Burnt) {
+    let (name, namespace) = (burnt.trial.name(), burnt.trial.namespace());
+    let (spawner, _) = replica(&world, &namespace, quick(), None).await;
+    let _serving = AbortOnDrop(tokio::spawn(served(spawner.clone())).abort_handle());
+    spawner.stop(&id(&name), None, Default::default()).await.unwrap();
+    let store = world.dev.store();
+    until(&format!("{name} is gone"), || pods_of(store, &namespace, &name).is_empty()).await;
+    until("its Secrets are", || store.list(Kind::Secret, Some(&namespace)).items.is_empty()).await;
+    until("the index knows", || spawner.cluster().workspaces().get(&id(&name)).is_empty()).await;
+    // Nobody makes it anew: what could would have been seen by now.
+    assert!(pods_of(store, &namespace, &name).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -205,6 +205,42 @@ async fn k15_k29_who_may_upgrade_what() {
 }
 
 #[tokio::test]
+async fn t53_an_upgrade_does_not_give_users_what_they_write_into_their_templates() {
+    let stage = Stage::on(cluster(false).await, quick()).await;
+    let by_ada = json!({"nogoo9/user-sub": "ada"});
+    stage.publish("1", by_ada.clone(), spec("1", RUNS)).await;
+    // An administrator has started it for her, so that it may do what they may.
+    stage.spawner.spawn(wish("w1")).await.unwrap();
+    let mut grabbing = spec("2", RUNS);
+    grabbing["volumes"] = json!([{"name": "s", "secret": {"secretName": "somebodys"}}]);
+    stage.publish("2", by_ada, grabbing).await;
+    let as_ada = UpgradeRequest { caller: Caller::verified("ada".into(), Role::User), ..upgrade("w1") };
+    let error = stage.spawner.begin_upgrade(as_ada).await.unwrap_err();
+    assert_eq!(error.code().reason, "PolicyViolation", "{error}");
+
+    // Of a pod of an earlier version nobody knows who has started it.
+    let mut old = stage.spawner.cluster().get_pod(&"nogoo9".parse().unwrap(), "ws-w1").await.unwrap();
+    let labels = old["metadata"]["labels"].as_object_mut().unwrap();
+    labels.insert("nogoo9/workspace-id".into(), "w2".into());
+    let annotations =
+        json!({"nogoo9/template-ref": "t", "nogoo9/template-version": "1", "nogoo9/user-sub": "ada"});
+    let mut spec = spec("1", RUNS);
+    spec["containers"][0]["env"] = json!([{"name": "TOKEN", "value": "s3cret"}]);
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "spec": spec,
+        "metadata": {"name": "ws-ada-w2", "namespace": "nogoo9", "labels": labels, "annotations": annotations},
+    });
+    stage.spawner.cluster().create_pod(&"nogoo9".parse().unwrap(), &pod).await.unwrap();
+    until("the index has it", || stage.spawner.get(&id("w2"), None).is_ok()).await;
+    let error = stage.begin("w2").await.unwrap_err();
+    assert_eq!(error.code().reason, "PolicyViolation", "{error}");
+    assert_eq!(stage.world.count(Kind::Pod, "nogoo9"), 2);
+    // The administrator may take it over as it is.
+    assert!(stage.begin("w1").await.unwrap().changed);
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn k30_a_template_that_is_gone_makes_nothing_outdated() {
     let stage = Stage::on(cluster(false).await, quick()).await;
     let spawner = &stage.spawner;
