@@ -19,6 +19,7 @@ mod pages;
 mod permissions;
 mod pods;
 mod prompts;
+mod rbac;
 mod reads;
 mod registry;
 mod resources;
