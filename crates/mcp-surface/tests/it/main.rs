@@ -30,4 +30,5 @@ mod stdio;
 mod strangers;
 mod subscriptions;
 mod tenants;
+mod thousand;
 mod world;
