@@ -73,11 +73,13 @@ pub use version::Version;
 pub use workspace_pod::{NotAWorkspace, WorkspacePod};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use nocrd_model::keys;
 
-/// Removes what the API server and kubectl keep for themselves, which is often the larger part of an object.
+/// Removes what the API server, kubectl and upgrades keep for themselves, which is often the larger part of an object.
 fn strip(metadata: &mut ObjectMeta) {
     metadata.managed_fields = None;
     if let Some(annotations) = &mut metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        annotations.remove(keys::SPAWN_INPUTS);
     }
 }

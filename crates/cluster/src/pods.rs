@@ -89,6 +89,20 @@ impl Cluster {
         self.calls().delete(namespace, "pods", name, of.as_ref(), grace_period_seconds).await
     }
 
+    /// Asks for a pod to be deleted as long as it is as somebody has seen it. It has its own grace period; one that is not there
+    /// is deleted already.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it is another pod, or was changed meanwhile, and those about the cluster.
+    pub async fn delete_pod_as_seen(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        seen: &Version,
+    ) -> Result<(), Error> {
+        self.calls().delete(namespace, "pods", name, Some(seen), None).await
+    }
+
     /// Asks the API server for the workspaces' pods, past the index: for when the watch is behind. `None` means all
     /// namespaces that are watched. Pods the index knows have their arrival from it; the others come after them, by
     /// age.

@@ -26,6 +26,8 @@ use crate::{
 
 /// How long a namespace is watched after the last question about it.
 const KEPT: Duration = Duration::from_secs(600);
+/// How long is waited where watching is not permitted, before that is tried again.
+const DENIED_PAUSE: Duration = Duration::from_secs(10);
 /// Most namespaces that are watched at a time; the one asked about longest ago makes room.
 const NAMESPACES: usize = 16;
 
@@ -146,7 +148,11 @@ async fn follow(calls: &Calls, namespace: &Namespace, store: &Store) {
             fields: None,
         },
     };
-    collection.follow(&mut UnmanagedSink { store, listed: ByName::new() }).await;
+    loop {
+        // It ends when that is not permitted, which may change.
+        collection.follow(&mut UnmanagedSink { store, listed: ByName::new() }).await;
+        tokio::time::sleep(DENIED_PAUSE).await;
+    }
 }
 
 /// Feeds a [`Store`].
@@ -157,7 +163,7 @@ struct UnmanagedSink<'a> {
 
 /// The slim form of a pod that is not ours.
 fn read(pod: Pod) -> Option<PodSummary> {
-    PodSummary::parse(pod).ok().filter(|pod| !pod.managed)
+    PodSummary::parse(pod).ok().filter(|pod| !pod.is_managed())
 }
 
 impl Sink for UnmanagedSink<'_> {
@@ -192,8 +198,12 @@ impl Sink for UnmanagedSink<'_> {
     }
 
     fn failed(&mut self, error: &Error) -> ControlFlow<()> {
-        // What is known stays; without the permission nothing ever is.
         debug!(%error, "pods of others can't be watched");
-        ControlFlow::Continue(())
+        // What is known stays, as everywhere. What may not be known any more does not.
+        if !matches!(error, Error::Forbidden { .. }) {
+            return ControlFlow::Continue(());
+        }
+        *lock(&self.store.pods) = None;
+        ControlFlow::Break(())
     }
 }

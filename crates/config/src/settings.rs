@@ -204,16 +204,20 @@ group Server {
         flag: Flag::long("spawn-timeout"), env: &["SPAWN_TIMEOUT"], default: Preset::Text("300"),
         kind: seconds(1, 3600), since: "0.18",
     }
+    /// How long the new pod of an upgraded workspace may take to become ready, before the upgrade is given up.
+    upgrade_timeout: Duration {
+        flag: Flag::long("upgrade-timeout"), env: &["UPGRADE_TIMEOUT"], default: Preset::Text("600"),
+        kind: seconds(1, 86_400), since: "0.18",
+    }
     /// How long open requests may take to finish when the server is told to stop.
     drain_timeout: Duration {
         flag: Flag::long("drain-timeout"), env: &["DRAIN_TIMEOUT"], default: Preset::Text("30"),
         kind: seconds(0, 3600), since: "0.18",
     }
-    /// Ask the user, through the MCP client, before a tool destroys something.
+    /// Ask the user, through the MCP client, before a tool destroys or changes what is there; with a client that can't ask, refuse.
     confirm_destructive: bool {
         flag: Flag::long("confirm-destructive"), env: &["CONFIRM_DESTRUCTIVE"], default: Preset::Text("false"),
         kind: Kind::Bool, since: "0.18",
-        effect: Effect::Later("confirmation comes with a later release, so tools act at once"),
     }
     /// Port on which replicas hand the session key to each other, where no Secret can hold it. Never the port of `PORT`;
     /// needs `PEER_TOKEN_FILE`.

@@ -17,10 +17,14 @@ pub use reference::{reference_markdown, resources_markdown};
 use crate::{
     arguments,
     call::Call,
+    error::Failure,
     respond, schema,
     tool::{Arguments, Thing, Tool},
     tools::{diagnostics, namespaces, pods, registry, spawn, templates, workspaces},
 };
+
+/// A call under way.
+type Running = BoxFuture<'static, Result<CallToolResult, Failure>>;
 
 /// A tool, as clients see it.
 pub struct Entry {
@@ -40,7 +44,7 @@ pub struct Entry {
     pub(crate) named: Option<Thing>,
     input: fn() -> JsonObject,
     output: fn() -> JsonObject,
-    run: fn(Call, Arguments, Arc<JsonObject>) -> BoxFuture<'static, CallToolResult>,
+    run: fn(Call, Arguments, Arc<JsonObject>) -> Running,
 }
 
 /// All tools, in the order in which `tools/list` shows them.
@@ -83,11 +87,8 @@ impl Entry {
             output: schema::output::<T::Output>,
             run: |call, arguments, schema| {
                 Box::pin(async move {
-                    let outcome = match arguments::parse::<T::Params>(&schema, arguments) {
-                        Ok(params) => T::run(call, params).await,
-                        Err(error) => Err(error.into()),
-                    };
-                    respond::result(outcome)
+                    let params = arguments::parse::<T::Params>(&schema, arguments)?;
+                    T::run(call, params).await.map(respond::success)
                 })
             },
         }
@@ -138,7 +139,11 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    pub(crate) fn run(&self, call: Call, arguments: Arguments) -> BoxFuture<'static, CallToolResult> {
+    pub(crate) fn run(
+        &self,
+        call: Call,
+        arguments: Arguments,
+    ) -> Running {
         (self.entry.run)(call, arguments, Arc::clone(&self.tool.input_schema))
     }
 }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use nocrd_model::{Caller, Code, error as codes};
-use rmcp::model::CallToolResult;
+use rmcp::{
+    ErrorData,
+    model::{CallToolResponse, CallToolResult},
+};
 use serde_json::Value;
 
 use crate::{
@@ -60,6 +63,8 @@ pub enum Outcome {
     Done,
     /// It failed.
     Failed(Code),
+    /// It asked its user something, and did nothing else: the client calls again with the answer.
+    Asked,
     /// The client went away before the end. What was begun may have been done.
     Abandoned,
 }
@@ -123,14 +128,22 @@ impl<'a> Reporting<'a> {
         }
     }
 
+    /// The call has this answer.
+    pub(crate) fn answer(mut self, answer: &Result<CallToolResponse, ErrorData>) {
+        match answer {
+            Ok(CallToolResponse::Complete(result)) => self.end(result),
+            Ok(_) => self.outcome = Outcome::Asked,
+            Err(_) => self.outcome = Outcome::Failed(codes::INVALID_ARGUMENT),
+        }
+    }
+
     /// The call has this result.
-    pub(crate) fn end(mut self, result: CallToolResult) -> CallToolResult {
+    pub(crate) fn end(mut self, result: &CallToolResult) {
         let structured = result.structured_content.as_ref();
         self.outcome = if result.is_error == Some(true) { failed(structured) } else { Outcome::Done };
         if let Some(namespace) = structured.and_then(|content| content.get("namespace")?.as_str()) {
             self.named.namespace = Some(namespace.to_owned());
         }
-        result
     }
 }
 
@@ -192,7 +205,7 @@ mod tests {
             &arguments.as_object().cloned(),
         );
         match result {
-            Some(result) => drop(reporting.end(result)),
+            Some(result) => reporting.end(&result),
             None => drop(reporting),
         }
         let lines = book.0.lock().unwrap();

@@ -23,6 +23,8 @@ pub const EKS_ROLE_ARN: &str = "eks.amazonaws.com/role-arn";
 pub const INIT_CONTAINER: &str = "spawner-init";
 /// Name of the container that runs [`PRE_STOP_COMMAND`] when [`PRE_STOP_SIDECAR_IMAGE`] is given.
 pub const SIDECAR_CONTAINER: &str = "spawner-sidecar";
+/// Scheduling gate of a pod that waits until the one it replaces is gone.
+pub const UPGRADE_GATE: &str = UPGRADE;
 /// Container whose logs are meant when none is named.
 pub const MAIN_CONTAINER: &str = "agent";
 
@@ -99,10 +101,16 @@ keys! {
     CONTEXT_SECRET = "nogoo9/context-secret", Annotation, Reserved, "Secret name", "", "0.18", "On a pod: the Secret that holds the context values given when it was spawned.";
     WORKSPACE_NAME = "nogoo9/workspace-name", Annotation, Copied, "text", "the pod's name", "0.4", "Display name of the workspace, as given when it was spawned.";
     LAST_UPGRADE_ERROR = "nogoo9/last-upgrade-error", Annotation, Reserved, "text", "", "0.12", "On a pod: why the last upgrade of the workspace failed.";
+    SPAWN_INPUTS = "nogoo9/spawn-inputs", Annotation, Reserved, "JSON", "", "0.18", "On a pod: what was given when the workspace was spawned from its template, of `context` the names only. An upgrade makes the new pod from it. No reply shows it.";
+    TEMPLATE_ORIGIN = "nogoo9/template-origin", Annotation, Reserved, "`ConfigMap`, `Directory` or `BuiltIn`", "", "0.18", "On a pod: where its template came from. Only a template from there counts as a later version of it.";
+    UPGRADE = "nogoo9/upgrade", Annotation, Reserved, "JSON", "", "0.18", "On a pod: the upgrade that is about to replace it. Also the scheduling gate of a pod that waits for its predecessor to be gone.";
+    UPGRADE_FROM = "nogoo9/upgrade-from", Annotation, Reserved, "JSON", "", "0.18", "On a pod: which pod it replaces, until it has.";
+    UPGRADE_ROLLBACK = "nogoo9/upgrade-rollback", Annotation, Reserved, "JSON", "", "0.18", "On a pod: the pod it replaces as it was, to go back to when this one does not start. No reply shows it.";
     DESCRIPTION = "nogoo9/description", Annotation, Copied, "text", "", "", "What the template is for, in a sentence.";
     TEMPLATE_DESCRIPTION = "nogoo9/template-description", Annotation, Copied, "text", "", "", "Older spelling of `nogoo9/description`, read when that is absent.";
     TAG = "nogoo9/tag", Annotation, Copied, "text", "", "", "Groups templates in lists.";
     REQUIRED_CONTEXT = "nogoo9/required-context", Annotation, Directive, "comma-separated names", "", "0.2", "Variables that `context` must give, or nothing is spawned. Every caller may set them, whatever their names.";
+    PLAIN_CONTEXT = "nogoo9/plain-context", Annotation, Directive, "comma-separated names", "none", "0.18", "Context variables that are no secrets. Clients may ask their users for these in a form of their own; all others are taken for secrets, which never go through the client.";
     IAM_ROLE_ARN = "nogoo9/iam-role-arn", Annotation, Directive, "AWS role ARN", "", "0.2", "Gives the workspace a ServiceAccount of its own that carries this role (EKS, IAM roles for service accounts).";
     INIT_IMAGE = "nogoo9/init-image", Annotation, Directive, "image", "", "0.2", "Image of an init container `spawner-init`; needs `nogoo9/init-command`.";
     INIT_COMMAND = "nogoo9/init-command", Annotation, Directive, "shell command", "", "0.2", "What that init container runs with `/bin/sh -c`. It sees the context variables.";
@@ -253,6 +261,8 @@ mod tests {
     fn t49_reserved_keys() {
         for key in
             [TYPE, WORKSPACE_ID, MANAGED_BY, USER_SUB, TEMPLATE_REF, TEMPLATE_VERSION, LAST_UPGRADE_ERROR]
+                .into_iter()
+                .chain([SPAWN_INPUTS, TEMPLATE_ORIGIN, UPGRADE, UPGRADE_FROM, UPGRADE_ROLLBACK])
         {
             assert!(is_reserved(key) && !is_annotation_copied(key) && !is_label_copied(key), "{key}");
         }

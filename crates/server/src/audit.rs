@@ -147,6 +147,8 @@ impl Observer for Books {
             CallOutcome::Done => Outcome::Done,
             CallOutcome::Failed(code) => Outcome::of(code),
             CallOutcome::Abandoned => Outcome::Abandoned,
+            // The call that brings the answer is the act.
+            CallOutcome::Asked => return,
         };
         if let Some(metrics) = &self.metrics {
             metrics.called(report.tool, outcome, report.took);

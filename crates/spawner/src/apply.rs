@@ -1,7 +1,9 @@
 //! The API calls of a spawn, and their undoing when a later one fails.
 
+use std::collections::BTreeMap;
+
 use nocrd_cluster::{Cluster, DeletePod, Error as ClusterError};
-use nocrd_model::Namespace;
+use nocrd_model::{Namespace, Subject};
 use serde_json::Value;
 use tracing::{debug, warn};
 
@@ -35,14 +37,33 @@ pub(crate) enum Outcome {
     SecretsForbidden,
 }
 
-/// Creates the objects of `plan`: the ServiceAccount first, since a pod that names a missing one is refused; then the
-/// pod; then the Secret that the pod owns.
+/// Creates the objects of `plan`: first [`pod`], then the Secret that the pod owns.
 pub(crate) async fn create(
     cluster: &Cluster,
     namespace: &Namespace,
     plan: &Plan,
     request: &SpawnRequest<Product>,
 ) -> Result<Outcome, Error> {
+    let created = pod(cluster, namespace, plan).await.map_err(|error| taken(error, &request.id))?;
+    let Some(name) = &plan.context_secret else { return Ok(Outcome::Created(created)) };
+    match secret(cluster, name, &created, (&request.id, &request.owner), request.context.expose()).await {
+        Ok(()) => Ok(Outcome::Created(created)),
+        Err(error) => {
+            undo(cluster, &created).await;
+            match error {
+                ClusterError::Forbidden { .. } => Ok(Outcome::SecretsForbidden),
+                error => Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Creates the ServiceAccount of `plan`, since a pod that names a missing one is refused; then the pod.
+pub(crate) async fn pod(
+    cluster: &Cluster,
+    namespace: &Namespace,
+    plan: &Plan,
+) -> Result<Created, ClusterError> {
     let mut manifest = plan.pod.clone();
     let service_account = match &plan.service_account {
         Some(account) => {
@@ -54,28 +75,16 @@ pub(crate) async fn create(
         }
         None => None,
     };
-    let pod = match cluster.create_pod(namespace, &manifest).await {
-        Ok(pod) => pod,
+    match cluster.create_pod(namespace, &manifest).await {
+        Ok(pod) => Ok(Created {
+            namespace: namespace.clone(),
+            pod_name: plan.pod_name.clone(),
+            uid: metadata(&pod, "uid"),
+            service_account,
+        }),
         Err(error) => {
             remove_service_account(cluster, namespace, service_account.as_ref()).await;
-            return Err(taken(error, &request.id));
-        }
-    };
-    let created = Created {
-        namespace: namespace.clone(),
-        pod_name: plan.pod_name.clone(),
-        uid: metadata(&pod, "uid"),
-        service_account,
-    };
-    let Some(secret) = &plan.context_secret else { return Ok(Outcome::Created(created)) };
-    match create_secret(cluster, secret, &created, request).await {
-        Ok(()) => Ok(Outcome::Created(created)),
-        Err(error) => {
-            undo(cluster, &created).await;
-            match error {
-                ClusterError::Forbidden { .. } => Ok(Outcome::SecretsForbidden),
-                error => Err(error.into()),
-            }
+            Err(error)
         }
     }
 }
@@ -94,30 +103,30 @@ impl Account {
     }
 }
 
-fn metadata(object: &Value, member: &str) -> String {
+pub(crate) fn metadata(object: &Value, member: &str) -> String {
     object.get("metadata").and_then(|m| m.get(member)).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-async fn create_secret(
+/// Creates the Secret with the context of a pod, whose product and owner are named. One that is the pod's already stays.
+pub(crate) async fn secret(
     cluster: &Cluster,
     name: &str,
     created: &Created,
-    request: &SpawnRequest<Product>,
+    (product, owner): (&Product, &Subject),
+    values: &BTreeMap<String, String>,
 ) -> Result<(), ClusterError> {
-    let manifest = plan::context_secret(
-        name,
-        &created.namespace,
-        &request.id,
-        &request.owner,
-        request.context.expose(),
-        (&created.pod_name, &created.uid),
-    );
+    let of = (created.pod_name.as_str(), created.uid.as_str());
+    let manifest = plan::context_secret(name, &created.namespace, product, owner, values, of);
     match cluster.create_secret(&created.namespace, &manifest).await {
         // Left by an earlier pod of this name that the garbage collector has not got to yet; unless ours is gone, and
         // this is the Secret of whoever has the id now.
         Err(ClusterError::AlreadyExists { .. }) if still_there(cluster, created).await? => {
             let all = cluster.list_secrets(Some(&created.namespace)).await?;
-            let left = all.iter().find(|secret| secret.name == name).map(|secret| secret.uid.as_str());
+            let left = all.iter().find(|secret| secret.name == name);
+            if left.is_some_and(|secret| secret.owners.contains(&created.uid)) {
+                return Ok(());
+            }
+            let left = left.map(|secret| secret.uid.as_str());
             cluster.delete_secret(&created.namespace, name, left).await?;
             cluster.create_secret(&created.namespace, &manifest).await
         }

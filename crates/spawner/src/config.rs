@@ -30,6 +30,8 @@ pub struct Config {
     pub index_wait: Duration,
     /// How often [`Spawner::janitor`](crate::Spawner::janitor) looks through everything.
     pub sweep_period: Duration,
+    /// How upgrades go.
+    pub upgrade: UpgradeConfig,
     /// How old something unfinished must be before the janitor takes it for left behind; a spawn in progress takes far
     /// less.
     pub left_behind_after: Duration,
@@ -49,7 +51,38 @@ impl Default for Config {
             max_spec_bytes: 256 * 1024,
             index_wait: Duration::from_secs(5),
             sweep_period: Duration::from_secs(60),
+            upgrade: UpgradeConfig::default(),
             left_behind_after: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How upgrades go: see [`Spawner::upgrader`](crate::Spawner::upgrader).
+#[derive(Debug, Clone)]
+pub struct UpgradeConfig {
+    /// How long a new pod may take to become ready, and how long it is tried to create it.
+    pub timeout: Duration,
+    /// How long a new pod must stay ready before it takes over.
+    pub steady: Duration,
+    /// How long a state that does not get better by waiting must last before the new pod is given up.
+    pub settle: Duration,
+    /// How many new pods this replica lets start at a time.
+    pub at_once: usize,
+    /// For how long replicas that did not begin an upgrade leave it to the one that did.
+    pub courtesy: Duration,
+    /// How often all workspaces are looked through for upgrades that nobody goes on with.
+    pub sweep_period: Duration,
+}
+
+impl Default for UpgradeConfig {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(600),
+            steady: Duration::from_secs(1),
+            settle: Duration::from_secs(20),
+            at_once: 8,
+            courtesy: Duration::from_secs(2),
+            sweep_period: Duration::from_secs(10),
         }
     }
 }

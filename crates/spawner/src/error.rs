@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use nocrd_model::{Code, ErrorKind, WorkspaceId, error as codes, restriction::Lacking};
 
-/// Why a workspace could not be spawned, found or stopped.
+/// Why a workspace could not be spawned, found, upgraded or stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -116,6 +116,8 @@ pub enum Error {
     MissingContext {
         /// Their names, in the template's order.
         names: Vec<String>,
+        /// Those among them that are no secrets.
+        plain: Vec<String>,
     },
     /// No such workspace, or not the caller's.
     #[error("workspace {id} not found, or it is not yours")]
@@ -174,6 +176,30 @@ pub enum Error {
         /// Its status then.
         last: String,
     },
+    /// The workspace can't get another version of its template.
+    #[error("workspace {id} can't be upgraded: {reason}")]
+    NotUpgradable {
+        /// The id.
+        id: WorkspaceId,
+        /// Why.
+        reason: String,
+    },
+    /// It is being upgraded to another version.
+    #[error("workspace {id} is being upgraded already, to version {to}")]
+    UpgradeUnderWay {
+        /// The id.
+        id: WorkspaceId,
+        /// That version.
+        to: String,
+    },
+    /// The upgrade did not succeed; the workspace is as it was.
+    #[error("the upgrade of workspace {id} failed: {reason}")]
+    UpgradeFailed {
+        /// The id.
+        id: WorkspaceId,
+        /// What stands on the workspace about it.
+        reason: String,
+    },
     /// A background task of ours died.
     #[error("the task that carried out the request failed")]
     Internal(#[source] tokio::task::JoinError),
@@ -209,6 +235,8 @@ impl Error {
             Self::NotSynced => codes::NOT_SYNCED,
             Self::StartFailed { .. } => codes::START_FAILED,
             Self::StartTimeout { .. } => codes::START_TIMEOUT,
+            Self::NotUpgradable { .. } | Self::UpgradeFailed { .. } => codes::UPGRADE_FAILED,
+            Self::UpgradeUnderWay { .. } => codes::UPGRADE_UNDER_WAY,
             Self::Internal(_) => codes::INTERNAL,
         }
     }

@@ -13,13 +13,17 @@ use nocrd_model::{Namespace, WorkspaceId, keys};
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 use tracing::{info, warn};
 
-use crate::{Spawner, names};
+use crate::{
+    Spawner, names,
+    upgrade::{Link, is_involved},
+};
 
 impl Spawner {
     /// Cleans up for as long as it is polled: run it in a task of its own. It removes
     ///
     /// - the ServiceAccount generated for a workspace's pod, once the pod is gone;
-    /// - a pod whose context Secret was never created, since it can't start;
+    /// - a pod whose context Secret was never created, since it can't start (those of upgrades are
+    ///   [`Spawner::upgrader`]'s);
     /// - the later of two pods of different owners or namespaces that claim one id.
     ///
     /// Any number of replicas may run it at the same time. It does nothing while the API server is away.
@@ -47,9 +51,17 @@ impl Spawner {
     async fn after_deletion(&self, pod: &WorkspacePod) {
         let prefix = names::service_account_prefix(&pod.id);
         // The account was made for this pod alone: its name is the API server's choice.
-        if let Some(own) = pod.service_account.as_deref().filter(|name| name.starts_with(&prefix)) {
+        let own = pod.service_account.as_deref().filter(|name| name.starts_with(&prefix));
+        if let Some(own) = own.filter(|own| !self.may_return(pod, own)) {
             self.remove_service_account(&pod.namespace, own, None).await;
         }
+    }
+
+    /// Whether a pod of the workspace would need the account to be created once more.
+    fn may_return(&self, pod: &WorkspacePod, account: &str) -> bool {
+        let pods = self.cluster().workspaces().get(&pod.id);
+        pods.iter()
+            .any(|other| other.namespace == pod.namespace && kept_account(other).as_deref() == Some(account))
     }
 
     async fn remove_service_account(&self, namespace: &Namespace, name: &str, uid: Option<&str>) {
@@ -86,7 +98,7 @@ impl Spawner {
             // Two pods of one owner in one namespace are an upgrade in progress, of whatever version of this product.
             if holder.namespace != pod.namespace || holder.owner != pod.owner {
                 self.remove_pod(pod, None, "its id belongs to an earlier pod").await;
-            } else if !pod.ready && self.lacks_context(pod).await {
+            } else if !pod.ready && !is_involved(&pod.annotations) && self.lacks_context(pod).await {
                 self.remove_pod(pod, Some(0), "its context was never stored, so it can't start").await;
             }
         }
@@ -107,8 +119,11 @@ impl Spawner {
     }
 
     async fn sweep_service_accounts(&self, pods: &[Arc<WorkspacePod>]) {
-        let used: BTreeSet<(&Namespace, &str)> =
+        let kept: Vec<(&Namespace, String)> =
+            pods.iter().filter_map(|pod| Some((&pod.namespace, kept_account(pod)?))).collect();
+        let mut used: BTreeSet<(&Namespace, &str)> =
             pods.iter().filter_map(|pod| Some((&pod.namespace, pod.service_account.as_deref()?))).collect();
+        used.extend(kept.iter().map(|(namespace, account)| (*namespace, account.as_str())));
         let accounts = match self.cluster().list_service_accounts(None).await {
             Ok(accounts) => accounts,
             Err(error) => {
@@ -125,6 +140,11 @@ impl Spawner {
             }
         }
     }
+}
+
+/// The account of the pod that this one replaces.
+fn kept_account(pod: &WorkspacePod) -> Option<String> {
+    Link::of(&pod.annotations)?.account
 }
 
 fn is_older_than(created: Timestamp, age: Duration) -> bool {

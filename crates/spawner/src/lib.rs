@@ -8,7 +8,7 @@
 //! [`Cluster`]'s watch-backed index and cost no API call.
 //!
 //! The crate has no HTTP server, no MCP and no global state, and does not read the environment. Background work is
-//! the caller's to run: see [`Spawner::janitor`].
+//! the caller's to run: see [`Spawner::janitor`] and [`Spawner::upgrader`].
 
 mod apply;
 mod catalogue;
@@ -28,11 +28,12 @@ mod recheck;
 mod request;
 mod spawner;
 mod start;
+mod upgrade;
 mod wait;
 mod workspace;
 
 pub use catalogue::TemplateSources;
-pub use config::Config;
+pub use config::{Config, UpgradeConfig};
 pub use context::Context;
 pub use error::Error;
 pub use library::{StoredTemplate, TemplateChange};
@@ -44,5 +45,6 @@ pub use policy::PodSecurity;
 pub use product::Product;
 pub use request::{PodRequest, Source, SpawnRequest};
 pub use spawner::{ListFilter, Page, Spawned, Spawner, StopOptions, Stopped};
+pub use upgrade::{Begun, Style, Upgrade, UpgradeRequest};
 pub use wait::{Progress, WaitOptions};
 pub use workspace::Workspace;

@@ -29,6 +29,19 @@ pub(crate) fn pod(id: &WorkspaceId) -> String {
     name(POD_PREFIX, id)
 }
 
+/// The other name that a workspace's pod can have: while one pod takes over from another there are two. It is no other
+/// workspace's, since ids begin with a letter or digit.
+pub(crate) fn twin(id: &WorkspaceId) -> String {
+    name("ws--", id)
+}
+
+/// The name of the pod that takes over from one called `present`: always the same, so that the API server itself sees to
+/// it that there is one at most.
+pub(crate) fn successor(id: &WorkspaceId, present: &str) -> String {
+    let first = pod(id);
+    if present == first { twin(id) } else { first }
+}
+
 /// Tells whether the pod of a workspace could have this name.
 pub(crate) fn is_workspaces_pod(name: &str) -> bool {
     name.starts_with(POD_PREFIX)
@@ -49,9 +62,9 @@ pub(crate) fn service_account_prefix(id: &WorkspaceId) -> String {
 }
 
 /// The Secret with the context of a pod that is no workspace. Ids of workspaces begin with a letter or digit, so that it is
-/// no workspace's.
+/// no workspace's, of whichever of its two pods.
 pub(crate) fn context_secret_of_pod(pod: &PodName) -> String {
-    format!("{POD_PREFIX}-{}{CONTEXT_SUFFIX}", shortened(pod.as_str(), 200))
+    format!("{POD_PREFIX}--{}{CONTEXT_SUFFIX}", shortened(pod.as_str(), 200))
 }
 
 /// Likewise for ServiceAccounts.
@@ -83,10 +96,13 @@ mod tests {
         #[test]
         fn are_dns_labels_and_distinct(a in "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", b in "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?") {
             let (x, y) = (WorkspaceId::parse(&a).unwrap(), WorkspaceId::parse(&b).unwrap());
-            for name in [pod(&x), format!("{}abcde", service_account_prefix(&x))] {
+            for name in [pod(&x), twin(&x), format!("{}abcde", service_account_prefix(&x))] {
                 prop_assert!(nocrd_model::id::is_dns_label(&name), "{name}");
             }
             prop_assert_eq!(pod(&x) == pod(&y), x == y);
+            prop_assert_eq!(twin(&x) == twin(&y), x == y);
+            prop_assert!(twin(&x) != pod(&y));
+            prop_assert_eq!(successor(&x, &successor(&x, &pod(&x))), pod(&x));
             prop_assert!(is_protected_secret(&context_secret(&pod(&x))));
         }
     }
@@ -101,7 +117,7 @@ mod tests {
             for name in [&secret, &account] {
                 prop_assert!(nocrd_model::id::is_dns_subdomain(name), "{name}");
             }
-            prop_assert!(is_protected_secret(&secret) && secret != context_secret(&pod(&y)));
+            prop_assert!(is_protected_secret(&secret) && secret != context_secret(&pod(&y)) && secret != context_secret(&twin(&y)));
             prop_assert!(!account.starts_with(&service_account_prefix(&y)), "{account}");
         }
     }

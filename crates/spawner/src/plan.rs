@@ -19,8 +19,9 @@ use crate::{
     Config, Error, Product, Source, SpawnRequest,
     directives::{self, Directives},
     metadata::{self, Pairs, Stamp},
-    policy,
+    names, policy,
     policy::PodSecurity,
+    upgrade::SpawnInputs,
 };
 
 /// What the source of a request turned out to be.
@@ -91,6 +92,18 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     let request = inputs.request;
     request.id.check()?;
     check_rights(inputs)?;
+    render(inputs, request.id.pod_name(), request.id.context_secret())
+}
+
+/// Plans the pod called `pod_name` that takes over from another one of the same workspace. Whoever wanted the workspace had
+/// the right to it; whether they may have the template as it is now is for the caller to check.
+pub(crate) fn successor(inputs: &Inputs<'_>, pod_name: String) -> Result<Plan, Error> {
+    let secret = names::context_secret(&pod_name);
+    render(inputs, pod_name, secret)
+}
+
+fn render(inputs: &Inputs<'_>, pod_name: String, secret_name: String) -> Result<Plan, Error> {
+    let request = inputs.request;
     if let Some(problem) = request.context.problem() {
         return Err(Error::InvalidArgument(problem));
     }
@@ -99,7 +112,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     let source = source_parts(inputs, &caller, &placeholders)?;
 
     let directives = Directives::parse(&source.directives)?;
-    directives.require(&request.context)?;
+    directives.require(|name| request.context.contains(name) || is_overridden(request, name))?;
     let mut warnings = directives.warnings.clone();
 
     let mut tree = source.spec;
@@ -130,7 +143,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     // containers are as strict as the first one.
     check_policy(&typed, &annotations, inputs.config)?;
 
-    let secret = (!request.context.is_empty() && inputs.secrets).then(|| request.id.context_secret());
+    let secret = (!request.context.is_empty() && inputs.secrets).then_some(secret_name);
     if secret.is_none() && !request.context.is_empty() {
         warnings.push(
             "the server may not create Secrets, so the context values stand in the pod's spec, readable by all who may read pods"
@@ -162,9 +175,11 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
     };
     stamp.label(&mut labels);
     stamp.annotate(&mut annotations);
+    if let Some(template) = inputs.template() {
+        SpawnInputs::note(request, &template.origin, &mut annotations, &mut warnings);
+    }
     metadata::check_values(&annotations)?;
 
-    let pod_name = request.id.pod_name();
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -174,6 +189,14 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Error> {
         "spec": spec,
     });
     Ok(Plan { service_account, pod, pod_name, context_secret: secret, warnings })
+}
+
+/// Whether a pod that is no workspace gets a variable by an override, which counts like context: clients that know
+/// nothing of context give it so.
+fn is_overridden(request: &SpawnRequest<Product>, name: &str) -> bool {
+    let variables = request.container_overrides.iter().flat_map(|change| change.env.iter().flatten());
+    matches!(request.id, Product::Pod(_))
+        && variables.into_iter().any(|variable| variable.get("name").and_then(Value::as_str) == Some(name))
 }
 
 /// Refuses a workspace for somebody else.

@@ -1,11 +1,16 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
-use nocrd_cluster::{Cluster, DeletePod, PodEvent, WorkspacePod};
+use nocrd_cluster::{Cluster, DeletePod, Error as ClusterError, PodEvent, WorkspacePod};
 use nocrd_model::{Namespace, Subject, WorkspaceId};
 use nocrd_templates::Catalogue;
 use tracing::{info, instrument};
 
-use crate::{Config, Error, SpawnRequest, TemplateSources, Workspace, catalogue::Loader, start::Started};
+use crate::{
+    Config, Error, SpawnRequest, TemplateSources, Workspace,
+    catalogue::Loader,
+    start::Started,
+    upgrade::{self, Upgrades, View, is_same},
+};
 
 /// Spawns, finds and stops workspaces. Clones share everything.
 #[derive(Clone)]
@@ -16,6 +21,7 @@ struct Inner {
     templates: Loader,
     config: Config,
     secrets_forbidden: AtomicBool,
+    upgrades: Upgrades,
 }
 
 /// A workspace that was created; it may not run yet.
@@ -75,7 +81,9 @@ impl Spawner {
     /// Makes a spawner over a cluster.
     #[must_use]
     pub fn new(cluster: Cluster, templates: TemplateSources, config: Config) -> Self {
+        let upgrades = Upgrades::new(config.upgrade.at_once);
         Self(Arc::new(Inner {
+            upgrades,
             cluster,
             templates: Loader::new(templates),
             config,
@@ -98,6 +106,10 @@ impl Spawner {
     /// Set when the API server refused a Secret although nothing had said it would.
     pub(crate) fn secrets_forbidden(&self) -> &AtomicBool {
         &self.0.secrets_forbidden
+    }
+
+    pub(crate) fn upgrades(&self) -> &Upgrades {
+        &self.0.upgrades
     }
 
     /// The templates there are now.
@@ -126,18 +138,26 @@ impl Spawner {
     /// [`Error::NotFound`], which does not tell "not there" from "not yours".
     pub fn get(&self, id: &WorkspaceId, owner: Option<&Subject>) -> Result<Workspace, Error> {
         let pods = self.pods_of(id, owner)?;
-        let best = pods.iter().rev().find(|pod| pod.ready && !pod.deleting);
-        let best = best.or_else(|| pods.iter().find(|pod| !pod.deleting)).or_else(|| pods.first());
-        best.map(|pod| self.describe(Arc::clone(pod))).ok_or_else(|| Error::NotFound { id: id.clone() })
+        self.describe_all(&pods).ok_or_else(|| Error::NotFound { id: id.clone() })
     }
 
-    fn pods_of(&self, id: &WorkspaceId, owner: Option<&Subject>) -> Result<Vec<Arc<WorkspacePod>>, Error> {
+    pub(crate) fn pods_of(
+        &self,
+        id: &WorkspaceId,
+        owner: Option<&Subject>,
+    ) -> Result<Vec<Arc<WorkspacePod>>, Error> {
         if !self.cluster().health().synced {
             return Err(Error::NotSynced);
         }
         let mut pods = self.cluster().workspaces().get(id);
         pods.retain(|pod| owner.is_none_or(|owner| pod.owner == *owner));
         if pods.is_empty() { Err(Error::NotFound { id: id.clone() }) } else { Ok(pods) }
+    }
+
+    /// The workspace of these pods, which carry one id; `None` when there are none.
+    pub(crate) fn describe_all(&self, pods: &[Arc<WorkspacePod>]) -> Option<Workspace> {
+        let view = View::of(pods)?;
+        Some(Workspace::of(view, &self.catalogue(), self.cluster().default_namespace()))
     }
 
     pub(crate) fn describe(&self, pod: Arc<WorkspacePod>) -> Workspace {
@@ -157,25 +177,19 @@ impl Spawner {
             None => self.cluster().workspaces().all(),
         };
         pods.retain(|pod| filter.namespace.as_ref().is_none_or(|namespace| pod.namespace == *namespace));
-        // Of a workspace with two pods the one that serves counts, else the elder.
-        pods.sort_by(|a, b| {
-            let serves = |pod: &WorkspacePod| pod.ready && !pod.deleting;
-            a.id.cmp(&b.id)
-                .then(serves(b).cmp(&serves(a)))
-                .then(a.deleting.cmp(&b.deleting))
-                .then(a.arrival.cmp(&b.arrival))
-        });
-        pods.dedup_by(|a, b| a.id == b.id);
+        pods.sort_by(|a, b| a.id.cmp(&b.id).then(a.arrival.cmp(&b.arrival)));
+        let mut pods: Vec<&[Arc<WorkspacePod>]> = pods.chunk_by(|a, b| a.id == b.id).collect();
         let total = pods.len();
         if let Some(after) = &filter.after {
-            pods.retain(|pod| pod.id > *after);
+            pods.retain(|pods| id_of(pods).is_some_and(|id| id > after));
         }
         let limit = filter.limit.unwrap_or(usize::MAX);
         let more = pods.len() > limit;
         pods.truncate(limit);
-        let next = pods.last().filter(|_| more).map(|pod| pod.id.clone());
+        let next = pods.last().filter(|_| more).and_then(|pods| id_of(pods)).cloned();
         let (catalogue, default) = (self.catalogue(), self.cluster().default_namespace());
-        let items = pods.into_iter().map(|pod| Workspace::new(pod, &catalogue, default)).collect();
+        let views = pods.into_iter().filter_map(View::of);
+        let items = views.map(|view| Workspace::of(view, &catalogue, default)).collect();
         Ok(Page { items, total, next })
     }
 
@@ -205,12 +219,47 @@ impl Spawner {
         options: StopOptions,
     ) -> Result<Stopped, Error> {
         let pods = self.pods_of(id, owner)?;
+        let grace_period_seconds = options.grace_period_seconds;
         for pod in &pods {
-            let delete =
-                DeletePod { uid: Some(pod.uid.clone()), grace_period_seconds: options.grace_period_seconds };
+            let delete = DeletePod { uid: Some(pod.uid.clone()), grace_period_seconds };
             self.cluster().delete_pod(&pod.namespace, &pod.pod_name, delete).await?;
         }
+        let mut pod_names: Vec<String> = pods.iter().map(|pod| pod.pod_name.clone()).collect();
+        for pod in pods.iter().filter(|pod| pod.template_ref.is_some()) {
+            pod_names.extend(self.stop_successors(pod, grace_period_seconds).await?);
+        }
+        pod_names.sort_unstable();
+        pod_names.dedup();
         info!("workspace stopping");
-        Ok(Stopped { id: id.clone(), pod_names: pods.iter().map(|pod| pod.pod_name.clone()).collect() })
+        Ok(Stopped { id: id.clone(), pod_names })
     }
+
+    /// Stops the pods that take over from one that was just stopped, if there are any that the index does not have yet. One
+    /// that is created later is removed by whoever finds its predecessor stopped.
+    async fn stop_successors(
+        &self,
+        pod: &WorkspacePod,
+        grace_period_seconds: Option<u32>,
+    ) -> Result<Vec<String>, Error> {
+        let mut stopped = Vec::new();
+        for name in upgrade::successors(pod) {
+            let found = match self.cluster().get_pod(&pod.namespace, &name).await {
+                Ok(found) => found,
+                // Without the permission there are no upgrades either.
+                Err(ClusterError::NotFound { .. } | ClusterError::Forbidden { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let found = serde_json::from_value(found).ok().and_then(|pod| WorkspacePod::parse(pod).ok());
+            if let Some(found) = found.filter(|found| is_same(found, pod) && !found.deleting) {
+                let delete = DeletePod { uid: Some(found.uid.clone()), grace_period_seconds };
+                self.cluster().delete_pod(&pod.namespace, &name, delete).await?;
+                stopped.push(name);
+            }
+        }
+        Ok(stopped)
+    }
+}
+
+fn id_of(pods: &[Arc<WorkspacePod>]) -> Option<&WorkspaceId> {
+    pods.first().map(|pod| &pod.id)
 }

@@ -132,11 +132,6 @@ impl Spawner {
         }
     }
 
-    fn may_create_secrets(&self) -> bool {
-        !self.secrets_forbidden().load(Ordering::Relaxed)
-            && self.cluster().permissions().allows("create", "secrets")
-    }
-
     /// Looks the source up and plans the objects.
     fn plan(
         &self,

@@ -3,29 +3,47 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use nocrd_cluster::{Status, WorkspacePod};
 use nocrd_model::{Api, Namespace, Subject, WorkspaceId, keys};
-use nocrd_templates::{Catalogue, TemplateRef};
+use nocrd_templates::Catalogue;
 
-/// A workspace as readers see it, derived from its pod; reading it costs no API call.
+use crate::upgrade::{Upgrade, View, latest_template};
+
+/// A workspace as readers see it, derived from its pods; reading it costs no API call.
 #[derive(Debug, Clone)]
 pub struct Workspace {
     pod: Arc<WorkspacePod>,
+    upgrade: Option<Upgrade>,
+    /// What it is doing, where that is not its pod's alone.
+    status: Option<Status>,
     latest_template_version: Option<String>,
 }
 
 impl Workspace {
-    /// Reads a workspace from its pod, and its template's present version from the catalogue.
+    /// Reads a workspace from its only pod, and its template's present version from the catalogue.
     #[must_use]
     pub fn new(pod: Arc<WorkspacePod>, catalogue: &Catalogue, default_namespace: &Namespace) -> Self {
-        let latest_template_version = pod
-            .template_ref
-            .as_deref()
-            .and_then(|text| text.parse::<TemplateRef>().ok())
-            .and_then(|reference| catalogue.resolve(&reference, default_namespace).ok())
-            .map(|template| template.version().to_owned());
-        Self { pod, latest_template_version }
+        Self::of(View { pod, upgrade: None, status: None }, catalogue, default_namespace)
     }
 
-    /// The pod behind it.
+    pub(crate) fn of(view: View, catalogue: &Catalogue, default_namespace: &Namespace) -> Self {
+        let View { pod, upgrade, status } = view;
+        let template = latest_template(&pod, catalogue, default_namespace).ok();
+        let latest_template_version = template.map(|template| template.version().to_owned());
+        Self { pod, upgrade, status, latest_template_version }
+    }
+
+    /// The upgrade that is under way.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<&Upgrade> {
+        self.upgrade.as_ref()
+    }
+
+    /// Why the last upgrade failed, if it did.
+    #[must_use]
+    pub fn last_upgrade_error(&self) -> Option<&str> {
+        self.annotation(keys::LAST_UPGRADE_ERROR)
+    }
+
+    /// The pod behind it: of several the one that serves.
     #[must_use]
     pub fn pod(&self) -> &WorkspacePod {
         &self.pod
@@ -52,7 +70,7 @@ impl Workspace {
     /// What it is doing.
     #[must_use]
     pub fn status(&self) -> &Status {
-        &self.pod.status
+        self.status.as_ref().unwrap_or(&self.pod.status)
     }
 
     /// Tells whether requests are routed to it.
@@ -101,7 +119,8 @@ impl Workspace {
         self.pod.template_version.as_deref().unwrap_or(keys::DEFAULT_TEMPLATE_VERSION)
     }
 
-    /// Present version of its template; `None` without a template, and when the template can't be read.
+    /// Present version of its template; `None` without a template, when that can't be read, and when there is
+    /// only another template of its name.
     #[must_use]
     pub fn latest_template_version(&self) -> Option<&str> {
         self.latest_template_version.as_deref()

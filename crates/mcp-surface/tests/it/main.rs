@@ -12,6 +12,8 @@ mod api;
 mod arguments;
 mod dev;
 mod diagnostics;
+mod elicit;
+mod extension;
 mod http;
 mod library;
 mod matrix;

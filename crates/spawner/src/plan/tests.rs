@@ -144,13 +144,32 @@ fn stamps_what_identifies_the_workspace() {
             },
             "annotations": {
                 "nogoo9/description": "for w1", "nogoo9/template-ref": "ns/t", "nogoo9/template-version": "2.1",
-                "nogoo9/user-sub": "a@b", "nogoo9/workspace-name": "Mine",
+                "nogoo9/user-sub": "a@b", "nogoo9/workspace-name": "Mine", "nogoo9/template-origin": "BuiltIn",
+                "nogoo9/spawn-inputs": r#"{"name":"Mine","ordinary":false,"mayWrite":true}"#,
             },
         })
     );
     assert_eq!(plan.pod["spec"]["containers"][0]["env"][0]["value"], "a@b");
     assert_eq!(plan.pod["spec"]["automountServiceAccountToken"], false);
     assert_eq!((plan.service_account, plan.context_secret), (None, None));
+}
+
+#[test]
+fn t54_what_is_kept_for_upgrades_has_no_value_of_the_context_and_is_not_too_long() {
+    let mut case = Case::default();
+    case.request.context = [("TOKEN", "s3cret")].into_iter().collect();
+    let kept = |plan: &Plan| plan.pod["metadata"]["annotations"].get(keys::SPAWN_INPUTS).cloned();
+    let plan = case.template_plan(&[], spec()).unwrap();
+    let text = kept(&plan).unwrap().to_string();
+    assert!(text.contains("TOKEN") && !text.contains("s3cret"), "{text}");
+    assert!(plan.warnings.is_empty());
+    case.request.annotations = [("example.com/long".to_owned(), "x".repeat(65_536))].into();
+    let plan = case.template_plan(&[], spec()).unwrap();
+    assert_eq!(kept(&plan), None);
+    assert!(plan.warnings[0].contains("can't be upgraded"), "{:?}", plan.warnings);
+    // What has no template has nothing to be upgraded to.
+    let plan = Case::default().plan(Resolved::Inline(&spec())).unwrap();
+    assert_eq!(kept(&plan), None);
 }
 
 #[test]
@@ -183,7 +202,7 @@ fn literal_context_is_not_expanded() {
 #[test]
 fn missing_context_is_named_and_plans_nothing() {
     let error = Case::default().template_plan(&[(keys::REQUIRED_CONTEXT, "A,B")], spec()).unwrap_err();
-    assert!(matches!(&error, Error::MissingContext { names } if names == &["A", "B"]), "{error}");
+    assert!(matches!(&error, Error::MissingContext { names, .. } if names == &["A", "B"]), "{error}");
 }
 
 #[test]

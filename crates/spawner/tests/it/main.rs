@@ -15,4 +15,5 @@ mod pods;
 mod races;
 mod real;
 mod undo;
+mod upgrade;
 mod world;

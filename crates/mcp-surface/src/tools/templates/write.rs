@@ -108,7 +108,7 @@ impl Tool for UpdateTemplate {
     const NAME: &'static str = "update_template";
     const TITLE: &'static str = "Change a template";
     const DESCRIPTION: &'static str = "Change a template that you created; what is left out stays. Workspaces made from it stay as they \
-        are: raise `nogoo9/template-version` so that they count as outdated.";
+        are: raise its version annotation so that they count as outdated.";
     const EFFECT: Effect = Effect::Change;
     const ACTION: Option<Action> = Some(Action::TemplateWrite);
     const NAMED: Option<Thing> = Some(Thing::Template);
