@@ -139,11 +139,7 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    pub(crate) fn run(
-        &self,
-        call: Call,
-        arguments: Arguments,
-    ) -> Running {
+    pub(crate) fn run(&self, call: Call, arguments: Arguments) -> Running {
         (self.entry.run)(call, arguments, Arc::clone(&self.tool.input_schema))
     }
 }

@@ -10,6 +10,7 @@
 
 mod api;
 mod arguments;
+mod defects;
 mod dev;
 mod diagnostics;
 mod elicit;

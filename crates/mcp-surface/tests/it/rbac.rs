@@ -112,7 +112,7 @@ fn is_blind(need: &Permission) -> bool {
 }
 
 #[tokio::test]
-async fn t55_k39_a_server_that_starts_without_one_right() {
+async fn t55_k12_k39_a_server_that_starts_without_one_right() {
     let mut dev = cluster().await;
     for (number, need) in NEEDS.iter().enumerate() {
         dev.access().set(Vec::new());
