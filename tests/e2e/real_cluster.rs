@@ -1,4 +1,6 @@
-//! The main job on the cluster of the current kubeconfig.
+//! On the cluster of the current kubeconfig: the main job, and what is left of it without some right.
+
+mod rights;
 
 use std::{env, time::Duration};
 
@@ -6,6 +8,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::{dev::PATIENCE, kubectl::Kubectl, program::Program, rpc::Rpc};
+
+fn kubeconfig() -> String {
+    env::var("KUBECONFIG").unwrap_or_else(|_| format!("{}/.kube/config", env::var("HOME").unwrap()))
+}
 
 /// A pod of the test's image. It serves a page where the image has a web server, which busybox has, and is Ready anyway.
 fn spec() -> Value {
@@ -28,8 +34,7 @@ fn spec() -> Value {
 #[tokio::test]
 #[ignore = "needs cluster (creates pods)"]
 async fn the_main_job_works_on_a_real_cluster() {
-    let kubeconfig =
-        env::var("KUBECONFIG").unwrap_or_else(|_| format!("{}/.kube/config", env::var("HOME").unwrap()));
+    let kubeconfig = kubeconfig();
     let kubectl = Kubectl::at(kubeconfig.clone().into());
     let namespace = kubectl.line("config view --minify --output=jsonpath={..namespace}");
     let namespace = if namespace.is_empty() { "default" } else { &namespace };

@@ -33,6 +33,15 @@ impl Rpc {
         result["structuredContent"].clone()
     }
 
+    /// The names of the tools that are offered.
+    pub(crate) async fn tools(&self) -> Vec<String> {
+        let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+        let request = self.http.post(&self.url).header(ACCEPT, "application/json, text/event-stream");
+        let answer: Value = request.json(&message).send().await.unwrap().json().await.unwrap();
+        let tools = answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    }
+
     /// The ids of all workspaces.
     pub(crate) async fn ids(&self) -> Vec<String> {
         let (mut ids, mut cursor) = (Vec::new(), None);

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn c02_ordinary_callers_have_the_default_namespace_and_those_listed() {
+    fn c02_k08_ordinary_callers_have_the_default_namespace_and_those_listed() {
         let mut config = Config::new(Scope::Cluster, namespace("nogoo9"));
         let [user, admin] = [Role::User, Role::Admin].map(|role| Caller::verified("bob".into(), role));
         for (allowed, requested, for_user, for_others) in [

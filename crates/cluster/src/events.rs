@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn t51_nothing_strange_gets_into_a_selector() {
+    fn t51_k05_nothing_strange_gets_into_a_selector() {
         assert_eq!(
             about("w1", Some("u-1")).unwrap().fields.unwrap(),
             "involvedObject.kind=Pod,involvedObject.name=w1,involvedObject.uid=u-1"

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn t54_no_environment_value_is_shown() {
+    fn t54_k19_no_environment_value_is_shown() {
         let env = json!([{"name": "A", "value": "s3cret"}, {"name": "B", "value": ""}, {"name": "C",
             "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
         let mut all = json!({

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn t49_reserved_keys() {
+    fn t49_k53_reserved_keys() {
         for key in
             [TYPE, WORKSPACE_ID, MANAGED_BY, USER_SUB, TEMPLATE_REF, TEMPLATE_VERSION, LAST_UPGRADE_ERROR]
                 .into_iter()

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn d15_a_token_without_scopes_has_none_of_those_asked_for() {
+    fn k15_a_token_without_scopes_has_none_of_those_asked_for() {
         let restriction = restriction(None, Some("s1"));
         assert!(restriction.check(&caller(Role::User, &["user"], None)).is_err());
         let mut all = caller(Role::User, &[], Some(&["nogoo9:admin"]));

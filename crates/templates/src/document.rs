@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_called_by_its_metadata_or_else_by_its_stem() {
+    fn k43_a_file_is_called_by_its_metadata_or_else_by_its_stem() {
         let body = "spec: {containers: [{name: a, image: i}]}";
         let stem = parse_file(body, "stem", &Origin::Directory).unwrap();
         assert_eq!((stem.name.as_str(), stem.labels["nogoo9/pod-template"].as_str()), ("stem", "true"));

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else() {
+    fn k10_nothing_else() {
         for text in [
             "",
             "/",

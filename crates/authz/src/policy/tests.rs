@@ -178,7 +178,7 @@ fn the_local_user_passes_everything() {
 }
 
 #[test]
-fn d75_what_lacks_is_named_scope_first() {
+fn d75_k33_what_lacks_is_named_scope_first() {
     let policy = Policy::default();
     let denied =
         |roles, scopes, action| policy.check(&policy.caller(&identity(roles, scopes)), action).unwrap_err();

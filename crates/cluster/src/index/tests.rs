@@ -193,7 +193,7 @@ fn d65_only_ready_pods_are_routed_and_the_newest_of_them() {
 }
 
 #[test]
-fn t57_d04_somebody_elses_pod_does_not_take_over_an_id() {
+fn t57_d04_k02_somebody_elses_pod_does_not_take_over_an_id() {
     let index = Indexes::default();
     index.apply(Given { ready: true, ..Given::default() }.pod());
     let intruder = Given {

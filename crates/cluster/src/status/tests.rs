@@ -235,7 +235,7 @@ fn a_readiness_gate_is_quoted() {
 }
 
 #[test]
-fn ready_is_running() {
+fn k27_ready_is_running() {
     let conditions = json!([{"type": "Ready", "status": "True"}]);
     let status = status(json!({}), json!({"phase": "Running", "conditions": conditions}));
     assert_eq!(status.to_string(), "Running");
@@ -287,7 +287,7 @@ fn a_lost_node() {
 }
 
 #[test]
-fn deletion_comes_before_everything() {
+fn k46_k60_deletion_comes_before_everything() {
     let pod = json!({
         "metadata": {"deletionTimestamp": "2026-11-22T12:16:03Z"},
         "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},

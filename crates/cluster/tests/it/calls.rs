@@ -125,7 +125,7 @@ async fn t57_deletion_names_the_exact_pod_and_is_idempotent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t51_names_that_are_none_are_not_sent() {
+async fn t51_k05_names_that_are_none_are_not_sent() {
     let api = Api::default();
     let cluster = synced(&api).await;
     let before = api.received().len();

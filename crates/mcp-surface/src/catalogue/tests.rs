@@ -26,7 +26,7 @@ fn tools_list_is_small() {
 }
 
 #[test]
-fn every_tool_says_what_a_model_and_a_user_need() {
+fn k58_every_tool_says_what_a_model_and_a_user_need() {
     let mut names = BTreeSet::new();
     for Listed { entry, tool } in listed() {
         assert!(names.insert(entry.name), "{} is listed twice", entry.name);

@@ -45,7 +45,7 @@ impl PodEntry {
             restarts: pod.restarts,
             pod_ip: pod.ip.map(|ip| ip.to_string()).unwrap_or_default(),
             node: pod.node.as_deref().unwrap_or_default().to_owned(),
-            labels: pod.labels.clone(),
+            labels: short_metadata(&pod.labels),
             annotations: short_metadata(&pod.annotations),
             status: pod.status.state.to_string(),
             reason: text::line(&pod.status.reason, 80),

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{api::pod, world::World};
 
 #[tokio::test(start_paused = true)]
-async fn unknown_arguments_are_refused_by_name() {
+async fn k59_unknown_arguments_are_refused_by_name() {
     let client = World::new().await.synced().await.client().await;
     let reply = client.call("spawn_workspace", json!({"id": "w1", "templateref": "x", "colour": 1})).await;
     assert_eq!(reply.error_id(), "NCR0102");
@@ -20,7 +20,7 @@ async fn unknown_arguments_are_refused_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn arguments_may_be_left_out_where_none_is_needed() {
+async fn k35_arguments_may_be_left_out_where_none_is_needed() {
     let client = World::new().await.synced().await.client().await;
     for tool in
         ["list_templates", "list_workspaces", "list_registry_images", "current_namespace", "get_capabilities"]
@@ -61,7 +61,7 @@ async fn an_unknown_tool_is_a_protocol_error_with_a_hint() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ids_that_are_none_are_refused() {
+async fn k05_ids_that_are_none_are_refused() {
     let client = World::new().await.synced().await.client().await;
     let long = "a".repeat(64);
     for id in ["", "A", "a_b", "a,b=c", "ä", "a\u{0}", "../x", long.as_str()] {

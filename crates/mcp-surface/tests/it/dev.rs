@@ -44,13 +44,27 @@ impl DevWorld {
         options: Options,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        let mut config = Config::new(Scope::Cluster, Namespace::parse("nogoo9").unwrap());
-        change(&mut config);
-        let cluster = Cluster::start(kube::Client::new(dev.router(), "nogoo9"), config).await.unwrap();
-        cluster.synced().await;
-        let spawner = Spawner::new(cluster.clone(), Default::default(), limits);
-        let surface = Surface::new(spawner.clone(), options);
-        Self { dev, cluster, spawner, surface }
+        let world = Self::start(dev, limits, options, change).await;
+        world.cluster.synced().await;
+        world
+    }
+
+    /// Likewise, and the server may not yet know what there is.
+    pub(crate) async fn start(
+        dev: DevCluster,
+        limits: nocrd_spawner::Config,
+        options: Options,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let (spawner, surface) = serve(&dev, limits, options, change).await;
+        Self { dev, cluster: spawner.cluster().clone(), spawner, surface }
+    }
+
+    /// Another server over the same cluster, once it knows what there is.
+    pub(crate) async fn again(&self, change: impl FnOnce(&mut Config)) -> Surface {
+        let (spawner, surface) = serve(&self.dev, Default::default(), Options::default(), change).await;
+        spawner.cluster().synced().await;
+        surface
     }
 
     pub(crate) async fn client(&self, caller: Caller) -> Client {
@@ -84,22 +98,48 @@ impl DevWorld {
 
     /// Waits until the server knows what there is: the pods that it manages, and the templates.
     pub(crate) async fn caught_up(&self) {
-        let count = |kind, label: &str| {
-            let all = self.dev.store().list(kind, None).items;
-            all.iter().filter(|object| object["metadata"]["labels"].get(label).is_some()).count()
+        self.knows_pods().await;
+        let is_known = || {
+            self.cluster.template_config_maps().len() == self.count(Kind::ConfigMap, "nogoo9/pod-template")
         };
-        until("the server knows what there is", || {
-            self.cluster.pods().len() == count(Kind::Pod, "nogoo9/managed-by")
-                && self.cluster.workspaces().len() == count(Kind::Pod, "nogoo9/workspace-id")
-                && self.cluster.template_config_maps().len() == count(Kind::ConfigMap, "nogoo9/pod-template")
-        })
-        .await;
+        until("the server knows all templates", is_known).await;
+    }
+
+    /// Waits until the server knows the pods that it manages.
+    pub(crate) async fn knows_pods(&self) {
+        let is_known = || {
+            self.cluster.pods().len() == self.count(Kind::Pod, "nogoo9/managed-by")
+                && self.cluster.workspaces().len() == self.count(Kind::Pod, "nogoo9/workspace-id")
+        };
+        until("the server knows all pods", is_known).await;
+    }
+
+    /// How many objects of a kind have a label.
+    fn count(&self, kind: Kind, label: &str) -> usize {
+        let all = self.dev.store().list(kind, None).items;
+        all.iter().filter(|object| object["metadata"]["labels"].get(label).is_some()).count()
     }
 
     pub(crate) async fn stop(self) {
         self.dev.shutdown().await.unwrap();
     }
 }
+
+async fn serve(
+    dev: &DevCluster,
+    limits: nocrd_spawner::Config,
+    options: Options,
+    change: impl FnOnce(&mut Config),
+) -> (Spawner, Surface) {
+    let mut config = Config::new(Scope::Cluster, Namespace::parse("nogoo9").unwrap());
+    change(&mut config);
+    let cluster = Cluster::start(kube::Client::new(dev.router(), "nogoo9"), config).await.unwrap();
+    let spawner = Spawner::new(cluster, Default::default(), limits);
+    (spawner.clone(), Surface::new(spawner, options))
+}
+
+/// What a cluster that runs no pods answers when it is asked for logs.
+pub(crate) const NO_LOGS: &str = "no pods are run here";
 
 /// A workspace's pod, as the spawner makes it.
 pub(crate) fn workspace(id: &str, owner: &str) -> Value {

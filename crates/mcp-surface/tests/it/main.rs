@@ -10,6 +10,7 @@
 
 mod api;
 mod arguments;
+mod defects;
 mod dev;
 mod diagnostics;
 mod elicit;
@@ -21,6 +22,7 @@ mod pages;
 mod permissions;
 mod pods;
 mod prompts;
+mod rbac;
 mod reads;
 mod registry;
 mod resources;
@@ -31,5 +33,6 @@ mod stdio;
 mod strangers;
 mod subscriptions;
 mod tenants;
+mod thousand;
 mod upgrades;
 mod world;

@@ -21,7 +21,7 @@ use nocrd_mcp_surface::{
 use serde_json::{Value, json};
 
 use crate::{
-    dev::{DevWorld, raw_pod, template, workspace},
+    dev::{DevWorld, NO_LOGS, raw_pod, template, workspace},
     http::{Server, call},
 };
 
@@ -194,9 +194,6 @@ impl Asked {
         response.json().await.unwrap()
     }
 }
-
-/// What the cluster answers when it is asked for logs, as it runs no pods.
-const NO_LOGS: &str = "no pods are run here";
 
 /// What earlier clients send, and what it must not do.
 fn pretending(mut arguments: Value) -> Value {

@@ -98,7 +98,7 @@ async fn k36_pods_of_others_are_not_there() {
 }
 
 #[tokio::test]
-async fn t53_selectors_are_read_and_not_passed_on() {
+async fn t53_k05_selectors_are_read_and_not_passed_on() {
     let world = DevWorld::new().await;
     let admin = world.client(Caller::local()).await;
     for (name, labels) in
@@ -201,7 +201,7 @@ async fn k37_k42_pods_are_paged_with_the_count_of_others() {
 }
 
 #[tokio::test]
-async fn c02_pods_outside_the_served_namespaces_are_out_of_reach() {
+async fn c02_k08_pods_outside_the_served_namespaces_are_out_of_reach() {
     let limits = nocrd_spawner::Config::default();
     let world = DevWorld::with(limits, Options::default(), |config| {
         config.allowed_namespaces = Some(Default::default());

@@ -81,7 +81,7 @@ async fn h01_a_prompt_tells_nothing_of_templates_that_are_for_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn prompts_name_tools_that_exist() {
+async fn k51_prompts_name_tools_that_exist() {
     let client = World::new().await.synced().await.client().await;
     let all = client.mcp.list_all_prompts().await.unwrap();
     assert_eq!(

@@ -263,7 +263,7 @@ fn event(n: u32, message: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t63_events_are_clean_and_few() {
+async fn t63_k04_events_are_clean_and_few() {
     let api = Api::default();
     api.put("pods", pod("w1", "alice"));
     let client = World::with(api.clone(), Options::default()).await.synced().await.client().await;

@@ -86,7 +86,7 @@ async fn t51_odd_uris_name_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn namespaces_that_are_not_served_have_nothing() {
+async fn k08_k45_namespaces_that_are_not_served_have_nothing() {
     let api = Api::default();
     for namespace in ["team-a", "team-b"] {
         api.put("configmaps", template(namespace, &format!("of-{namespace}"), &json!({})));
@@ -185,7 +185,7 @@ async fn broken_templates_are_explained_to_those_who_may_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn templates_of_all_sources_are_listed_and_read_as_json() {
+async fn k45_templates_of_all_sources_are_listed_and_read_as_json() {
     let api = Api::default();
     api.put(
         "configmaps",

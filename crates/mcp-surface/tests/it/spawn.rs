@@ -25,7 +25,7 @@ async fn world() -> (World, Client) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_life_of_a_workspace() {
+async fn k57_the_life_of_a_workspace() {
     let (world, client) = world().await;
     let reply = client
         .call(
@@ -183,7 +183,7 @@ async fn t62_a_cancelled_wait_ends_and_the_workspace_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t54_context_values_are_in_no_reply() {
+async fn t54_k19_context_values_are_in_no_reply() {
     let (_world, mut client) = world().await;
     let secret = "s3cret-v4lue";
     for arguments in [

@@ -26,7 +26,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 #[test]
-fn t50_no_sequence_of_calls_reaches_what_is_another_s() {
+fn t50_k02_k36_no_sequence_of_calls_reaches_what_is_another_s() {
     let runtime = runtime();
     let games = [true, false].map(|managed_only| RefCell::new(runtime.block_on(Game::new(managed_only))));
     let roles = prop::sample::select(vec![Role::Viewer, Role::User, Role::User]);

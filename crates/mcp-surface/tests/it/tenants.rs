@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn t50_not_yours_and_not_there_look_the_same() {
+async fn t50_k36_not_yours_and_not_there_look_the_same() {
     let api = Api::default();
     api.put("pods", pod("hers", "alice"));
     let world = World::with(api, Options::default()).await.synced().await;
@@ -221,7 +221,7 @@ async fn l10_whoever_signs_in_as_guest_has_nothing_of_the_local_user_s() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c02_people_spawn_in_the_default_namespace_only() {
+async fn c02_k08_people_spawn_in_the_default_namespace_only() {
     let world = World::new().await.synced().await;
     let bob = world.client_of(Caller::verified("bob".into(), Role::User)).await;
     let admin = world.client_of(Caller::verified("root".into(), Role::Admin)).await;

@@ -60,7 +60,7 @@ fn a_templates_own_pre_stop_hook_is_not_overwritten() {
 }
 
 #[test]
-fn grace_period_by_annotation_then_spec_then_default() {
+fn k47_grace_period_by_annotation_then_spec_then_default() {
     let grace = |pairs: &[(&str, &str)], own: Option<u32>| {
         let mut spec = pod();
         if let Some(own) = own {

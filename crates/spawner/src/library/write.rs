@@ -159,10 +159,11 @@ impl Spawner {
         Ok((config_map, template))
     }
 
-    /// Waits until a change of one's own is known here, so that the next call finds it. Without the right to watch it
-    /// never is.
+    /// Waits until a change of one's own is known here, so that the next call finds it. Without the rights to list and
+    /// to watch it never is.
     async fn wait_seen(&self, namespace: &Namespace, name: &str, stored: Option<&ConfigMap>) {
-        if !self.cluster().permissions().allows("watch", "configmaps") {
+        let permissions = self.cluster().permissions();
+        if !["list", "watch"].into_iter().all(|verb| permissions.allows(verb, "configmaps")) {
             return;
         }
         let version = stored.and_then(|stored| stored.metadata.resource_version.as_deref());

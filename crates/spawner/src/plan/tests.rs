@@ -80,7 +80,7 @@ impl Case {
 }
 
 #[test]
-fn a_restricted_template_is_for_those_it_names() {
+fn k15_a_restricted_template_is_for_those_it_names() {
     let bob = |roles: &[&str], scopes: Option<&[&str]>| {
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let grants = Grants { roles: set(roles), scopes: scopes.map(set), ..Grants::default() };
@@ -124,7 +124,7 @@ fn only_administrators_make_workspaces_for_others() {
 }
 
 #[test]
-fn stamps_what_identifies_the_workspace() {
+fn k21_stamps_what_identifies_the_workspace() {
     let case = Case { request: SpawnRequest { name: Some("Mine".into()), ..request() }, ..Case::default() };
     let annotations = [
         (keys::DESCRIPTION, "for ${{workspace}}"),
@@ -173,7 +173,7 @@ fn t54_what_is_kept_for_upgrades_has_no_value_of_the_context_and_is_not_too_long
 }
 
 #[test]
-fn t54_context_goes_into_a_secret_that_the_pod_refers_to() {
+fn t54_k19_context_goes_into_a_secret_that_the_pod_refers_to() {
     let mut case = Case::default();
     case.request.context = [("TOKEN", "s3cret")].into_iter().collect();
     let annotations = [(keys::INIT_IMAGE, "g"), (keys::INIT_COMMAND, "c"), (keys::REQUIRED_CONTEXT, "TOKEN")];
@@ -206,7 +206,7 @@ fn missing_context_is_named_and_plans_nothing() {
 }
 
 #[test]
-fn iam_role_makes_a_service_account_with_role_and_owner() {
+fn k07_iam_role_makes_a_service_account_with_role_and_owner() {
     let arn = "arn:aws:iam::123456789012:role/r";
     let plan = Case::default().template_plan(&[(keys::IAM_ROLE_ARN, arn)], spec()).unwrap();
     let account = plan.service_account.unwrap();
@@ -233,7 +233,7 @@ fn service_accounts_need_to_be_allowed() {
 }
 
 #[test]
-fn t49_callers_cannot_set_reserved_keys_by_any_way() {
+fn t49_k02_callers_cannot_set_reserved_keys_by_any_way() {
     for key in [keys::TYPE, keys::WORKSPACE_ID, keys::MANAGED_BY, keys::USER_SUB, keys::TEMPLATE_REF] {
         let pair = || [(key.to_owned(), "x".to_owned())].into();
         let labelled = Case { request: SpawnRequest { labels: pair(), ..request() }, ..Case::default() };
@@ -262,7 +262,7 @@ fn t49_callers_cannot_set_reserved_keys_by_any_way() {
 }
 
 #[test]
-fn nobody_rewires_a_curated_template() {
+fn k22_nobody_rewires_a_curated_template() {
     for key in [keys::INIT_COMMAND, keys::WORKSPACE_AUTH_MODE, keys::WORKSPACE_PORT, "nogoo9/whatever"] {
         let mut case = Case::default();
         case.request.annotations = [(key.to_owned(), "1".to_owned())].into();
@@ -344,7 +344,7 @@ fn oversized_specs_are_refused() {
 }
 
 #[test]
-fn t49_placeholders_cannot_change_the_shape() {
+fn t49_k52_placeholders_cannot_change_the_shape() {
     let mut case = Case::default();
     case.request.owner = Subject::new("\", \"hostNetwork\": true, \"x\": \"");
     let plan = case.template_plan(&[], spec()).unwrap();
@@ -444,7 +444,7 @@ fn tokens_are_mounted_only_where_a_template_says_so() {
 }
 
 #[test]
-fn placeholders_in_inline_annotations_reach_the_pod_replaced() {
+fn k22_placeholders_in_inline_annotations_reach_the_pod_replaced() {
     let mut case = Case::default();
     case.request.annotations = [(keys::DESCRIPTION.to_owned(), "for ${{user}}".to_owned())].into();
     let plan = case.plan(Resolved::Inline(&spec())).unwrap();

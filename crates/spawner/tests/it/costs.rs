@@ -26,7 +26,7 @@ async fn a_spawn_costs_one_call_and_one_more_for_context_and_role() {
 }
 
 #[tokio::test]
-async fn reading_costs_nothing() {
+async fn k28_k41_reading_costs_nothing() {
     let world = World::idle().await;
     let spawner = world.spawner(Config::default()).await;
     for n in 0..5 {
@@ -56,7 +56,7 @@ async fn reading_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_refused_request_creates_nothing() {
+async fn k32_a_refused_request_creates_nothing() {
     let world = World::idle().await;
     let text = "metadata:\n  annotations:\n    nogoo9/required-context: PROJECT_NAME, REPO_URL\n    \
                 nogoo9/iam-role-arn: arn:aws:iam::123456789012:role/r\nspec: {containers: [{name: a, image: i}]}";

@@ -70,7 +70,7 @@ async fn a_secret_left_by_an_earlier_pod_is_replaced() {
 }
 
 #[tokio::test]
-async fn stopping_takes_secret_and_account_along_and_frees_the_id() {
+async fn k03_stopping_takes_secret_and_account_along_and_frees_the_id() {
     let world = World::idle().await;
     let (_directory, spawner) = with_roles(&world).await;
     let janitor = tokio::spawn({

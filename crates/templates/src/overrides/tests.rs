@@ -42,7 +42,7 @@ fn top_level_merges_metadata_and_replaces_the_rest() {
 }
 
 #[test]
-fn containers_do_not_slip_through_the_top_level() {
+fn k23_containers_do_not_slip_through_the_top_level() {
     for key in BY_CONTAINER {
         let overrides = json!({key: [{"name": "evil", "image": "i"}]});
         assert!(apply_top_level(&mut json!({}), overrides.as_object().unwrap()).is_err(), "{key}");

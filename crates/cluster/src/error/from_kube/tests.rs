@@ -66,7 +66,7 @@ fn missing_things_are_named_from_the_details() {
 }
 
 #[test]
-fn invalid_objects_carry_their_causes() {
+fn k14_invalid_objects_carry_their_causes() {
     let cause = StatusCause {
         reason: "FieldValueRequired".into(),
         message: "Required value".into(),
@@ -81,7 +81,7 @@ fn invalid_objects_carry_their_causes() {
 }
 
 #[test]
-fn bodies_that_are_no_status_are_not_repeated() {
+fn k14_bodies_that_are_no_status_are_not_repeated() {
     let error = answer(502, "Failed to parse error data", "<html>secret of the load balancer</html>");
     assert_eq!(error.to_string(), "the Kubernetes API server answered 502");
     assert_eq!(error.code(), codes::CLUSTER_ERROR);

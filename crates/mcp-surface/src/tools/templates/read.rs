@@ -86,7 +86,8 @@ impl Tool for ListTemplates {
 
 fn render(call: &Call, list: &TemplateList) -> String {
     let mut out = String::new();
-    if !call.permissions().allows("list", "configmaps") {
+    let permissions = call.permissions();
+    if !["list", "watch"].into_iter().all(|verb| permissions.allows(verb, "configmaps")) {
         out.push_str(
             "⚠ ConfigMap templates unavailable (missing permissions). Showing local/built-in templates only.\n",
         );
