@@ -59,13 +59,15 @@ pub enum Purpose {
     Grant,
     /// A list's cursor, or another handle that a client holds.
     Cursor,
+    /// The id of work that goes on when its request has been answered.
+    Task,
     /// What a client gives back with the answer to a question (`requestState` of the Model Context Protocol).
     RequestState,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Session,
         Self::Refresh,
         Self::Login,
@@ -73,6 +75,7 @@ impl Purpose {
         Self::Token,
         Self::Grant,
         Self::Cursor,
+        Self::Task,
         Self::RequestState,
     ];
 
@@ -85,6 +88,7 @@ impl Purpose {
             Self::Token => "token",
             Self::Grant => "grant",
             Self::Cursor => "cursor",
+            Self::Task => "task",
             Self::RequestState => "request-state",
         }
     }
@@ -217,6 +221,7 @@ struct Key {
     token: Derived,
     grant: Derived,
     cursor: Derived,
+    task: Derived,
     request_state: Derived,
 }
 
@@ -237,6 +242,7 @@ impl Key {
             token: derive(Purpose::Token)?,
             grant: derive(Purpose::Grant)?,
             cursor: derive(Purpose::Cursor)?,
+            task: derive(Purpose::Task)?,
             request_state: derive(Purpose::RequestState)?,
         })
     }
@@ -250,6 +256,7 @@ impl Key {
             Purpose::Token => &self.token,
             Purpose::Grant => &self.grant,
             Purpose::Cursor => &self.cursor,
+            Purpose::Task => &self.task,
             Purpose::RequestState => &self.request_state,
         }
     }

@@ -19,7 +19,7 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Options, Surface, catalogue::Entry, reader::Reader, text};
+use crate::{Error, Options, Surface, catalogue::Entry, reader::Reader, tasks, text};
 
 pub(crate) struct Call {
     surface: Surface,
@@ -28,13 +28,16 @@ pub(crate) struct Call {
     cancelled: CancellationToken,
     /// Where progress goes, if the client asked for it.
     progress: Option<Progress>,
+    /// Whether the client knows tasks.
+    pub(crate) takes_tasks: bool,
 }
 
 impl Call {
     pub(crate) fn new(surface: Surface, caller: Caller, context: &RequestContext<RoleServer>) -> Self {
         let progress =
             context.meta.get_progress_token().map(|token| Progress { peer: context.peer.clone(), token });
-        Self { surface, caller, cancelled: context.ct.clone(), progress }
+        let takes_tasks = tasks::are_known(context);
+        Self { surface, caller, cancelled: context.ct.clone(), progress, takes_tasks }
     }
 
     pub(crate) fn caller(&self) -> &Caller {

@@ -19,12 +19,13 @@ use crate::{
     call::Call,
     error::Failure,
     respond, schema,
+    tasks::Follow,
     tool::{Arguments, Thing, Tool},
     tools::{diagnostics, namespaces, pods, registry, spawn, templates, upgrade, workspaces},
 };
 
 /// A call under way.
-type Running = BoxFuture<'static, Result<CallToolResult, Failure>>;
+type Running = BoxFuture<'static, Result<(CallToolResult, Option<Follow>), Failure>>;
 
 /// A tool, as clients see it.
 pub struct Entry {
@@ -90,7 +91,9 @@ impl Entry {
             run: |call, arguments, schema| {
                 Box::pin(async move {
                     let params = arguments::parse::<T::Params>(&schema, arguments)?;
-                    T::run(call, params).await.map(respond::success)
+                    let mut reply = T::run(call, params).await?;
+                    let follow = reply.follow.take();
+                    Ok((respond::success(reply), follow))
                 })
             },
         }

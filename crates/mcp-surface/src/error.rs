@@ -60,6 +60,14 @@ pub enum Error {
         /// The tool.
         tool: &'static str,
     },
+    /// Work that is not done in time.
+    #[error("not done after {} s; {last}", waited.as_secs())]
+    TooSlow {
+        /// How long it was waited for.
+        waited: std::time::Duration,
+        /// How far it was then.
+        last: String,
+    },
     /// A tool of ours broke.
     #[error("the tool failed unexpectedly")]
     Internal,
@@ -85,6 +93,7 @@ impl Error {
             Self::Denied { lacking, .. } => lacking.code(),
             Self::Unauthenticated => codes::UNAUTHENTICATED,
             Self::Cancelled => codes::CANCELLED,
+            Self::TooSlow { .. } => codes::START_TIMEOUT,
             Self::Declined { .. } => codes::DECLINED,
             Self::ConfirmationNeeded { .. } => codes::CONFIRMATION_NEEDED,
             Self::Internal => codes::INTERNAL,

@@ -4,16 +4,14 @@ use nocrd_model::Caller;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskMethod, CancelTaskParams,
-        CompleteRequestParams, CompleteResult, ConstString, GetPromptRequestParams, GetPromptResponse,
-        GetTaskMethod, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams,
-        InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-        ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-        ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
-        UnsubscribeRequestParams, UpdateTaskMethod, UpdateTaskParams,
+        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams,
+        CompleteResult, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
+        Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+        SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{RequestContext, SubscriptionContext},
-    task_manager::TaskManager,
 };
 use tracing::{Instrument, debug_span};
 
@@ -28,6 +26,7 @@ use crate::{
     report::Reporting,
     resources, respond,
     subscriptions::listen,
+    tasks,
 };
 
 impl ServerHandler for Surface {
@@ -40,6 +39,7 @@ impl ServerHandler for Surface {
             .enable_resources_subscribe()
             .enable_tools()
             .enable_tool_list_changed()
+            .enable_tasks()
             .build();
         self.extension().declare(&mut capabilities);
         let server = Implementation::new("nogoo9", self.options().version.clone())
@@ -225,8 +225,12 @@ impl ServerHandler for Surface {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        self.known(&context)?;
-        self.tasks::<GetTaskMethod>()?.get_task(&request.task_id).map(GetTaskResult::new)
+        let caller = self.known(&context)?;
+        match (self.task(&caller, &request.task_id).await, self.extension().tasks()) {
+            (Some(task), _) => Ok(GetTaskResult::new(task)),
+            (None, Some(added)) => added.get_task(&request.task_id).map(GetTaskResult::new),
+            (None, None) => Err(tasks::unknown()),
+        }
     }
 
     async fn update_task(
@@ -234,8 +238,13 @@ impl ServerHandler for Surface {
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.known(&context)?;
-        self.tasks::<UpdateTaskMethod>()?.update_task(&request.task_id, request.input_responses)
+        let caller = self.known(&context)?;
+        match self.extension().tasks() {
+            // No task of ours asks anything.
+            _ if self.knows_task(&caller, &request.task_id) => Ok(()),
+            Some(added) => added.update_task(&request.task_id, request.input_responses),
+            None => Err(tasks::unknown()),
+        }
     }
 
     async fn cancel_task(
@@ -243,8 +252,12 @@ impl ServerHandler for Surface {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.known(&context)?;
-        self.tasks::<CancelTaskMethod>()?.cancel_task(&request.task_id)
+        let caller = self.known(&context)?;
+        match (self.give_up(&caller, &request.task_id).await, self.extension().tasks()) {
+            (Some(outcome), _) => outcome.map_err(|error| respond::protocol_error(&error)),
+            (None, Some(added)) => added.cancel_task(&request.task_id),
+            (None, None) => Err(tasks::unknown()),
+        }
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
@@ -270,11 +283,6 @@ impl Surface {
             .map_err(|error| ErrorData::invalid_request(error.to_string(), None))?;
         self.session().seen(self, &caller);
         Ok(caller)
-    }
-
-    /// The tasks that were added; an error about the method where there are none.
-    fn tasks<M: ConstString>(&self) -> Result<&TaskManager, ErrorData> {
-        self.extension().tasks().ok_or_else(ErrorData::method_not_found::<M>)
     }
 
     /// The error, unless it is about a resource that was added.

@@ -57,6 +57,7 @@ mod run;
 mod schema;
 mod subscriptions;
 mod surface;
+mod tasks;
 mod text;
 mod tool;
 mod tools;

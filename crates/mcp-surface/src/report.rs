@@ -132,6 +132,8 @@ impl<'a> Reporting<'a> {
     pub(crate) fn answer(mut self, answer: &Result<CallToolResponse, ErrorData>) {
         match answer {
             Ok(CallToolResponse::Complete(result)) => self.end(result),
+            // What it was asked to begin has begun.
+            Ok(CallToolResponse::Task(_)) => self.outcome = Outcome::Done,
             Ok(_) => self.outcome = Outcome::Asked,
             Err(_) => self.outcome = Outcome::Failed(codes::INVALID_ARGUMENT),
         }

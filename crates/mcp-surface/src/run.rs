@@ -18,6 +18,7 @@ use crate::{
     elicit::{Asking, Stop, confirm, context as missing_context},
     error::Failure,
     respond,
+    tasks::Follow,
     tool::Arguments,
 };
 
@@ -34,10 +35,7 @@ impl Surface {
             Err(error) => Err(Stop::Failed(error)),
         };
         match outcome {
-            Ok(result) => {
-                debug!(failed = result.is_error, "answered");
-                Ok(result.into())
-            }
+            Ok(answer) => Ok(answer),
             Err(Stop::Failed(error)) => Ok(respond::error(error.into()).into()),
             Err(Stop::Ask(question)) => Ok((*question).into()),
             Err(Stop::Invalid(error)) => Err(error),
@@ -63,22 +61,29 @@ impl Surface {
         caller: Caller,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, Stop> {
+    ) -> Result<CallToolResponse, Stop> {
         let asking = Asking::new(self.keys(), &caller, &request, context);
         let mut arguments = request.arguments;
         if self.options().confirm_destructive && listed.entry.effect.is_destructive() {
             confirm::ask(&asking, listed.entry, &arguments).await?;
         }
-        let outcome = self.run(listed, caller.clone(), arguments.clone(), context).await;
+        let mut outcome = self.run(listed, caller.clone(), arguments.clone(), context).await;
         if let Err(failure) = &outcome
             && let Some(names) = missing_context::lacking(failure)
             && missing_context::ask(&asking, names, &mut arguments).await?
         {
             // Nothing was done yet: what lacks is found out before anything else.
-            let outcome = self.run(listed, caller, arguments, context).await;
-            return Ok(respond::result(outcome));
+            outcome = self.run(listed, caller.clone(), arguments, context).await;
         }
-        Ok(respond::result(outcome))
+        match outcome {
+            Ok((result, Some(follow))) => {
+                let said = result.content.iter().filter_map(|block| Some(block.as_text()?.text.as_str()));
+                let task =
+                    self.create_task(&caller, follow, &said.collect::<String>()).map_err(Stop::Failed)?;
+                Ok(task.into())
+            }
+            outcome => Ok(respond::result(outcome.map(|(result, _)| result)).into()),
+        }
     }
 
     async fn run(
@@ -87,7 +92,7 @@ impl Surface {
         caller: Caller,
         arguments: Arguments,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, Failure> {
+    ) -> Result<(CallToolResult, Option<Follow>), Failure> {
         let call = Call::new(self.clone(), caller, context);
         // Without an answer the client would wait for ever.
         AssertUnwindSafe(listed.run(call, arguments)).catch_unwind().await.unwrap_or_else(|_| {

@@ -9,6 +9,7 @@ use crate::{
     catalogue::Entry,
     extension::{Extension, Nothing},
     subscriptions::{Hub, session::Session},
+    tasks::GivenUp,
 };
 
 /// The MCP server. Clones share everything; see [`http_service`](crate::http_service) and
@@ -26,6 +27,7 @@ struct Shared {
     options: Options,
     hub: Hub,
     keys: Arc<KeyRing>,
+    given_up: GivenUp,
 }
 
 impl Surface {
@@ -35,7 +37,7 @@ impl Surface {
     pub fn new(spawner: Spawner, options: Options) -> Self {
         let hub = Hub::start(spawner.cluster());
         let keys = options.keys.clone().unwrap_or_else(|| Arc::new(KeyRing::of_this_process()));
-        let shared = Arc::new(Shared { spawner, options, hub, keys });
+        let shared = Arc::new(Shared { spawner, options, hub, keys, given_up: GivenUp::default() });
         Self { shared, caller: None, session: Arc::default() }
     }
 
@@ -75,6 +77,11 @@ impl Surface {
     /// What seals values that clients keep for the server.
     pub(crate) fn keys(&self) -> &KeyRing {
         &self.shared.keys
+    }
+
+    /// The tasks that this replica was told to give up.
+    pub(crate) fn given_up(&self) -> &GivenUp {
+        &self.shared.given_up
     }
 
     pub(crate) fn hub(&self) -> &Hub {

@@ -1,11 +1,17 @@
 //! What a tool is.
 
+use std::time::Duration;
+
 use nocrd_authz::policy::Action;
 use rmcp::model::{JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{call::Call, error::Failure};
+use crate::{
+    call::Call,
+    error::Failure,
+    tasks::{Follow, Work},
+};
 
 /// What a tool does to the world, for clients that ask their user before some calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,16 +92,25 @@ pub(crate) struct Reply<T> {
     /// A short rendering, for models and clients that don't read `structured`.
     pub(crate) text: String,
     pub(crate) structured: T,
+    /// What is left to a task, if the client knows tasks: then it is given that instead.
+    pub(crate) follow: Option<Follow>,
 }
 
 impl<T: Serialize> Reply<T> {
     pub(crate) fn new(text: impl Into<String>, structured: T) -> Self {
-        Self { text: text.into(), structured }
+        Self { text: text.into(), structured, follow: None }
     }
 
     /// A reply whose text is the object itself, as indented JSON.
     pub(crate) fn json(structured: T) -> Self {
-        Self { text: serde_json::to_string_pretty(&structured).unwrap_or_default(), structured }
+        Self::new(serde_json::to_string_pretty(&structured).unwrap_or_default(), structured)
+    }
+}
+
+impl<T> Reply<T> {
+    /// The same, with work that goes on.
+    pub(crate) fn followed_by(self, work: Work, limit: Duration) -> Self {
+        Self { follow: Some(Follow { work, limit }), ..self }
     }
 }
 

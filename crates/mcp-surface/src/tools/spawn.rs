@@ -16,6 +16,7 @@ use super::overrides::OverrideParams;
 use crate::{
     call::{Call, Steps, workspace_id},
     error::{Error, Failure},
+    tasks::Work,
     text,
     tool::{Effect, Reply, Tool},
     view::workspace::url,
@@ -120,12 +121,14 @@ impl Tool for SpawnWorkspace {
         }
         let (timeout, warning) = call.patience(timeout);
         view.warnings.extend(warning);
+        if call.takes_tasks {
+            let text = view.text("It starts now.");
+            return Ok(Reply::new(text, view).followed_by(Work::Start { id: spawned.id }, timeout));
+        }
         match wait_ready(&call, &spawned, timeout).await {
             Ok(workspace) => {
-                view.status = "running".to_owned();
-                view.url = url(&call.options().base_url, workspace.id(), workspace.path());
-                let hint = format!("It is ready at {}.", view.url);
-                Ok(Reply::new(view.text(&hint), view))
+                let warnings = std::mem::take(&mut view.warnings);
+                Ok(SpawnView { warnings, ..SpawnView::ready(&call.options().base_url, &workspace) }.reply())
             }
             Err(error) => Err(view.kept(&call, &spawned.id, error)),
         }
@@ -164,7 +167,28 @@ async fn wait_ready(call: &Call, spawned: &Spawned, timeout: Duration) -> Result
     call.following(wait).await
 }
 
+/// The reply when a workspace is ready.
+pub(crate) fn ready(base_url: &str, workspace: &Workspace) -> Reply<SpawnView> {
+    SpawnView::ready(base_url, workspace).reply()
+}
+
 impl SpawnView {
+    fn ready(base_url: &str, workspace: &Workspace) -> Self {
+        Self {
+            id: workspace.id().to_string(),
+            status: "running".to_owned(),
+            pod_name: workspace.pod().pod_name.clone(),
+            namespace: workspace.pod().namespace.to_string(),
+            url: url(base_url, workspace.id(), workspace.path()),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn reply(self) -> Reply<Self> {
+        let hint = format!("It is ready at {}.", self.url);
+        Reply::new(self.text(&hint), self)
+    }
+
     fn new(call: &Call, spawned: &Spawned) -> Self {
         let path = call.spawner().get(&spawned.id, call.owner()).map(|workspace| workspace.path().to_owned());
         Self {

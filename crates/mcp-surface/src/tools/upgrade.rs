@@ -12,6 +12,7 @@ use super::workspaces::find;
 use crate::{
     call::{Call, Steps},
     error::{Error, Failure},
+    tasks::Work,
     text,
     tool::{Effect, Reply, Tool},
     view::workspace::style,
@@ -54,7 +55,8 @@ pub(crate) struct UpgradeView {
     from_version: String,
     to_version: String,
     /// `beside`: the old pod serves until the new one does. `recreate`: the old one goes first.
-    style: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    style: Option<&'static str>,
     warnings: Vec<String>,
 }
 
@@ -80,6 +82,10 @@ impl Tool for UpgradeWorkspace {
         if params.wait {
             let (timeout, warning) = call.patience(params.timeout_seconds);
             view.warnings.extend(warning);
+            if call.takes_tasks {
+                let work = Work::Upgrade { id: begun.id, from: begun.from, to: begun.to };
+                return Ok(Reply::new(view.text(), view).followed_by(work, timeout));
+            }
             match call.following(|steps| wait(&call, &begun.id, timeout, steps)).await {
                 Ok(workspace) => {
                     view.status = UPGRADED;
@@ -91,6 +97,21 @@ impl Tool for UpgradeWorkspace {
         }
         Ok(Reply::new(view.text(), view))
     }
+}
+
+/// The reply when a workspace has been upgraded.
+pub(crate) fn done(workspace: &Workspace, from: &str) -> Reply<UpgradeView> {
+    let view = UpgradeView {
+        id: workspace.id().to_string(),
+        status: UPGRADED,
+        pod_name: workspace.pod().pod_name.clone(),
+        namespace: workspace.pod().namespace.to_string(),
+        from_version: text::line(from, 80),
+        to_version: text::line(workspace.template_version(), 80),
+        style: None,
+        warnings: Vec::new(),
+    };
+    Reply::new(view.text(), view)
 }
 
 async fn begin(call: &Call, workspace: &Workspace, force: bool) -> Result<Begun, Error> {
@@ -132,7 +153,7 @@ impl UpgradeView {
             namespace: begun.namespace.to_string(),
             from_version: text::line(&begun.from, 80),
             to_version: text::line(&begun.to, 80),
-            style: style(begun.style),
+            style: Some(style(begun.style)),
             warnings: begun.warnings.iter().map(|warning| text::line(warning, 500)).collect(),
         }
     }
@@ -212,7 +233,8 @@ impl Tool for UpgradeAllWorkspaces {
 
     async fn run(call: Call, params: UpgradeAllParams) -> Result<Reply<UpgradeAllView>, Failure> {
         let namespace = call.search_namespace(params.namespace.as_deref())?;
-        let outdated = call.spawner().outdated(&ListFilter { namespace, ..ListFilter::default() });
+        let filter = ListFilter { namespace: namespace.clone(), ..ListFilter::default() };
+        let outdated = call.spawner().outdated(&filter);
         // A workspace may be older than the server's present limits.
         let outdated = outdated.map_err(Error::Spawner)?.into_iter();
         let outdated: Vec<Workspace> =
@@ -239,6 +261,10 @@ impl Tool for UpgradeAllWorkspaces {
         }
         if params.wait && !none {
             let (timeout, _) = call.patience(params.timeout_seconds);
+            if call.takes_tasks {
+                let work = Work::UpgradeAll { namespace };
+                return Ok(Reply::new(view.text(), view).followed_by(work, timeout));
+            }
             view.status = UPGRADED;
             let waiting = call.following(|steps| {
                 let waits = pending.iter().map(|begun| wait(call, &begun.id, timeout, steps.clone()));
@@ -255,6 +281,25 @@ impl Tool for UpgradeAllWorkspaces {
         }
         Ok(Reply::new(view.text(), view))
     }
+}
+
+/// The reply when all upgrades have ended, with those that are done and those that are outdated still.
+pub(crate) fn all_done<'a>(
+    done: impl Iterator<Item = &'a Workspace>,
+    outdated: impl Iterator<Item = &'a Workspace>,
+) -> Reply<UpgradeAllView> {
+    let mut view = UpgradeAllView {
+        upgraded: Vec::new(),
+        failed: Vec::new(),
+        upgraded_pods: Vec::new(),
+        status: UPGRADED,
+    };
+    done.for_each(|workspace| view.add(workspace.id(), &workspace.pod().pod_name));
+    for workspace in outdated {
+        let error = workspace.last_upgrade_error().unwrap_or("it was not upgraded");
+        view.failed.push(FailedView { id: workspace.id().to_string(), error: text::line(error, 500) });
+    }
+    Reply::new(view.text(), view)
 }
 
 impl UpgradeAllView {

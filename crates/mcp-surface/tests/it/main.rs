@@ -32,6 +32,7 @@ mod stateless;
 mod stdio;
 mod strangers;
 mod subscriptions;
+mod tasks;
 mod tenants;
 mod thousand;
 mod upgrades;
