@@ -14,6 +14,7 @@
 mod auth;
 mod bad_input;
 mod bodies;
+mod conformance;
 mod crash;
 mod dev;
 mod faults;

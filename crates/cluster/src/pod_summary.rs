@@ -71,8 +71,6 @@ pub struct PodSummary {
     pub created: jiff::Timestamp,
     /// Position in the order in which the watch delivered the pods; stays the same for the pod's life.
     pub arrival: u64,
-    /// Whether this product made it: whether it has the label `nogoo9/managed-by=nogoo9-spawner`.
-    pub managed: bool,
     /// Who owns it: see [`owner_of`].
     pub owner: Option<Subject>,
     /// The workspace whose pod it is. Only a pod that a [`WorkspacePod`](crate::WorkspacePod) can be made of has one.
@@ -87,6 +85,8 @@ pub struct PodSummary {
     pub status: Status,
     /// Whether deletion was asked for.
     pub deleting: bool,
+    /// Whether a scheduling gate keeps it from being given a node.
+    pub gated: bool,
     /// Number of its containers, without init containers.
     pub containers: u16,
     /// Number of these that are ready.
@@ -172,7 +172,6 @@ impl PodSummary {
         strip(&mut metadata);
         let owner = owner_of(&metadata);
         let labels = metadata.labels.unwrap_or_default();
-        let managed = labels.get(keys::MANAGED_BY).is_some_and(|by| by == keys::MANAGED_BY_VALUE);
         let ready = pod_status.container_statuses.iter().flatten().filter(|container| container.ready);
         let mut pod = Self {
             namespace: metadata
@@ -184,7 +183,6 @@ impl PodSummary {
             resource_version: metadata.resource_version.unwrap_or_default(),
             created: metadata.creation_timestamp.ok_or(Incomplete("creation time"))?.0,
             arrival: 0,
-            managed,
             owner,
             workspace: None,
             labels,
@@ -192,6 +190,7 @@ impl PodSummary {
             phase: Phase::parse(pod_status.phase.as_deref()),
             status,
             deleting: metadata.deletion_timestamp.is_some(),
+            gated: spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()),
             containers: u16::try_from(spec.containers.len()).unwrap_or(u16::MAX),
             ready_containers: u16::try_from(ready.count()).unwrap_or(u16::MAX),
             restarts: restarts(pod_status),
@@ -203,6 +202,12 @@ impl PodSummary {
         };
         pod.workspace = workspace_pod::identify(&pod).ok().map(|(id, _)| id);
         Ok(pod)
+    }
+
+    /// Whether this product made it: whether it has the label `nogoo9/managed-by=nogoo9-spawner`.
+    #[must_use]
+    pub fn is_managed(&self) -> bool {
+        self.labels.get(keys::MANAGED_BY).is_some_and(|by| by == keys::MANAGED_BY_VALUE)
     }
 
     /// A field by its name, one of [`Self::FIELDS`]; `None` for any other. What the pod does not have is the empty text.
@@ -250,7 +255,7 @@ impl ManagedPod {
     /// Takes a pod for one of ours, if it has our mark.
     #[must_use]
     pub fn of(pod: PodSummary) -> Option<Self> {
-        pod.managed.then_some(Self(pod))
+        pod.is_managed().then_some(Self(pod))
     }
 
     pub(crate) fn place(&mut self, arrival: u64) {

@@ -12,7 +12,7 @@ use std::{
 
 use k8s_openapi::api::core::v1::Pod;
 use nocrd_model::{Namespace, keys};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
@@ -26,6 +26,8 @@ use crate::{
 
 /// How long a namespace is watched after the last question about it.
 const KEPT: Duration = Duration::from_secs(600);
+/// How long is waited where watching is not permitted, before that is tried again.
+const DENIED_PAUSE: Duration = Duration::from_secs(10);
 /// Most namespaces that are watched at a time; the one asked about longest ago makes room.
 const NAMESPACES: usize = 16;
 
@@ -39,10 +41,12 @@ struct Watching {
     task: AbortOnDropHandle<()>,
 }
 
-/// By name; `None` until they were read for the first time.
 #[derive(Default)]
 struct Store {
+    /// By name; `None` until they were read for the first time.
     pods: Mutex<Option<ByName>>,
+    /// Told when they have been read.
+    known: Notify,
     /// The last question.
     asked: Mutex<Option<Instant>>,
 }
@@ -54,10 +58,35 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Cluster {
-    /// The pods of a namespace that this product did not make, by name and without their annotations; `None` as long as
-    /// that is not known. Asking is what makes it known, in a moment: it must be done in a Tokio runtime.
+    /// The pods of a namespace that this product did not make, by name; `None` as long as that is not known. Asking is what
+    /// makes it known, in a moment: it must be done in a Tokio runtime.
     #[must_use]
     pub fn unmanaged(&self, namespace: &Namespace) -> Option<Vec<Arc<PodSummary>>> {
+        self.watch_unmanaged(namespace)?.by_name()
+    }
+
+    /// The same as soon as it is known; `None` if it is not within `timeout`.
+    pub async fn wait_unmanaged(
+        &self,
+        namespace: &Namespace,
+        timeout: Duration,
+    ) -> Option<Vec<Arc<PodSummary>>> {
+        let store = self.watch_unmanaged(namespace)?;
+        let waiting = async {
+            loop {
+                let mut known = std::pin::pin!(store.known.notified());
+                // Before the look, so that nothing falls between the two.
+                known.as_mut().enable();
+                match store.by_name() {
+                    Some(pods) => return pods,
+                    None => known.await,
+                }
+            }
+        };
+        tokio::time::timeout(timeout, waiting).await.ok()
+    }
+
+    fn watch_unmanaged(&self, namespace: &Namespace) -> Option<Arc<Store>> {
         if !self.serves(namespace) {
             return None;
         }
@@ -74,7 +103,7 @@ impl Cluster {
             .or_insert_with(|| Watching::start(self.calls().clone(), namespace.clone()));
         watching.asked = Instant::now();
         *lock(&watching.store.asked) = Some(watching.asked);
-        lock(&watching.store.pods).as_ref().map(|pods| pods.values().cloned().collect())
+        Some(Arc::clone(&watching.store))
     }
 }
 
@@ -93,6 +122,10 @@ impl Watching {
 }
 
 impl Store {
+    fn by_name(&self) -> Option<Vec<Arc<PodSummary>>> {
+        lock(&self.pods).as_ref().map(|pods| pods.values().cloned().collect())
+    }
+
     /// Ends when nobody has asked for long enough.
     async fn forgotten(&self) {
         loop {
@@ -115,7 +148,11 @@ async fn follow(calls: &Calls, namespace: &Namespace, store: &Store) {
             fields: None,
         },
     };
-    collection.follow(&mut UnmanagedSink { store, listed: ByName::new() }).await;
+    loop {
+        // It ends when that is not permitted, which may change.
+        collection.follow(&mut UnmanagedSink { store, listed: ByName::new() }).await;
+        tokio::time::sleep(DENIED_PAUSE).await;
+    }
 }
 
 /// Feeds a [`Store`].
@@ -126,10 +163,7 @@ struct UnmanagedSink<'a> {
 
 /// The slim form of a pod that is not ours.
 fn read(pod: Pod) -> Option<PodSummary> {
-    let mut pod = PodSummary::parse(pod).ok().filter(|pod| !pod.managed)?;
-    // They are the larger part of it, and nobody selects by them.
-    pod.annotations = BTreeMap::new();
-    Some(pod)
+    PodSummary::parse(pod).ok().filter(|pod| !pod.is_managed())
 }
 
 impl Sink for UnmanagedSink<'_> {
@@ -143,6 +177,7 @@ impl Sink for UnmanagedSink<'_> {
         let listed = std::mem::take(&mut self.listed);
         if complete {
             *lock(&self.store.pods) = Some(listed);
+            self.store.known.notify_waiters();
         }
     }
 
@@ -163,8 +198,12 @@ impl Sink for UnmanagedSink<'_> {
     }
 
     fn failed(&mut self, error: &Error) -> ControlFlow<()> {
-        // What is known stays; without the permission nothing ever is.
         debug!(%error, "pods of others can't be watched");
-        ControlFlow::Continue(())
+        // What is known stays, as everywhere. What may not be known any more does not.
+        if !matches!(error, Error::Forbidden { .. }) {
+            return ControlFlow::Continue(());
+        }
+        *lock(&self.store.pods) = None;
+        ControlFlow::Break(())
     }
 }

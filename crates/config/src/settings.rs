@@ -214,11 +214,10 @@ group Server {
         flag: Flag::long("drain-timeout"), env: &["DRAIN_TIMEOUT"], default: Preset::Text("30"),
         kind: seconds(0, 3600), since: "0.18",
     }
-    /// Ask the user, through the MCP client, before a tool destroys something.
+    /// Ask the user, through the MCP client, before a tool destroys or changes what is there; with a client that can't ask, refuse.
     confirm_destructive: bool {
         flag: Flag::long("confirm-destructive"), env: &["CONFIRM_DESTRUCTIVE"], default: Preset::Text("false"),
         kind: Kind::Bool, since: "0.18",
-        effect: Effect::Later("confirmation comes with a later release, so tools act at once"),
     }
     /// Port on which replicas hand the session key to each other, where no Secret can hold it. Never the port of `PORT`;
     /// needs `PEER_TOKEN_FILE`.
@@ -329,7 +328,6 @@ group Kubernetes {
     managed_only: bool {
         flag: Flag::long("managed-only"), env: &["MANAGED_ONLY"], default: Preset::Text("true"), kind: Kind::Bool,
         since: "0.5",
-        effect: Effect::Later("the tools for pods of any kind come with a later release; workspaces are always managed"),
     }
     /// What templates and inline specs may ask for (Pod Security Standards).
     pod_security: PodSecurity {
@@ -373,7 +371,7 @@ group Kubernetes {
     default_workspace_port: Option<NonZeroU16> {
         flag: Flag::long("default-workspace-port"), env: &["DEFAULT_WORKSPACE_PORT"], kind: number(1, 65535),
     }
-    /// Most workspaces one user may have at a time. Without authentication all callers are one user, `guest`.
+    /// Most workspaces and pods one user may have at a time. Without authentication all callers are one user, `guest`.
     max_workspaces_per_user: Option<NonZeroU32> {
         flag: Flag::long("max-workspaces-per-user"), env: &["MAX_WORKSPACES_PER_USER"], default: Preset::Text("0"),
         kind: Kind::Number { min: 0, max: 1_000_000, unit: Unit::None, zero: "no limit" }, since: "0.17",

@@ -17,10 +17,14 @@ pub use reference::{reference_markdown, resources_markdown};
 use crate::{
     arguments,
     call::Call,
+    error::Failure,
     respond, schema,
-    tool::{Arguments, Tool},
-    tools::{diagnostics, namespaces, registry, spawn, templates, workspaces},
+    tool::{Arguments, Thing, Tool},
+    tools::{diagnostics, namespaces, pods, registry, spawn, templates, upgrade, workspaces},
 };
+
+/// A call under way.
+type Running = BoxFuture<'static, Result<CallToolResult, Failure>>;
 
 /// A tool, as clients see it.
 pub struct Entry {
@@ -36,25 +40,39 @@ pub struct Entry {
     pub open_world: bool,
     /// What the caller must be allowed to do; `None` is for everybody who is known.
     pub action: Option<Action>,
+    /// What its argument `name` names.
+    pub(crate) named: Option<Thing>,
     input: fn() -> JsonObject,
     output: fn() -> JsonObject,
-    run: fn(Call, Arguments, Arc<JsonObject>) -> BoxFuture<'static, CallToolResult>,
+    run: fn(Call, Arguments, Arc<JsonObject>) -> Running,
 }
 
 /// All tools, in the order in which `tools/list` shows them.
 pub static TOOLS: &[Entry] = &[
-    Entry::of::<templates::ListTemplates>(),
-    Entry::of::<templates::GetTemplate>(),
+    Entry::of::<templates::read::ListTemplates>(),
+    Entry::of::<templates::read::GetTemplate>(),
+    Entry::of::<templates::write::CreateTemplate>(),
+    Entry::of::<templates::write::UpdateTemplate>(),
+    Entry::of::<templates::write::DeleteTemplate>(),
     Entry::of::<diagnostics::CurrentNamespace>(),
     Entry::of::<diagnostics::GetCapabilities>(),
     Entry::of::<diagnostics::CheckPermissions>(),
     Entry::of::<namespaces::ListNamespaces>(),
     Entry::of::<registry::ListRegistryImages>(),
+    Entry::of::<pods::read::ListPods>(),
+    Entry::of::<pods::read::GetPod>(),
+    Entry::of::<pods::read::GetPodLogs>(),
+    Entry::of::<pods::create::CreatePod>(),
+    Entry::of::<pods::from_template::CreatePodFromTemplate>(),
+    Entry::of::<pods::change::PatchPod>(),
+    Entry::of::<pods::change::DeletePod>(),
     Entry::of::<workspaces::ListWorkspaces>(),
     Entry::of::<workspaces::GetWorkspace>(),
     Entry::of::<workspaces::StopWorkspace>(),
     Entry::of::<spawn::SpawnWorkspace>(),
     Entry::of::<workspaces::GetWorkspaceEvents>(),
+    Entry::of::<upgrade::UpgradeWorkspace>(),
+    Entry::of::<upgrade::UpgradeAllWorkspaces>(),
 ];
 
 impl Entry {
@@ -66,15 +84,13 @@ impl Entry {
             effect: T::EFFECT,
             open_world: T::OPEN_WORLD,
             action: T::ACTION,
+            named: T::NAMED,
             input: schema::input::<T::Params>,
             output: schema::output::<T::Output>,
             run: |call, arguments, schema| {
                 Box::pin(async move {
-                    let outcome = match arguments::parse::<T::Params>(&schema, arguments) {
-                        Ok(params) => T::run(call, params).await,
-                        Err(error) => Err(error.into()),
-                    };
-                    respond::result(outcome)
+                    let params = arguments::parse::<T::Params>(&schema, arguments)?;
+                    T::run(call, params).await.map(respond::success)
                 })
             },
         }
@@ -125,7 +141,7 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    pub(crate) fn run(&self, call: Call, arguments: Arguments) -> BoxFuture<'static, CallToolResult> {
+    pub(crate) fn run(&self, call: Call, arguments: Arguments) -> Running {
         (self.entry.run)(call, arguments, Arc::clone(&self.tool.input_schema))
     }
 }

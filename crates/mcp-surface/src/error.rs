@@ -48,6 +48,18 @@ pub enum Error {
     /// The client cancelled the call.
     #[error("cancelled by the client")]
     Cancelled,
+    /// The user was asked, and said no.
+    #[error("the user did not agree to {tool}")]
+    Declined {
+        /// What they were asked for.
+        tool: &'static str,
+    },
+    /// The user is to be asked, and can't be.
+    #[error("{tool} must be confirmed by the user, and this client can't ask them")]
+    ConfirmationNeeded {
+        /// The tool.
+        tool: &'static str,
+    },
     /// A tool of ours broke.
     #[error("the tool failed unexpectedly")]
     Internal,
@@ -73,6 +85,8 @@ impl Error {
             Self::Denied { lacking, .. } => lacking.code(),
             Self::Unauthenticated => codes::UNAUTHENTICATED,
             Self::Cancelled => codes::CANCELLED,
+            Self::Declined { .. } => codes::DECLINED,
+            Self::ConfirmationNeeded { .. } => codes::CONFIRMATION_NEEDED,
             Self::Internal => codes::INTERNAL,
         }
     }
@@ -91,7 +105,7 @@ impl Error {
             Self::Arguments { problems } => problems,
             Self::MissingPermission { missing, .. } => missing,
             Self::Spawner(Spawner::Policy { violations, .. }) => violations,
-            Self::Spawner(Spawner::MissingContext { names }) => names,
+            Self::Spawner(Spawner::MissingContext { names, .. }) => names,
             Self::Spawner(Spawner::StartFailed { diagnosis, .. }) => diagnosis,
             Self::Cluster(Cluster::Invalid { causes, .. })
             | Self::Spawner(Spawner::Cluster(Cluster::Invalid { causes, .. })) => causes,

@@ -1,28 +1,26 @@
 //! The protocol's methods.
 
-use std::panic::AssertUnwindSafe;
-
-use futures::FutureExt;
 use nocrd_model::Caller;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
-        CompleteResult, GetPromptRequestParams, GetPromptResponse, Implementation, InitializeRequestParams,
+        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskMethod, CancelTaskParams,
+        CompleteRequestParams, CompleteResult, ConstString, GetPromptRequestParams, GetPromptResponse,
+        GetTaskMethod, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams,
         InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
         ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
         ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
-        UnsubscribeRequestParams,
+        UnsubscribeRequestParams, UpdateTaskMethod, UpdateTaskParams,
     },
     service::{RequestContext, SubscriptionContext},
+    task_manager::TaskManager,
 };
-use tracing::{Instrument, debug, debug_span, error};
+use tracing::{Instrument, debug_span};
 
 use crate::{
     Error, Surface,
     arguments::suggest,
-    call::Call,
-    catalogue::{self, Entry, Listed},
+    catalogue::{self, Entry},
     completions,
     instructions::INSTRUCTIONS,
     prompts,
@@ -30,12 +28,11 @@ use crate::{
     report::Reporting,
     resources, respond,
     subscriptions::listen,
-    tool::Arguments,
 };
 
 impl ServerHandler for Surface {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder()
+        let mut capabilities = ServerCapabilities::builder()
             .enable_completions()
             .enable_prompts()
             .enable_resources()
@@ -44,6 +41,7 @@ impl ServerHandler for Surface {
             .enable_tools()
             .enable_tool_list_changed()
             .build();
+        self.extension().declare(&mut capabilities);
         let server = Implementation::new("nogoo9", self.options().version.clone())
             .with_title("no-crd workspaces")
             .with_website_url(env!("CARGO_PKG_REPOSITORY"));
@@ -80,6 +78,7 @@ impl ServerHandler for Surface {
             .filter(|listed| listed.entry.missing(&permissions).is_empty())
             .filter(|listed| self.check(&caller, listed.entry).is_ok())
             .map(|listed| listed.tool.clone())
+            .chain(self.extension().tools())
             .collect();
         let mut result = ListToolsResult::with_all_items(tools);
         // What is listed depends on who asks and on what the server may do: no shared cache may keep it.
@@ -88,7 +87,8 @@ impl ServerHandler for Surface {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        catalogue::find(name).map(|listed| listed.tool.clone())
+        let listed = catalogue::find(name).map(|listed| listed.tool.clone());
+        listed.or_else(|| self.extension().tools().into_iter().find(|tool| tool.name == name))
     }
 
     async fn call_tool(
@@ -97,19 +97,24 @@ impl ServerHandler for Surface {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(listed) = catalogue::find(&request.name) else {
-            return Err(unknown_tool(&request.name));
+            self.known(&context)?;
+            return match self.extension().call_tool(&request, &context) {
+                Some(answer) => answer.await,
+                None => Err(unknown_tool(&request.name)),
+            };
         };
         let span = debug_span!("tool", mcp.tool = listed.entry.name);
         let brought = http_extensions(&context);
         let reporting = Reporting::begin(
             self.options().observer.clone(),
-            (listed.entry.name, listed.entry.effect),
+            listed.entry,
             self.identify(brought).ok(),
             brought,
             &request.arguments,
         );
-        let result = self.call(listed, request.arguments, &context).instrument(span).await;
-        Ok(reporting.end(result).into())
+        let answer = self.call(listed, request, &context).instrument(span).await;
+        reporting.answer(&answer);
+        answer
     }
 
     async fn list_resources(
@@ -119,8 +124,12 @@ impl ServerHandler for Surface {
     ) -> Result<ListResourcesResult, ErrorData> {
         let caller = self.known(&context)?;
         let cursor = request.and_then(|request| request.cursor);
-        resources::list(Reader::new(self, &caller), cursor.as_deref())
-            .map_err(|error| respond::protocol_error(&error))
+        let mut result = resources::list(Reader::new(self, &caller), cursor.as_deref())
+            .map_err(|error| respond::protocol_error(&error))?;
+        if result.next_cursor.is_none() {
+            result.resources.extend(self.extension().resources());
+        }
+        Ok(result)
     }
 
     async fn list_resource_templates(
@@ -129,7 +138,9 @@ impl ServerHandler for Surface {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         let caller = self.known(&context)?;
-        Ok(resources::kinds(Reader::new(self, &caller)))
+        let mut result = resources::kinds(Reader::new(self, &caller));
+        result.resource_templates.extend(self.extension().resource_templates());
+        Ok(result)
     }
 
     async fn read_resource(
@@ -138,7 +149,9 @@ impl ServerHandler for Surface {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let caller = self.known(&context)?;
-        resources::read(Reader::new(self, &caller), &request.uri).map(ReadResourceResponse::from)
+        resources::read(Reader::new(self, &caller), &request.uri)
+            .map(ReadResourceResponse::from)
+            .or_else(|error| self.extension().read_resource(&request.uri).ok_or(error))
     }
 
     async fn subscribe(
@@ -147,7 +160,8 @@ impl ServerHandler for Surface {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let caller = self.known(&context)?;
-        self.session().subscribe(self, &caller, &request.uri)
+        let subscribed = self.session().subscribe(self, &caller, &request.uri);
+        subscribed.or_else(|error| self.unless_extended(&request.uri, error))
     }
 
     async fn unsubscribe(
@@ -156,7 +170,8 @@ impl ServerHandler for Surface {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         self.known(&context)?;
-        self.session().unsubscribe(&request.uri)
+        let ended = self.session().unsubscribe(&request.uri);
+        ended.or_else(|error| self.unless_extended(&request.uri, error))
     }
 
     async fn list_prompts(
@@ -165,7 +180,9 @@ impl ServerHandler for Surface {
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         let caller = self.known(&context)?;
-        Ok(prompts::list(Reader::new(self, &caller)))
+        let mut result = prompts::list(Reader::new(self, &caller));
+        result.prompts.extend(self.extension().prompts());
+        Ok(result)
     }
 
     async fn get_prompt(
@@ -174,7 +191,13 @@ impl ServerHandler for Surface {
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let caller = self.known(&context)?;
-        prompts::get(Reader::new(self, &caller), request).map(GetPromptResponse::from)
+        let reader = Reader::new(self, &caller);
+        if prompts::find(reader, &request.name).is_none()
+            && let Some(added) = self.extension().get_prompt(&request, &context)
+        {
+            return added;
+        }
+        prompts::get(reader, request).map(GetPromptResponse::from)
     }
 
     async fn complete(
@@ -184,16 +207,58 @@ impl ServerHandler for Surface {
     ) -> Result<CompleteResult, ErrorData> {
         let caller = self.known(&context)?;
         completions::complete(Reader::new(self, &caller), &request)
+            .or_else(|error| self.extension().complete(&request).ok_or(error))
+    }
+
+    #[expect(deprecated, reason = "sessions still have it")]
+    async fn set_level(
+        &self,
+        request: rmcp::model::SetLevelRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.known(&context)?;
+        self.extension().set_level(&request, &context)
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.known(&context)?;
+        self.tasks::<GetTaskMethod>()?.get_task(&request.task_id).map(GetTaskResult::new)
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.known(&context)?;
+        self.tasks::<UpdateTaskMethod>()?.update_task(&request.task_id, request.input_responses)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.known(&context)?;
+        self.tasks::<CancelTaskMethod>()?.cancel_task(&request.task_id)
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
-        Some(listen::accepted(requested))
+        let mut accepted = listen::accepted(requested);
+        self.extension().accept(requested, &mut accepted);
+        Some(accepted)
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let caller = self.known(context.request_context())?;
-        listen::listen(self.detached(), caller, &context).await;
-        Ok(())
+        tokio::select! {
+            () = listen::listen(self.detached(), caller, &context) => Ok(()),
+            never = self.extension().listen(&context) => match never {},
+        }
     }
 }
 
@@ -207,54 +272,32 @@ impl Surface {
         Ok(caller)
     }
 
+    /// The tasks that were added; an error about the method where there are none.
+    fn tasks<M: ConstString>(&self) -> Result<&TaskManager, ErrorData> {
+        self.extension().tasks().ok_or_else(ErrorData::method_not_found::<M>)
+    }
+
+    /// The error, unless it is about a resource that was added.
+    fn unless_extended(&self, uri: &str, error: ErrorData) -> Result<(), ErrorData> {
+        if self.extension().is_subscribable(uri) { Ok(()) } else { Err(error) }
+    }
+
     /// Tells the observer of a call that the transport refused.
     pub(crate) fn report_refusal(
         &self,
-        entry: &Entry,
+        entry: &'static Entry,
         caller: &Caller,
         request: &http::Extensions,
         error: Error,
     ) {
         let observer = self.options().observer.clone();
-        let tool = (entry.name, entry.effect);
-        let reporting = Reporting::begin(observer, tool, Some(caller.clone()), Some(request), &None);
-        reporting.end(respond::error(error.into()));
-    }
-
-    async fn call(
-        &self,
-        listed: &'static Listed,
-        arguments: Arguments,
-        context: &RequestContext<RoleServer>,
-    ) -> CallToolResult {
-        let caller = match self.identify(http_extensions(context)) {
-            Ok(caller) => caller,
-            Err(error) => return respond::error(error.into()),
-        };
-        self.session().seen(self, &caller);
-        let tool = listed.entry.name;
-        if let Err(lacking) = self.check(&caller, listed.entry) {
-            debug!(%lacking, "refused");
-            return respond::error(Error::Denied { tool, lacking }.into());
-        }
-        let missing = listed.entry.missing(&self.spawner().cluster().permissions());
-        if !missing.is_empty() {
-            return respond::error(Error::MissingPermission { tool, missing }.into());
-        }
-        let call = Call::new(self.clone(), caller, context);
-        // Without an answer the client would wait for ever.
-        let result =
-            AssertUnwindSafe(listed.run(call, arguments)).catch_unwind().await.unwrap_or_else(|_| {
-                error!("a tool panicked");
-                respond::error(Error::Internal.into())
-            });
-        debug!(failed = result.is_error, "answered");
-        result
+        let reporting = Reporting::begin(observer, entry, Some(caller.clone()), Some(request), &None);
+        reporting.end(&respond::error(error.into()));
     }
 }
 
 /// What the HTTP layers put into the request, if there is one.
-fn http_extensions(context: &RequestContext<RoleServer>) -> Option<&http::Extensions> {
+pub(crate) fn http_extensions(context: &RequestContext<RoleServer>) -> Option<&http::Extensions> {
     context.extensions.get::<http::request::Parts>().map(|parts| &parts.extensions)
 }
 

@@ -14,6 +14,7 @@
 //! | `arguments`, `schema` | input schemas, and the check of arguments against them |
 //! | `respond` | results and errors as `tools/call` results; the only place that maps an error to a reply |
 //! | `report` | what became of a call, for audit logs and metrics |
+//! | `extension` | what another program adds |
 //! | `transport` | Streamable HTTP and stdio |
 //!
 //! # To add a tool
@@ -39,7 +40,10 @@ mod call;
 pub mod catalogue;
 mod completions;
 mod cursor;
+mod elicit;
 mod error;
+#[doc(hidden)]
+pub mod extension;
 mod handler;
 mod instructions;
 mod options;
@@ -49,6 +53,7 @@ mod redact;
 mod report;
 mod resources;
 mod respond;
+mod run;
 mod schema;
 mod subscriptions;
 mod surface;

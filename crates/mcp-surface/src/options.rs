@@ -1,9 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use nocrd_authz::policy::Policy;
+use nocrd_authz::{keys::KeyRing, policy::Policy};
 use nocrd_registry::Registry;
 
-use crate::Observer;
+use crate::{Observer, extension::Extension};
 
 /// What a [`Surface`](crate::Surface) is told when it starts.
 #[derive(Debug, Clone)]
@@ -13,13 +13,15 @@ pub struct Options {
     /// What stands before `/route/<id>/` in the URLs of workspaces: empty, a path such as `/gateway`, or a whole URL
     /// without a slash at its end.
     pub base_url: String,
-    /// Whether raw pod tools see only pods that this product made.
-    pub managed_only: bool,
     /// Whether transports verify callers. Then a request without a [`Caller`](nocrd_model::Caller) is refused;
     /// otherwise it counts as the local user's.
     pub auth_enabled: bool,
     /// What verified callers may do. The local user may do everything.
     pub policy: Arc<Policy>,
+    /// Whether users are asked before a tool destroys or changes what is there. Without a client that can ask them, it does not.
+    pub confirm_destructive: bool,
+    /// The keys that all replicas share, to seal what clients keep for the server; of this process alone when `None`.
+    pub keys: Option<Arc<KeyRing>>,
     /// How long `spawn_workspace` waits at most, and by default, for a workspace to become ready.
     pub spawn_timeout: Duration,
     /// The page that clients with MCP Apps show, as HTML; `None` means there is none.
@@ -28,6 +30,9 @@ pub struct Options {
     pub registry: Option<Registry>,
     /// Is told of every call of a tool.
     pub observer: Option<Arc<dyn Observer>>,
+    /// What is served beside the product's own.
+    #[doc(hidden)]
+    pub extension: Option<Arc<dyn Extension>>,
 }
 
 impl Default for Options {
@@ -35,13 +40,15 @@ impl Default for Options {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             base_url: String::new(),
-            managed_only: true,
             auth_enabled: false,
             policy: Arc::default(),
+            confirm_destructive: false,
+            keys: None,
             spawn_timeout: Duration::from_secs(300),
             ui_page: None,
             registry: None,
             observer: None,
+            extension: None,
         }
     }
 }

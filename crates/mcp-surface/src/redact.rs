@@ -1,9 +1,19 @@
 //! Pods as tools may show them.
 
+use nocrd_model::keys;
 use serde_json::Value;
 
 /// Stands for the value of an environment variable.
 const HIDDEN: &str = "[redacted]";
+
+/// Whether an annotation repeats what is hidden elsewhere.
+pub(crate) fn is_hidden_annotation(key: &str) -> bool {
+    // Copies of manifests, environment included.
+    matches!(
+        key,
+        "kubectl.kubernetes.io/last-applied-configuration" | keys::SPAWN_INPUTS | keys::UPGRADE_ROLLBACK
+    )
+}
 
 /// Removes what nobody but the pod itself should see (the values of environment variables, wherever they may be
 /// repeated) and what says nothing to a reader (managed fields).
@@ -11,8 +21,7 @@ pub(crate) fn pod(pod: &mut Value) {
     if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-            // A copy of the whole manifest.
-            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+            annotations.retain(|key, _| !is_hidden_annotation(key));
         }
     }
     for list in ["initContainers", "containers", "ephemeralContainers"] {

@@ -7,12 +7,16 @@ use std::{
 };
 
 use nocrd_model::{Caller, Code, error as codes};
-use rmcp::model::CallToolResult;
+use rmcp::{
+    ErrorData,
+    model::{CallToolResponse, CallToolResult},
+};
 use serde_json::Value;
 
 use crate::{
+    catalogue::Entry,
     text,
-    tool::{Arguments, Effect},
+    tool::{Arguments, Effect, Thing},
 };
 
 /// Longest name that is told.
@@ -38,6 +42,8 @@ pub struct Report<'a> {
     pub request: Option<&'a http::Extensions>,
     /// The workspace that the call names.
     pub workspace: Option<&'a str>,
+    /// The pod that the call names.
+    pub pod: Option<&'a str>,
     /// The namespace: the one the reply tells, else the one that the call names.
     pub namespace: Option<&'a str>,
     /// The template that the call names.
@@ -57,6 +63,8 @@ pub enum Outcome {
     Done,
     /// It failed.
     Failed(Code),
+    /// It asked its user something, and did nothing else: the client calls again with the answer.
+    Asked,
     /// The client went away before the end. What was begun may have been done.
     Abandoned,
 }
@@ -77,21 +85,23 @@ pub(crate) struct Reporting<'a> {
 #[derive(Default)]
 struct Named {
     workspace: Option<String>,
+    pod: Option<String>,
     namespace: Option<String>,
     template: Option<String>,
     owner: Option<String>,
 }
 
 impl Named {
-    fn of(arguments: &Arguments) -> Self {
+    fn of(entry: &Entry, arguments: &Arguments) -> Self {
         let name = |key: &str| {
             let text = arguments.as_ref()?.get(key)?.as_str()?;
             Some(text::line(text, MAX_NAME)).filter(|text| !text.is_empty())
         };
         Self {
             workspace: name("id"),
+            pod: name("name").filter(|_| entry.named == Some(Thing::Pod)),
             namespace: name("namespace"),
-            template: name("templateRef"),
+            template: name(if entry.named == Some(Thing::Template) { "name" } else { "templateRef" }),
             owner: name("userSub"),
         }
     }
@@ -100,16 +110,16 @@ impl Named {
 impl<'a> Reporting<'a> {
     pub(crate) fn begin(
         observer: Option<Arc<dyn Observer>>,
-        (tool, effect): (&'static str, Effect),
+        entry: &'static Entry,
         caller: Option<Caller>,
         request: Option<&'a http::Extensions>,
         arguments: &Arguments,
     ) -> Self {
-        let named = if observer.is_some() { Named::of(arguments) } else { Named::default() };
+        let named = if observer.is_some() { Named::of(entry, arguments) } else { Named::default() };
         Self {
             observer,
-            tool,
-            effect,
+            tool: entry.name,
+            effect: entry.effect,
             caller,
             request,
             named,
@@ -118,14 +128,22 @@ impl<'a> Reporting<'a> {
         }
     }
 
+    /// The call has this answer.
+    pub(crate) fn answer(mut self, answer: &Result<CallToolResponse, ErrorData>) {
+        match answer {
+            Ok(CallToolResponse::Complete(result)) => self.end(result),
+            Ok(_) => self.outcome = Outcome::Asked,
+            Err(_) => self.outcome = Outcome::Failed(codes::INVALID_ARGUMENT),
+        }
+    }
+
     /// The call has this result.
-    pub(crate) fn end(mut self, result: CallToolResult) -> CallToolResult {
+    pub(crate) fn end(mut self, result: &CallToolResult) {
         let structured = result.structured_content.as_ref();
         self.outcome = if result.is_error == Some(true) { failed(structured) } else { Outcome::Done };
         if let Some(namespace) = structured.and_then(|content| content.get("namespace")?.as_str()) {
             self.named.namespace = Some(namespace.to_owned());
         }
-        result
     }
 }
 
@@ -138,6 +156,7 @@ impl Drop for Reporting<'_> {
             caller: self.caller.as_ref(),
             request: self.request,
             workspace: self.named.workspace.as_deref(),
+            pod: self.named.pod.as_deref(),
             namespace: self.named.namespace.as_deref(),
             template: self.named.template.as_deref(),
             owner: self.named.owner.as_deref(),
@@ -180,13 +199,13 @@ mod tests {
         });
         let reporting = Reporting::begin(
             Some(book.clone() as Arc<dyn Observer>),
-            ("spawn_workspace", Effect::Create),
+            crate::catalogue::find("spawn_workspace").unwrap().entry,
             Some(Caller::verified(Subject::new("alice"), nocrd_model::Role::User)),
             None,
             &arguments.as_object().cloned(),
         );
         match result {
-            Some(result) => drop(reporting.end(result)),
+            Some(result) => reporting.end(&result),
             None => drop(reporting),
         }
         let lines = book.0.lock().unwrap();

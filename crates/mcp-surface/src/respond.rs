@@ -18,14 +18,12 @@ const MAX_DETAIL: usize = 500;
 const MAX_DETAILS: usize = 20;
 
 /// The result of a call.
-pub(crate) fn result<T: Serialize>(outcome: Result<Reply<T>, Failure>) -> CallToolResult {
-    match outcome {
-        Ok(reply) => success(reply),
-        Err(failure) => error(failure),
-    }
+pub(crate) fn result(outcome: Result<CallToolResult, Failure>) -> CallToolResult {
+    outcome.unwrap_or_else(error)
 }
 
-fn success<T: Serialize>(reply: Reply<T>) -> CallToolResult {
+/// The result of a call that succeeded.
+pub(crate) fn success<T: Serialize>(reply: Reply<T>) -> CallToolResult {
     let mut result = CallToolResult::success(vec![ContentBlock::text(reply.text)]);
     match serde_json::to_value(reply.structured) {
         Ok(structured) => result.structured_content = Some(structured),

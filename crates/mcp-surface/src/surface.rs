@@ -1,12 +1,13 @@
 use std::{sync::Arc, time::Duration};
 
-use nocrd_authz::policy::Denied;
+use nocrd_authz::{keys::KeyRing, policy::Denied};
 use nocrd_model::Caller;
 use nocrd_spawner::Spawner;
 
 use crate::{
     Error, Options,
     catalogue::Entry,
+    extension::{Extension, Nothing},
     subscriptions::{Hub, session::Session},
 };
 
@@ -24,6 +25,7 @@ struct Shared {
     spawner: Spawner,
     options: Options,
     hub: Hub,
+    keys: Arc<KeyRing>,
 }
 
 impl Surface {
@@ -32,7 +34,9 @@ impl Surface {
     #[must_use]
     pub fn new(spawner: Spawner, options: Options) -> Self {
         let hub = Hub::start(spawner.cluster());
-        Self { shared: Arc::new(Shared { spawner, options, hub }), caller: None, session: Arc::default() }
+        let keys = options.keys.clone().unwrap_or_else(|| Arc::new(KeyRing::of_this_process()));
+        let shared = Arc::new(Shared { spawner, options, hub, keys });
+        Self { shared, caller: None, session: Arc::default() }
     }
 
     /// The same server for one caller, whatever the transport says.
@@ -62,6 +66,15 @@ impl Surface {
 
     pub(crate) fn options(&self) -> &Options {
         &self.shared.options
+    }
+
+    pub(crate) fn extension(&self) -> &dyn Extension {
+        self.shared.options.extension.as_deref().unwrap_or(&Nothing)
+    }
+
+    /// What seals values that clients keep for the server.
+    pub(crate) fn keys(&self) -> &KeyRing {
+        &self.shared.keys
     }
 
     pub(crate) fn hub(&self) -> &Hub {

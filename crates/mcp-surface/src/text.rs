@@ -72,6 +72,11 @@ pub(crate) fn table<const N: usize>(
     out
 }
 
+/// A text with warnings under it.
+pub(crate) fn with_warnings(text: String, warnings: &[String]) -> String {
+    warnings.iter().fold(text, |text, warning| format!("{text}\n⚠ {warning}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

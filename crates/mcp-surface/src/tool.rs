@@ -14,16 +14,24 @@ pub enum Effect {
     Read,
     /// It adds something, each time it is called.
     Create,
+    /// It changes something that is there; a second call with the same arguments has nothing left to do.
+    Change,
     /// It destroys something; a second call has nothing left to do.
     Destroy,
 }
 
 impl Effect {
+    /// Whether something that was there is not, or not so, afterwards.
+    #[must_use]
+    pub fn is_destructive(self) -> bool {
+        matches!(self, Self::Change | Self::Destroy)
+    }
+
     /// The protocol's hints.
     pub(crate) fn annotations(self, open_world: bool) -> ToolAnnotations {
         ToolAnnotations::new()
             .read_only(self == Self::Read)
-            .destructive(self == Self::Destroy)
+            .destructive(self.is_destructive())
             .idempotent(self != Self::Create)
             .open_world(open_world)
     }
@@ -33,9 +41,17 @@ impl Effect {
         match self {
             Self::Read => "reads only",
             Self::Create => "creates something each time it is called",
+            Self::Change => "changes what is there; calling it again has no further effect",
             Self::Destroy => "destroys; calling it again has no further effect",
         }
     }
+}
+
+/// What the argument `name` of a tool names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Thing {
+    Pod,
+    Template,
 }
 
 /// A tool. Implementations are unit structs, listed in [`catalogue::TOOLS`](crate::catalogue::TOOLS).
@@ -55,6 +71,9 @@ pub(crate) trait Tool: 'static {
     const OPEN_WORLD: bool = false;
     /// What the caller must be allowed to do; `None` is for everybody who is known.
     const ACTION: Option<Action>;
+
+    /// What its argument `name` names, for those who keep books.
+    const NAMED: Option<Thing> = None;
 
     fn run(
         call: Call,

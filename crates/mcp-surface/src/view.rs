@@ -3,12 +3,13 @@
 
 pub(crate) mod api;
 pub(crate) mod event;
+pub(crate) mod pod;
 pub(crate) mod template;
 pub(crate) mod workspace;
 
 use std::collections::BTreeMap;
 
-use crate::text;
+use crate::{redact, text};
 
 /// Longest text in a list.
 pub(crate) const IN_LIST: usize = 160;
@@ -17,9 +18,15 @@ pub(crate) const IN_DETAILS: usize = 2_000;
 
 /// Labels or annotations, with values made safe to show.
 pub(crate) fn metadata(map: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    map.iter()
-        // A copy of the whole manifest, environment included.
-        .filter(|(key, _)| *key != "kubectl.kubernetes.io/last-applied-configuration")
-        .map(|(key, value)| (key.clone(), text::block(value, IN_DETAILS)))
-        .collect()
+    shown(map, |value| text::block(value, IN_DETAILS))
+}
+
+/// The same for a list.
+pub(crate) fn short_metadata(map: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    shown(map, |value| text::line(value, IN_LIST))
+}
+
+fn shown(map: &BTreeMap<String, String>, show: impl Fn(&str) -> String) -> BTreeMap<String, String> {
+    let shown = map.iter().filter(|(key, _)| !redact::is_hidden_annotation(key));
+    shown.map(|(key, value)| (key.clone(), show(value))).collect()
 }

@@ -93,6 +93,8 @@ codes! {
     INVALID_ARGUMENT = "NCR0102", "InvalidArgument", Invalid, "An argument is missing, unknown, or of the wrong form.", "Correct the argument the message names.";
     INVALID_NAMESPACE = "NCR0103", "InvalidNamespace", Invalid, "A namespace is not a DNS label.", "Name an existing namespace, or leave the argument out.";
     INVALID_PATH = "NCR0104", "InvalidPath", Invalid, "A path could be read in more than one way: as written or decoded, it holds a dot segment, a backslash, a control character or a malformed escape, or somebody who reads it leniently would take it for that of another API.", "Ask for the plain path.";
+    DECLINED = "NCR0105", "Declined", Forbidden, "The user was asked, and did not agree.", "Nothing was done. Ask the user what they want instead.";
+    CONFIRMATION_NEEDED = "NCR0106", "ConfirmationNeeded", Forbidden, "The server wants its user to confirm what destroys or changes something, and the client can't ask them.", "Use a client that supports elicitation by forms, or ask the operator to set CONFIRM_DESTRUCTIVE=false.";
     // 02: templates and specs
     TEMPLATE_NOT_FOUND = "NCR0201", "TemplateNotFound", NotFound, "No template of that name exists in any source.", "List the templates and use one of their references.";
     TEMPLATE_MALFORMED = "NCR0202", "TemplateMalformed", Unprocessable, "A template's text can't be read as a pod spec.", "Correct the template; the message says where it breaks.";

@@ -110,6 +110,7 @@ keys! {
     TEMPLATE_DESCRIPTION = "nogoo9/template-description", Annotation, Copied, "text", "", "", "Older spelling of `nogoo9/description`, read when that is absent.";
     TAG = "nogoo9/tag", Annotation, Copied, "text", "", "", "Groups templates in lists.";
     REQUIRED_CONTEXT = "nogoo9/required-context", Annotation, Directive, "comma-separated names", "", "0.2", "Variables that `context` must give, or nothing is spawned. Every caller may set them, whatever their names.";
+    PLAIN_CONTEXT = "nogoo9/plain-context", Annotation, Directive, "comma-separated names", "none", "0.18", "Context variables that are no secrets. Clients may ask their users for these in a form of their own; all others are taken for secrets, which never go through the client.";
     IAM_ROLE_ARN = "nogoo9/iam-role-arn", Annotation, Directive, "AWS role ARN", "", "0.2", "Gives the workspace a ServiceAccount of its own that carries this role (EKS, IAM roles for service accounts).";
     INIT_IMAGE = "nogoo9/init-image", Annotation, Directive, "image", "", "0.2", "Image of an init container `spawner-init`; needs `nogoo9/init-command`.";
     INIT_COMMAND = "nogoo9/init-command", Annotation, Directive, "shell command", "", "0.2", "What that init container runs with `/bin/sh -c`. It sees the context variables.";

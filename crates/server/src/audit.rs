@@ -75,6 +75,7 @@ impl<'a> From<&'a Caller> for Who<'a> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct About<'a> {
     pub(crate) workspace: Option<&'a str>,
+    pub(crate) pod: Option<&'a str>,
     pub(crate) namespace: Option<&'a str>,
     pub(crate) template: Option<&'a str>,
     /// Whose it is, when that is not who acts.
@@ -89,7 +90,7 @@ impl Act<'_> {
     /// Writes it down.
     pub(crate) fn record(&self) {
         let who = self.who.or_else(|| self.visit?.caller().map(Who::from));
-        let About { workspace, namespace, template, owner, path, reason } = self.about;
+        let About { workspace, pod, namespace, template, owner, path, reason } = self.about;
         tracing::info!(
             target: nocrd_telemetry::audit::TARGET,
             action = self.action,
@@ -99,6 +100,7 @@ impl Act<'_> {
             role = who.and_then(|who| who.role).map(Role::as_str),
             owner,
             workspace,
+            pod,
             namespace,
             template,
             path,
@@ -145,6 +147,8 @@ impl Observer for Books {
             CallOutcome::Done => Outcome::Done,
             CallOutcome::Failed(code) => Outcome::of(code),
             CallOutcome::Abandoned => Outcome::Abandoned,
+            // The call that brings the answer is the act.
+            CallOutcome::Asked => return,
         };
         if let Some(metrics) = &self.metrics {
             metrics.called(report.tool, outcome, report.took);
@@ -154,6 +158,7 @@ impl Observer for Books {
         }
         let about = About {
             workspace: report.workspace,
+            pod: report.pod,
             namespace: report.namespace,
             template: report.template,
             owner: report.owner,

@@ -5,7 +5,7 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 use nocrd_authz::keys::KeyRing;
 use nocrd_cluster::{Cluster, ConnectOptions, Connection, Scope, connect};
 use nocrd_config::{Mode, PodSecurity, Settings};
-use nocrd_mcp_surface::{HttpOptions, Options, Surface, http_service};
+use nocrd_mcp_surface::{HttpOptions, Options, Surface, extension::Extension, http_service};
 use nocrd_model::keys::DEFAULT_WORKSPACE_PORT;
 use nocrd_proxy_core::{AddressPolicy, BasePath, Drain, OriginPolicy, Proxy};
 use nocrd_registry::{Credentials, Registry};
@@ -92,6 +92,7 @@ pub(crate) fn spawner(settings: &Settings, cluster: Cluster) -> Spawner {
         allowed_config_maps: settings.allowed_configmaps.clone(),
         allowed_claims: settings.allowed_claims.clone(),
         allowed_metadata_prefixes: settings.allowed_metadata_prefixes.clone(),
+        managed_only: settings.managed_only,
         upgrade: nocrd_spawner::UpgradeConfig {
             timeout: settings.upgrade_timeout,
             ..nocrd_spawner::UpgradeConfig::default()
@@ -110,26 +111,35 @@ pub(crate) fn registry(settings: &Settings) -> Result<Option<Registry>, Error> {
     Registry::new(config).map(Some).map_err(Error::Registry)
 }
 
-/// The MCP server; `urls` is where the HTTP server is, if there is one.
-pub(crate) fn surface(
-    settings: &Settings,
-    spawner: Spawner,
-    registry: Option<Registry>,
-    urls: Option<&Urls>,
-    metrics: Metered,
-) -> Surface {
+/// What of a running server the MCP half needs.
+pub(crate) struct Footing<'a> {
+    pub(crate) spawner: Spawner,
+    pub(crate) registry: Option<Registry>,
+    /// Where the HTTP server is, if there is one.
+    pub(crate) urls: Option<&'a Urls>,
+    /// The keys that replicas share, with authentication.
+    pub(crate) keys: Option<Arc<KeyRing>>,
+    pub(crate) metrics: Metered,
+    pub(crate) extension: Option<Arc<dyn Extension>>,
+}
+
+/// The MCP server.
+pub(crate) fn surface(settings: &Settings, footing: Footing<'_>) -> Surface {
+    let Footing { spawner, registry, urls, keys, metrics, extension } = footing;
     Surface::new(
         spawner,
         Options {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             base_url: urls.map_or_else(|| settings.base_url.clone(), |urls| urls.users().to_owned()),
-            managed_only: settings.managed_only,
             auth_enabled: settings.auth_enabled,
             policy: Arc::new(auth::policy(settings)),
+            confirm_destructive: settings.confirm_destructive,
+            keys,
             spawn_timeout: settings.spawn_timeout,
             registry,
             ui_page: settings.ui_enabled.then(|| landing::app(settings).into()),
             observer: Some(Arc::new(Books::new(metrics))),
+            extension,
         },
     )
 }
@@ -150,6 +160,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) surface: Option<&'a Surface>,
     pub(crate) urls: &'a Urls,
+    /// Filled by the web half, with authentication.
+    pub(crate) keys: Option<Arc<KeyRing>>,
     pub(crate) metrics: Metered,
 }
 
@@ -159,25 +171,24 @@ pub(crate) async fn web(
     ground: Ground<'_>,
     limits: &Limits,
 ) -> Result<Web, Error> {
-    let Ground { cluster, surface, urls, metrics } = ground;
+    let Ground { cluster, surface, urls, keys: ring, metrics } = ground;
     let (drain, mcp_end) = (Drain::new(), CancellationToken::new());
     let site = Arc::new(Site::new(settings));
     let rates = Rates::new(settings, metrics.as_ref());
     let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(rates.clone().tidy()))];
-    let (door, ring, endings, lonely) = if settings.auth_enabled {
+    let (door, endings, lonely) = if let Some(ring) = &ring {
         if auth::wants_public_url(settings) {
             tracing::warn!(
                 "PUBLIC_URL is not set: what clients are told about where to sign in follows the Host header of their own requests; set PUBLIC_URL to the address that users know"
             );
         }
-        let ring = Arc::new(KeyRing::default());
-        let shared = keys::start(settings, cluster, Arc::clone(&ring))
+        let shared = keys::start(settings, cluster, Arc::clone(ring))
             .await
             .map_err(|error| error.of_port("PEER_PORT"))?;
         tasks.extend(shared.tasks);
         let introspects = settings.introspection_endpoint.is_some();
         let parts = auth::Shared {
-            keys: Arc::clone(&ring),
+            keys: Arc::clone(ring),
             grants: shared.grants,
             revocations: shared.revocations,
             endings: shared.endings.clone(),
@@ -186,11 +197,11 @@ pub(crate) async fn web(
         };
         let door = Arc::new(auth::build(settings, &site, parts)?);
         auth::tell(settings, &site);
-        tell_key(settings, &ring);
+        tell_key(settings, ring);
         tasks.push(AbortOnDropHandle::new(tokio::spawn(Arc::clone(door.upstream()).try_out())));
-        (Some(door), Some(ring), Some(shared.endings), shared.lonely)
+        (Some(door), Some(shared.endings), shared.lonely)
     } else {
-        (None, None, None, Arc::default())
+        (None, None, Arc::default())
     };
     let upstream = door.as_ref().map(|door| Arc::clone(door.upstream()));
     let health = Arc::new(Health::new(cluster.clone(), ring, lonely, endings, upstream, settings));

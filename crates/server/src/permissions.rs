@@ -90,6 +90,7 @@ mod tests {
             permissions,
             enabled_tools: Vec::new(),
             disabled_tools: Vec::new(),
+            elsewhere: BTreeMap::new(),
             complete: true,
         }
     }
@@ -101,7 +102,7 @@ mod tests {
             (&[("create", "pods")], false, true),
             (&[("watch", "pods")], false, false),
             // Without these the server does less, and works.
-            (&[("create", "secrets"), ("list", "configmaps"), ("patch", "pods")], true, true),
+            (&[("create", "secrets"), ("list", "configmaps"), ("patch", "pods/resize")], true, true),
         ] {
             let report = report(denied);
             assert_eq!(is_sufficient(&report, Components::MCP), mcp, "{denied:?}");

@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nocrd_authz::keys::KeyRing;
 use nocrd_config::Settings;
-use nocrd_mcp_surface::Surface;
+use nocrd_mcp_surface::{Surface, extension::Extension};
 use nocrd_proxy_core::BasePath;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -47,6 +48,7 @@ pub struct Server {
     components: Components,
     limits: Limits,
     port: Option<Port>,
+    extension: Option<Arc<dyn Extension>>,
 }
 
 struct Port {
@@ -76,7 +78,14 @@ impl Server {
     pub async fn bind(settings: Settings, components: Components) -> Result<Self, Error> {
         Self::check(&settings).await?;
         let port = if settings.transport.serves_http() { Some(Port::open(&settings).await?) } else { None };
-        Ok(Self { settings, components, limits: Limits::default(), port })
+        Ok(Self { settings, components, limits: Limits::default(), port, extension: None })
+    }
+
+    /// The same server, whose MCP half serves more.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_extension(self, extension: Arc<dyn Extension>) -> Self {
+        Self { extension: Some(extension), ..self }
     }
 
     /// Where it is reached; `None` without HTTP.
@@ -99,7 +108,7 @@ impl Server {
     }
 
     async fn work(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { settings, components, limits, port } = self;
+        let Self { settings, components, limits, port, extension } = self;
         limits::raise_open_files();
         let (cluster, connection) = compose::cluster(&settings).await?;
         let _report = compose::report(cluster.clone(), connection);
@@ -107,19 +116,24 @@ impl Server {
         let metrics: Metered =
             port.as_ref().filter(|port| port.metrics.is_some()).map(|_| Arc::new(Metrics::new()));
         let registry = if components.mcp { compose::registry(&settings)? } else { None };
+        // The web half fills it. Standard input has no sessions, and needs no other replica's key.
+        let keys = (settings.auth_enabled && port.is_some()).then(|| Arc::new(KeyRing::default()));
         let surface = components.mcp.then(|| compose::spawner(&settings, cluster.clone())).map(|spawner| {
             let background = spawner.clone();
             let background = AbortOnDropHandle::new(tokio::spawn(async move {
                 tokio::join!(background.janitor(), background.upgrader());
             }));
-            (compose::surface(&settings, spawner, registry, urls.as_ref(), metrics.clone()), background)
+            let (urls, keys, metrics) = (urls.as_ref(), keys.clone(), metrics.clone());
+            let footing = compose::Footing { spawner, registry, urls, keys, metrics, extension };
+            (compose::surface(&settings, footing), background)
         });
         let surface = surface.as_ref().map(|(surface, _background)| surface);
         let http = match port {
             None => None,
             Some(Port { listener, urls, tls, metrics: endpoint }) => {
                 let cluster = &cluster;
-                let ground = compose::Ground { cluster, surface, urls: &urls, metrics: metrics.clone() };
+                let ground =
+                    compose::Ground { cluster, surface, urls: &urls, keys, metrics: metrics.clone() };
                 let web = compose::web(&settings, components, ground, &limits).await?;
                 let linger = limits.linger;
                 let metrics = endpoint.zip(metrics).map(|(endpoint, metrics)| {

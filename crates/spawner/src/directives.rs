@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use nocrd_model::keys;
 use serde_json::{Map, Value, json};
 
-use crate::{Context, Error};
+use crate::Error;
 
 /// What the annotations of a template, or of an inline spec, ask for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Directives {
     required_context: Vec<String>,
+    plain_context: Vec<String>,
     init: Option<Init>,
     pre_stop: Option<PreStop>,
     grace_period: Option<u32>,
@@ -70,6 +71,7 @@ impl Directives {
         }
         Ok(Self {
             required_context: list(get(keys::REQUIRED_CONTEXT)),
+            plain_context: list(get(keys::PLAIN_CONTEXT)),
             init,
             pre_stop,
             grace_period: get(keys::DEFAULT_GRACE_PERIOD).map(parse_grace_period).transpose()?,
@@ -78,11 +80,15 @@ impl Directives {
         })
     }
 
-    /// Refuses a context that lacks a required variable, naming all that are missing.
-    pub(crate) fn require(&self, context: &Context) -> Result<(), Error> {
-        let missing: Vec<String> =
-            self.required_context.iter().filter(|name| !context.contains(name)).cloned().collect();
-        if missing.is_empty() { Ok(()) } else { Err(Error::MissingContext { names: missing }) }
+    /// Refuses what lacks a required variable, naming all that are missing.
+    pub(crate) fn require(&self, is_given: impl Fn(&str) -> bool) -> Result<(), Error> {
+        let missing = self.required_context.iter().filter(|name| !is_given(name));
+        let names: Vec<String> = missing.cloned().collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let plain = names.iter().filter(|name| self.plain_context.contains(name)).cloned().collect();
+        Err(Error::MissingContext { names, plain })
     }
 
     /// Puts the init container, the pre-stop hook and the grace period into `spec`; `variables` are the context's

@@ -116,6 +116,8 @@ pub enum Error {
     MissingContext {
         /// Their names, in the template's order.
         names: Vec<String>,
+        /// Those among them that are no secrets.
+        plain: Vec<String>,
     },
     /// No such workspace, or not the caller's.
     #[error("workspace {id} not found, or it is not yours")]

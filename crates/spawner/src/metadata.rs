@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use nocrd_cluster::Changes;
 use nocrd_model::{Api, Caller, Namespace, Protocol, Subject, api, keys};
 
 use crate::{Config, Error, Product};
@@ -98,6 +99,30 @@ pub(crate) fn check_foreign_annotations(
         Some(key) => Err(Error::ReservedKey { what: "annotation", key: key.clone() }),
         None => check_listed("annotation", annotations, caller, config),
     }
+}
+
+/// Refuses changes of labels that a caller could not give a pod either, and would not find on one of their making:
+/// removing a key is setting it, too.
+pub(crate) fn check_changed_labels(changes: &Changes, caller: &Caller, config: &Config) -> Result<(), Error> {
+    let set = as_set(changes);
+    check_labels(&set, caller, config)?;
+    check_not_gateway(&set)
+}
+
+/// Likewise for annotations: which port a pod serves, and whom, is decided when it is created.
+pub(crate) fn check_changed_annotations(
+    changes: &Changes,
+    caller: &Caller,
+    config: &Config,
+) -> Result<(), Error> {
+    if let Some(key) = changes.keys().find(|key| key.starts_with(keys::PREFIX)) {
+        return Err(Error::ReservedKey { what: "annotation", key: key.clone() });
+    }
+    check_foreign_annotations(&as_set(changes), caller, config)
+}
+
+fn as_set(changes: &Changes) -> Pairs {
+    changes.iter().map(|(key, value)| (key.clone(), value.clone().unwrap_or_default())).collect()
 }
 
 /// Refuses annotations of an inline spec that only the server sets, or that look like ours and mean nothing.

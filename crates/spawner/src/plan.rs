@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 mod callers;
 mod references;
 mod variables;
+mod vet;
+
+pub(crate) use vet::vet;
 
 use self::callers::Brought;
 use crate::{
@@ -109,7 +112,7 @@ fn render(inputs: &Inputs<'_>, pod_name: String, secret_name: String) -> Result<
     let source = source_parts(inputs, &caller, &placeholders)?;
 
     let directives = Directives::parse(&source.directives)?;
-    directives.require(&request.context)?;
+    directives.require(|name| request.context.contains(name) || is_overridden(request, name))?;
     let mut warnings = directives.warnings.clone();
 
     let mut tree = source.spec;
@@ -186,6 +189,14 @@ fn render(inputs: &Inputs<'_>, pod_name: String, secret_name: String) -> Result<
         "spec": spec,
     });
     Ok(Plan { service_account, pod, pod_name, context_secret: secret, warnings })
+}
+
+/// Whether a pod that is no workspace gets a variable by an override, which counts like context: clients that know
+/// nothing of context give it so.
+fn is_overridden(request: &SpawnRequest<Product>, name: &str) -> bool {
+    let variables = request.container_overrides.iter().flat_map(|change| change.env.iter().flatten());
+    matches!(request.id, Product::Pod(_))
+        && variables.into_iter().any(|variable| variable.get("name").and_then(Value::as_str) == Some(name))
 }
 
 /// Refuses a workspace for somebody else.

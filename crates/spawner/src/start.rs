@@ -35,6 +35,7 @@ impl Spawner {
     async fn start_to_the_end(&self, request: SpawnRequest<Product>) -> Result<Started, Error> {
         // First, or the answer would tell something of the other's workspaces.
         plan::check_owner(&request)?;
+        request.id.check()?;
         let asked = request.namespace.as_deref();
         let namespace = self.cluster().resolve_namespace_of_spawn(asked, &request.caller)?;
         let finished = self.check_free(&request, &namespace)?;

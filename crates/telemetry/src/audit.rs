@@ -1,8 +1,8 @@
 //! The audit log: one line of JSON for each thing somebody did that matters for security.
 //!
 //! Whoever knows of such a thing emits an event with the target [`TARGET`] and these fields, as far as they apply:
-//! `action`, `outcome`, `code`, `subject`, `role`, `via`, `owner`, `workspace`, `namespace`, `template`, `client`,
-//! `request_id`. It goes to the log like any other event and, when an audit log is set, there too.
+//! `action`, `outcome`, `code`, `subject`, `role`, `via`, `owner`, `workspace`, `pod`, `namespace`, `template`,
+//! `client`, `request_id`. It goes to the log like any other event and, when an audit log is set, there too.
 
 use std::{
     fmt::{self, Write as _},

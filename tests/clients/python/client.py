@@ -19,21 +19,36 @@ from mcp_types import PromptReference, ResourceTemplateReference
 
 TOOLS = {
     "check_permissions",
+    "create_pod",
+    "create_pod_from_template",
+    "create_template",
     "current_namespace",
+    "delete_pod",
+    "delete_template",
     "get_capabilities",
+    "get_pod",
+    "get_pod_logs",
     "get_template",
     "get_workspace",
     "get_workspace_events",
     "list_namespaces",
+    "list_pods",
     "list_registry_images",
     "list_templates",
     "list_workspaces",
+    "patch_pod",
     "spawn_workspace",
     "stop_workspace",
+    "update_template",
+    "upgrade_all_workspaces",
+    "upgrade_workspace",
 }
 RESOURCES = {"pod-template://{namespace}/{name}", "workspace://{namespace}/{id}"}
 PROMPTS = {"diagnose-workspace", "spawn-workspace"}
 TEMPLATE = "default-agent-workspace"
+# Of the annotation that holds a template's version.
+VERSION = "nogoo9/template-version"
+IMAGE = "busybox"
 # Long enough for a busy machine; nothing waits that long when all is well.
 PATIENCE_SECONDS = 120
 
@@ -209,6 +224,65 @@ async def prompts(client, workspace):
     step(f"prompts {', '.join(sorted(listed))}")
 
 
+async def pods(client, workspace):
+    name = f"{workspace}-pod"
+    script = "echo hello; exec sleep 600"
+    container = {"name": "agent", "image": IMAGE, "command": ["/bin/sh", "-c", script]}
+    container["resources"] = {"requests": {"memory": "16Mi"}}
+    created = await call(client, "create_pod", name=name, containers=[container])
+    check(created["name"] == name, f"asked for {name}, got {created['name']}")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        result = await client.call_tool("get_pod_logs", {"name": name})
+        if not result.is_error and result.structured_content["logs"] == "hello\n":
+            break
+        check(time.monotonic() < deadline, f"{name} says nothing: {text_of(result)}")
+        await asyncio.sleep(0.1)
+    listed = await call(client, "list_pods", fieldSelector=f"metadata.name={name}")
+    check([entry["name"] for entry in listed["pods"]] == [name], f"the pods are {listed['pods']}")
+    change = {
+        "metadata": {"annotations": {"example.com/note": "hello"}},
+        "spec": {"containers": [{"name": "agent", "resources": {"requests": {"memory": "32Mi"}}}]},
+    }
+    patched = await call(client, "patch_pod", name=name, patch=change)
+    pod = (await call(client, "get_pod", name=name))["pod"]
+    check(pod["metadata"]["annotations"]["example.com/note"] == "hello", f"the note is lost: {pod['metadata']}")
+    check(patched["resourceVersion"], "the pod has no version")
+    deleted = await call(client, "delete_pod", name=name, gracePeriodSeconds=0)
+    check(deleted["status"] == "terminating", f"{name} is {deleted['status']}")
+    step(f"pod {name} came, spoke, changed and went")
+
+
+async def library(client, workspace):
+    name = f"{workspace}-template"
+    spec = {"containers": [{"name": "agent", "image": IMAGE, "command": ["sleep", "600"], "args": ["${{user}}"]}]}
+    created = await call(client, "create_template", name=name, description="For a test", spec=spec)
+    reference = created["templateRef"]
+    await call(client, "update_template", name=reference, annotations={VERSION: "1.1.0"})
+    template = await call(client, "get_template", name=reference)
+    check(template["version"] == "1.1.0", f"{reference} has version {template['version']}")
+    check(template["description"] == "For a test", f"{reference} is {template['description']!r}")
+    pod = await call(client, "create_pod_from_template", name=f"{name}-pod", templateRef=reference)
+    await call(client, "delete_pod", name=pod["name"], gracePeriodSeconds=0)
+    await call(client, "delete_template", name=reference)
+    result = await client.call_tool("get_template", {"name": reference})
+    check(result.is_error, f"{reference} is still there")
+    step(f"template {reference} came, changed, made a pod and went")
+
+
+async def upgrade(client, workspace):
+    result = await client.call_tool("upgrade_workspace", {"id": workspace})
+    same = succeeded("upgrade_workspace", result)
+    check(same["status"] == "unchanged", f"{workspace} is up to date, and it is {same['status']}")
+    forced = await call(client, "upgrade_workspace", id=workspace, force=True, wait=True)
+    check(forced["status"] == "upgraded", f"waited for the upgrade, and it is {forced['status']}")
+    details = await call(client, "get_workspace", id=workspace)
+    check(details["podName"] == forced["podName"] != same["podName"], f"its pod is {details['podName']}")
+    check(details["ready"], f"{workspace} is not ready: {details['message']}")
+    await call(client, "upgrade_all_workspaces")
+    step(f"upgraded {workspace} to pod {forced['podName']}")
+
+
 async def refusals(client, workspace):
     for arguments, expected in [
         ({"id": f"{workspace}-none", "templateRef": "no-such-template"}, "no-such-template"),
@@ -253,6 +327,9 @@ async def drive(target, legacy):
         await look(client, workspace, spawned["podName"])
         await resources(client, workspace)
         await prompts(client, workspace)
+        await pods(client, workspace)
+        await library(client, workspace)
+        await upgrade(client, workspace)
         await refusals(client, workspace)
         await stop(client, workspace)
 

@@ -13,22 +13,37 @@ import { connect } from "./connection.mjs";
 
 const TOOLS = [
   "check_permissions",
+  "create_pod",
+  "create_pod_from_template",
+  "create_template",
   "current_namespace",
+  "delete_pod",
+  "delete_template",
   "get_capabilities",
+  "get_pod",
+  "get_pod_logs",
   "get_template",
   "get_workspace",
   "get_workspace_events",
   "list_namespaces",
+  "list_pods",
   "list_registry_images",
   "list_templates",
   "list_workspaces",
+  "patch_pod",
   "spawn_workspace",
   "stop_workspace",
+  "update_template",
+  "upgrade_all_workspaces",
+  "upgrade_workspace",
 ];
 const RESOURCES = ["pod-template://{namespace}/{name}", "workspace://{namespace}/{id}"];
 const PROMPTS = ["diagnose-workspace", "spawn-workspace"];
 const TEMPLATE = "default-agent-workspace";
 const NAME = "A TypeScript client's";
+// Of the annotation that holds a template's version.
+const VERSION = "nogoo9/template-version";
+const IMAGE = "busybox";
 // Long enough for a busy machine; nothing waits that long when all is well.
 const PATIENCE_MS = 120_000;
 
@@ -199,6 +214,61 @@ async function prompts(client, workspace) {
   step(`prompts ${names.join(", ")}`);
 }
 
+async function pods(client, workspace) {
+  const name = `${workspace}-pod`;
+  const resources = { requests: { memory: "16Mi" } };
+  const command = ["/bin/sh", "-c", "echo hello; exec sleep 600"];
+  const created = await call(client, "create_pod", { name, containers: [{ name: "agent", image: IMAGE, command, resources }] });
+  check(created.name === name, `asked for ${name}, got ${created.name}`);
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const result = await attempt(client, "get_pod_logs", { name });
+    if (!result.isError && result.structuredContent.logs === "hello\n") break;
+    check(Date.now() < deadline, `${name} says nothing: ${textOf(result)}`);
+    await sleep(100);
+  }
+  const { pods: listed } = await call(client, "list_pods", { fieldSelector: `metadata.name=${name}` });
+  check(listed.length === 1 && listed[0].name === name, `the pods are ${JSON.stringify(listed)}`);
+  const patch = {
+    metadata: { annotations: { "example.com/note": "hello" } },
+    spec: { containers: [{ name: "agent", resources: { requests: { memory: "32Mi" } } }] },
+  };
+  const { resourceVersion } = await call(client, "patch_pod", { name, patch });
+  check(resourceVersion, "the pod has no version");
+  const { pod } = await call(client, "get_pod", { name });
+  check(pod.metadata.annotations["example.com/note"] === "hello", "the note is lost");
+  const deleted = await call(client, "delete_pod", { name, gracePeriodSeconds: 0 });
+  check(deleted.status === "terminating", `${name} is ${deleted.status}`);
+  step(`pod ${name} came, spoke, changed and went`);
+}
+
+async function library(client, workspace) {
+  const name = `${workspace}-template`;
+  const spec = { containers: [{ name: "agent", image: IMAGE, command: ["sleep", "600"], args: ["${{user}}"] }] };
+  const { templateRef } = await call(client, "create_template", { name, description: "For a test", spec });
+  await call(client, "update_template", { name: templateRef, annotations: { [VERSION]: "1.1.0" } });
+  const template = await call(client, "get_template", { name: templateRef });
+  check(template.version === "1.1.0", `${templateRef} has version ${template.version}`);
+  check(template.description === "For a test", `${templateRef} is ${template.description}`);
+  const pod = await call(client, "create_pod_from_template", { name: `${name}-pod`, templateRef });
+  await call(client, "delete_pod", { name: pod.name, gracePeriodSeconds: 0 });
+  await call(client, "delete_template", { name: templateRef });
+  check((await attempt(client, "get_template", { name: templateRef })).isError, `${templateRef} is still there`);
+  step(`template ${templateRef} came, changed, made a pod and went`);
+}
+
+async function upgrade(client, workspace) {
+  const same = await call(client, "upgrade_workspace", { id: workspace });
+  check(same.status === "unchanged", `${workspace} is up to date, and it is ${same.status}`);
+  const forced = await call(client, "upgrade_workspace", { id: workspace, force: true, wait: true });
+  check(forced.status === "upgraded", `waited for the upgrade, and it is ${forced.status}`);
+  const details = await call(client, "get_workspace", { id: workspace });
+  check(details.podName === forced.podName && forced.podName !== same.podName, `its pod is ${details.podName}`);
+  check(details.ready, `${workspace} is not ready: ${details.message}`);
+  await call(client, "upgrade_all_workspaces");
+  step(`upgraded ${workspace} to pod ${forced.podName}`);
+}
+
 async function refusals(client, workspace) {
   for (const [args, expected] of [
     [{ id: `${workspace}-none`, templateRef: "no-such-template" }, "no-such-template"],
@@ -244,6 +314,9 @@ async function drive(variant, target) {
     await look(client, workspace, spawned.podName);
     await resources(client, workspace);
     await prompts(client, workspace);
+    await pods(client, workspace);
+    await library(client, workspace);
+    await upgrade(client, workspace);
     await refusals(client, workspace);
     await stop(client, workspace);
   } finally {

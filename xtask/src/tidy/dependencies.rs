@@ -56,6 +56,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "nocrd-workspace",
         ],
     ),
+    // For tests only: in no other row.
+    ("nocrd-conformance", &["nocrd-config", "nocrd-devcluster", "nocrd-mcp-surface", "nocrd-server"]),
     ("nocrd-mcp", &["nocrd-config", "nocrd-model", "nocrd-server", "nocrd-telemetry"]),
     ("nocrd-proxy", &["nocrd-config", "nocrd-model", "nocrd-server", "nocrd-telemetry"]),
     ("xtask", &["nocrd-cluster", "nocrd-config", "nocrd-mcp-surface", "nocrd-model"]),

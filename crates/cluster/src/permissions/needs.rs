@@ -88,9 +88,9 @@ macro_rules! needs {
 
 needs! {
     "list" "pods"/"" false: ["list_pods" "list_workspaces" "get_workspace" "get_workspace_events" "spawn_workspace" "stop_workspace" "create_pod" "create_pod_from_template" "upgrade_workspace" "upgrade_all_workspaces"] + []
-        "Reads the workspaces that are there, once, before they are watched.";
-    "watch" "pods"/"" false: ["list_workspaces" "get_workspace" "get_workspace_events" "spawn_workspace" "stop_workspace" "create_pod" "create_pod_from_template" "upgrade_workspace" "upgrade_all_workspaces"] + []
-        "Keeps the list of workspaces up to date, for tools and for the proxy.";
+        "Reads the workspaces and other pods that are there, once, before they are watched.";
+    "watch" "pods"/"" false: ["list_pods" "list_workspaces" "get_workspace" "get_workspace_events" "spawn_workspace" "stop_workspace" "create_pod" "create_pod_from_template" "upgrade_workspace" "upgrade_all_workspaces"] + []
+        "Keeps the list of workspaces and other pods up to date, for tools and for the proxy.";
     "get" "pods"/"" false: ["get_pod" "get_pod_logs" "delete_pod" "patch_pod" "upgrade_workspace" "upgrade_all_workspaces"] + ["get_workspace"]
         "Reads one pod in full, and whose it is before anything is done to it.";
     "create" "pods"/"" false: ["create_pod" "create_pod_from_template" "spawn_workspace" "upgrade_workspace" "upgrade_all_workspaces"] + []
@@ -99,6 +99,8 @@ needs! {
         "Stops workspaces, and undoes a spawn that lost a race or failed half-way.";
     "patch" "pods"/"" false: ["patch_pod" "upgrade_workspace" "upgrade_all_workspaces"] + []
         "Changes a pod, and notes the state of an upgrade on it.";
+    "patch" "pods"/"resize" false: [] + ["patch_pod"]
+        "Changes how much CPU and memory a running pod has; without it only labels and annotations can be changed.";
     "get" "pods"/"log" false: ["get_pod_logs"] + []
         "Reads logs.";
     "list" "namespaces"/"" true: ["list_namespaces"] + []
@@ -117,11 +119,11 @@ needs! {
         "Deletes a template.";
     "create" "secrets"/"" false: [] + ["spawn_workspace" "create_pod_from_template" "upgrade_workspace" "upgrade_all_workspaces"]
         "Keeps context values in a Secret that the pod owns; without it they stand in the pod's own environment, with a warning.";
-    "get" "secrets"/"" false: [] + ["spawn_workspace"]
-        "Finds out whether the Secret a pod waits for was ever created.";
+    "get" "secrets"/"" false: [] + ["spawn_workspace" "upgrade_workspace" "upgrade_all_workspaces"]
+        "Finds out whether the Secret a pod waits for was ever created, and gives a workspace's context values to its successor; without it a workspace that has some can't be upgraded.";
     "delete" "secrets"/"" false: [] + ["spawn_workspace" "upgrade_workspace" "upgrade_all_workspaces"]
         "Undoes a spawn, and removes a Secret that an earlier pod of the same name left.";
-    "list" "secrets"/"" false: [] + ["spawn_workspace"]
+    "list" "secrets"/"" false: [] + ["spawn_workspace" "upgrade_workspace" "upgrade_all_workspaces"]
         "Finds Secrets of workspaces that are gone.";
     "create" "serviceaccounts"/"" false: [] + ["spawn_workspace" "upgrade_workspace" "upgrade_all_workspaces"]
         "Gives a workspace an AWS role, when its template asks for one.";

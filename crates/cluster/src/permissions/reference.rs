@@ -1,9 +1,12 @@
 //! The table of rights as a page of the documentation.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::fmt::Write as _;
 
-use super::{NEEDS, OWN_NEEDS, Permission};
+use super::{NEEDS, OWN_NEEDS, manifests::rules};
 use crate::Scope;
+
+/// Where the manifests are.
+const DEPLOY: &str = "https://github.com/nogoo9/no-crd/blob/main/deploy/kubernetes";
 
 /// Renders the table, and the RBAC rules that grant all of it, as Markdown.
 #[must_use]
@@ -42,31 +45,12 @@ pub fn reference_markdown() -> String {
     );
     let _ = write!(
         page,
-        "\n## Rules for all namespaces\n\nFor mode `cluster`, in a ClusterRole:\n\n```yaml\n{}```\n\n\
-         ## Rules for one namespace\n\nFor mode `namespaced`, in a Role:\n\n```yaml\n{}```\n",
+        "\n## Rules for all namespaces\n\nFor mode `cluster`, in a ClusterRole; \
+         [`rbac-cluster.yaml`]({DEPLOY}/rbac-cluster.yaml) has the account and the binding too.\n\n```yaml\n{}```\n\n\
+         ## Rules for one namespace\n\nFor mode `namespaced`, in a Role; \
+         [`rbac-namespace.yaml`]({DEPLOY}/rbac-namespace.yaml) has the rest.\n\n```yaml\n{}```\n",
         rules(Scope::Cluster),
         rules(Scope::Namespaced)
     );
     page
-}
-
-/// The RBAC rules (rbac.authorization.k8s.io/v1) that grant everything used in a scope.
-fn rules(scope: Scope) -> String {
-    let mut verbs: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for need in NEEDS.iter().filter(|need| need.applies_in(scope)) {
-        let granted = verbs.entry(need.full_resource()).or_default();
-        if !granted.contains(&need.verb) {
-            granted.push(need.verb);
-        }
-    }
-    let mut text = String::from("rules:\n");
-    for (resource, verbs) in verbs {
-        let group = Permission::GROUP;
-        let _ = write!(
-            text,
-            "  - apiGroups: [\"{group}\"]\n    resources: [{resource}]\n    verbs: [{}]\n",
-            verbs.join(", ")
-        );
-    }
-    text
 }

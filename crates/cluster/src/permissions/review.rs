@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::{sync::watch, time::Instant};
 use tracing::{info, warn};
 
-use super::{NEEDS, Permission, PermissionReport};
+use super::{NEEDS, Permission, PermissionReport, elsewhere::Elsewhere};
 use crate::{
     Config, Error, Scope,
     calls::{self, Calls},
@@ -34,6 +34,17 @@ struct Question {
     subresource: &'static str,
     /// In the default namespace, rather than in all of them.
     here: bool,
+}
+
+/// When to ask about namespaces other than the default one, which can be many questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// Not now.
+    No,
+    /// If that is long ago.
+    IfOld,
+    /// Now.
+    Now,
 }
 
 impl Question {
@@ -59,6 +70,7 @@ pub(crate) struct Reviewer {
     calls: Calls,
     config: Config,
     answers: Mutex<BTreeMap<Question, bool>>,
+    elsewhere: Elsewhere,
     report: ArcSwap<PermissionReport>,
     changes: watch::Sender<u64>,
     /// When everything was asked last. One refresh runs at a time.
@@ -77,6 +89,7 @@ impl Reviewer {
             calls,
             config,
             answers: Mutex::default(),
+            elsewhere: Elsewhere::default(),
             report: ArcSwap::from_pointee(report),
             changes: watch::Sender::new(0),
             asked: tokio::sync::Mutex::default(),
@@ -93,12 +106,12 @@ impl Reviewer {
     }
 
     /// Asks everything anew. A question that is not answered keeps its last answer.
-    pub(crate) async fn refresh(&self) {
-        self.refresh_older_than(Duration::ZERO).await;
+    pub(crate) async fn refresh(&self, others: Others) {
+        self.refresh_older_than(Duration::ZERO, others).await;
     }
 
     /// The same, unless that was done within the last `age`, or is just being done.
-    pub(crate) async fn refresh_older_than(&self, age: Duration) {
+    pub(crate) async fn refresh_older_than(&self, age: Duration, others: Others) {
         if !self.config.check_permissions {
             return;
         }
@@ -127,12 +140,17 @@ impl Reviewer {
         }
         self.publish(complete);
         *asked = complete.then(Instant::now);
+        // What decides over tools is known by now, and stays so if nobody waits for the rest.
+        if self.elsewhere.refresh(&self.calls, &self.config, others, AT_ONCE).await {
+            self.publish(complete);
+        }
     }
 
     fn publish(&self, complete: bool) {
         let allowed = |need: &Permission| self.known(Question::of(need)).unwrap_or_default();
         let namespace = self.config.default_namespace.clone();
-        let report = PermissionReport::new(self.config.scope, namespace, complete, allowed);
+        let mut report = PermissionReport::new(self.config.scope, namespace, complete, allowed);
+        report.elsewhere = self.elsewhere.granted();
         if **self.report.load() == report {
             return;
         }
@@ -165,28 +183,37 @@ impl Reviewer {
     }
 
     async fn ask(&self, question: Question) -> Result<bool, Error> {
-        let asked =
-            Asked { verb: "create", resource: "selfsubjectaccessreviews", namespace: None, name: None };
-        let namespace: Option<&Namespace> = question.here.then_some(&self.config.default_namespace);
-        let mut attributes = json!({
-            "group": Permission::GROUP, "verb": question.verb, "resource": question.resource,
-        });
-        if let Some(attributes) = attributes.as_object_mut() {
-            attributes.extend(namespace.map(|namespace| ("namespace".to_owned(), json!(namespace))));
-            if !question.subresource.is_empty() {
-                attributes.insert("subresource".to_owned(), json!(question.subresource));
-            }
-        }
-        let review = json!({
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
-        });
-        let request = Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
-        let request = calls::with_json(asked, request, &review)?;
-        let answer: Answer = self.calls.json(asked, request).await?;
-        Ok(answer.status.allowed)
+        let Question { verb, resource, subresource, here } = question;
+        let namespace = here.then_some(&self.config.default_namespace);
+        ask(&self.calls, verb, resource, subresource, namespace).await
     }
+}
+
+/// Asks whether the server may do something in a namespace, or in the whole cluster.
+pub(super) async fn ask(
+    calls: &Calls,
+    verb: &str,
+    resource: &str,
+    subresource: &str,
+    namespace: Option<&Namespace>,
+) -> Result<bool, Error> {
+    let asked = Asked { verb: "create", resource: "selfsubjectaccessreviews", namespace: None, name: None };
+    let mut attributes = json!({"group": Permission::GROUP, "verb": verb, "resource": resource});
+    if let Some(attributes) = attributes.as_object_mut() {
+        attributes.extend(namespace.map(|namespace| ("namespace".to_owned(), json!(namespace))));
+        if !subresource.is_empty() {
+            attributes.insert("subresource".to_owned(), json!(subresource));
+        }
+    }
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    });
+    let request = Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
+    let request = calls::with_json(asked, request, &review)?;
+    let answer: Answer = calls.json(asked, request).await?;
+    Ok(answer.status.allowed)
 }
 
 #[derive(Deserialize)]

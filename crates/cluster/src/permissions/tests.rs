@@ -41,7 +41,8 @@ fn tools_follow_the_verbs_they_use() {
     for tool in ["spawn_workspace", "list_workspaces", "get_pod_logs", "get_workspace_events"] {
         assert!(!report.enables(tool), "{tool}");
     }
-    for tool in ["list_pods", "get_pod", "list_templates", "current_namespace"] {
+    assert!(!report.enables("list_pods"), "it reads what is watched");
+    for tool in ["get_pod", "list_templates", "current_namespace"] {
         assert!(report.enables(tool), "{tool}");
     }
     assert!(!report.permissions["pods/log"]["get"]);
@@ -75,4 +76,33 @@ fn what_the_server_does_for_itself_is_in_the_table() {
         assert!(need.why.ends_with('.'), "{need:?}");
         assert!(reference_markdown().contains(need.why), "{need:?}");
     }
+}
+
+#[test]
+fn manifests_grant_the_table_and_nothing_else() {
+    for (scope, role, other) in
+        [(Scope::Cluster, "ClusterRole", "Role"), (Scope::Namespaced, "Role", "ClusterRole")]
+    {
+        let manifest = manifest(scope);
+        let has = |kind: &str| manifest.contains(&format!("\nkind: {kind}\n"));
+        assert!(
+            has("ServiceAccount") && has(role) && has(&format!("{role}Binding")) && !has(other),
+            "{manifest}"
+        );
+        assert_eq!(manifest.matches("rules:\n").count(), 1);
+        assert!(manifest.contains(&manifests::rules(scope)) && !manifest.contains('*'), "{manifest}");
+    }
+    assert!(manifest(Scope::Cluster).contains("resources: [namespaces]"));
+    assert!(!manifest(Scope::Namespaced).contains("resources: [namespaces]"));
+}
+
+#[test]
+fn the_halves_manifest_grants_the_table_to_the_one_that_takes_orders() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/kubernetes/split.yaml");
+    let manifests = std::fs::read_to_string(path).unwrap();
+    let of_mcp =
+        |object: &&str| object.contains("\nkind: Role\n") && object.contains("\n  name: nocrd-mcp\n");
+    let role = manifests.split("\n---\n").find(of_mcp).unwrap();
+    let (_, rules) = role.split_once("\nrules:\n").unwrap();
+    assert_eq!(format!("rules:\n{rules}\n"), manifests::rules(Scope::Namespaced));
 }

@@ -39,7 +39,7 @@ fn keeps_what_is_listed() {
     let pod = parse(pod()).unwrap();
     assert_eq!((pod.ready_containers, pod.containers, pod.restarts), (1, 2, 3));
     assert_eq!(pod.owner.as_ref().unwrap().as_str(), "alice@example.com");
-    assert!(pod.managed && pod.workspace.is_none() && !pod.deleting);
+    assert!(pod.is_managed() && !pod.gated && pod.workspace.is_none() && !pod.deleting);
     assert_eq!(pod.annotations.len(), 1);
     assert_eq!(ManagedPod::of(pod).unwrap().name, "job");
 }
@@ -66,9 +66,10 @@ fn all_fields_of_the_list_and_no_others_are_known() {
     assert_eq!((full.field("status.reason"), full.field("")), (None, None));
 
     let mut bare = pod();
-    bare["spec"] = json!({"containers": []});
+    bare["spec"] = json!({"containers": [], "schedulingGates": [{"name": "g"}]});
     bare["status"] = json!({});
     let bare = parse(bare).unwrap();
+    assert!(bare.gated);
     let texts: Vec<String> =
         PodSummary::FIELDS.iter().skip(2).map(|name| bare.field(name).expect(name).into_owned()).collect();
     assert_eq!(texts, ["", "Always", "default-scheduler", "", "false", "Pending", "", "", ""]);
@@ -90,7 +91,7 @@ fn t49_the_annotation_names_the_owner_and_the_mark_decides_what_is_ours() {
     let mut unmarked = pod();
     unmarked["metadata"]["labels"]["nogoo9/managed-by"] = json!("nogoo9-spawner2");
     let unmarked = parse(unmarked).unwrap();
-    assert!(!unmarked.managed && ManagedPod::of(unmarked).is_none());
+    assert!(!unmarked.is_managed() && ManagedPod::of(unmarked).is_none());
 
     let mut of_old = pod();
     of_old["metadata"]["annotations"]["nogoo9/user-sub"] = json!("");

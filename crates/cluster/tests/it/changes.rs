@@ -154,7 +154,9 @@ async fn pages_of_any_pods() {
     loop {
         let page = cluster.list_pods_page(&home, &labels, &fields, 1, token.as_deref()).await.unwrap();
         assert!(page.pods.len() <= 1);
-        seen.extend(page.pods.into_iter().map(|pod| (pod.name, pod.managed, pod.owner.is_some())));
+        seen.extend(
+            page.pods.into_iter().map(|pod| (pod.name.clone(), pod.is_managed(), pod.owner.is_some())),
+        );
         token = page.next;
         if token.is_none() {
             break;

@@ -1,6 +1,6 @@
 //! What is asked about the server's own rights, and what becomes of the answers.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use nocrd_cluster::{NEEDS, Scope};
 use serde_json::{Value, json};
@@ -104,4 +104,52 @@ async fn without_checks_everything_counts_as_allowed() {
         cluster.permissions().disabled_tools.is_empty() && cluster.permissions().allows("create", "secrets")
     );
     assert!(asked(&api).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn k40_rights_in_other_listed_namespaces_are_told_and_decide_over_no_tool() {
+    let api = Api::default();
+    api.deny("create", "pods", "*");
+    api.deny("create", "pods", "team-b");
+    api.deny("get", "pods/log", "*");
+    let allowed = ["nogoo9", "team-a", "team-b"].map(crate::namespace).into();
+    let config = nocrd_cluster::Config { allowed_namespaces: Some(allowed), ..config(Scope::Cluster) };
+    let cluster = start(&api, config).await;
+    assert!(cluster.permissions().elsewhere.is_empty(), "it is not waited for at the start");
+
+    let before = asked(&api).len();
+    cluster.refresh_permissions().await;
+    let report = cluster.permissions();
+    let told: Vec<&str> = report.elsewhere.keys().map(|namespace| namespace.as_str()).collect();
+    assert_eq!(told, ["team-a", "team-b"]);
+    let may = |namespace: &str, verb: &str, resource: &str| {
+        report.elsewhere[&crate::namespace(namespace)][resource][verb]
+    };
+    assert!(may("team-a", "create", "pods") && !may("team-b", "create", "pods"));
+    assert!(may("team-b", "get", "pods/log") && may("team-b", "list", "secrets"));
+    assert!(report.enables("spawn_workspace") && report.complete && report.disabled_tools.is_empty());
+    // Only what is not granted in the whole cluster is asked for each.
+    let namespaced = NEEDS.iter().filter(|need| !need.cluster_scoped).count();
+    assert_eq!(asked(&api).len() - before, NEEDS.len() + 4 + namespaced + 2 * 2);
+
+    // By itself it is asked for again, after ten minutes.
+    api.allow_all();
+    tokio::time::advance(Duration::from_secs(599)).await;
+    assert!(!cluster.permissions().elsewhere[&crate::namespace("team-b")]["pods"]["create"]);
+    until("it is noticed", || cluster.permissions().elsewhere[&crate::namespace("team-b")]["pods"]["create"])
+        .await;
+    // What is not answered keeps its answer.
+    api.set_reviews_fail(true);
+    cluster.refresh_permissions().await;
+    assert!(cluster.permissions().elsewhere[&crate::namespace("team-b")]["pods"]["create"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_twenty_other_namespaces_are_asked_about() {
+    let api = Api::default();
+    let allowed = (0..30).map(|n| crate::namespace(&format!("n{n:02}"))).collect();
+    let config = nocrd_cluster::Config { allowed_namespaces: Some(allowed), ..config(Scope::Cluster) };
+    let cluster = start(&api, config).await;
+    cluster.refresh_permissions().await;
+    assert_eq!(cluster.permissions().elsewhere.len(), nocrd_cluster::permissions::MOST_ELSEWHERE);
 }

@@ -96,3 +96,21 @@ async fn no_more_than_sixteen_namespaces_are_watched_and_none_outside() {
     assert!(cluster.unmanaged(&namespace("kube-system")).is_none());
     assert_eq!(cluster.api_calls(), before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_the_right_nothing_is_told() {
+    let api = Api::default();
+    api.put("pods", strange("nogoo9", "a"));
+    let cluster = synced(&api).await;
+    until("both watches", || api.watching() == 2).await;
+    assert_eq!(names(&cluster), None);
+    until("it is known", || names(&cluster).is_some()).await;
+    until("it is watched", || api.watching() == 3).await;
+    api.deny("watch", "pods", "nogoo9");
+    api.end_watches();
+    until("it is not known any more", || names(&cluster).is_none()).await;
+    api.remove("pods", "nogoo9", "a");
+    api.put("pods", strange("nogoo9", "b"));
+    api.allow_all();
+    until("it is known again", || names(&cluster) == Some(vec!["b".to_owned()])).await;
+}

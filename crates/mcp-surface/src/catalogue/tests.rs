@@ -82,8 +82,30 @@ fn tools_that_reach_beyond_the_cluster_say_so() {
 fn t64_destructive_tools_say_so() {
     let destructive: Vec<&str> =
         TOOLS.iter().filter(|tool| tool.effect == Effect::Destroy).map(|tool| tool.name).collect();
-    assert_eq!(destructive, ["stop_workspace"]);
+    assert_eq!(destructive, ["delete_template", "delete_pod", "stop_workspace"]);
+    let changing: Vec<&str> =
+        TOOLS.iter().filter(|tool| tool.effect == Effect::Change).map(|tool| tool.name).collect();
+    assert_eq!(changing, ["update_template", "patch_pod", "upgrade_workspace", "upgrade_all_workspaces"]);
+    for Listed { entry, tool } in listed() {
+        let hints = tool.annotations.clone().unwrap();
+        assert_eq!(hints.destructive_hint, Some(entry.effect.is_destructive()), "{}", entry.name);
+    }
     let writes: Vec<&str> =
         TOOLS.iter().filter(|tool| tool.effect != Effect::Read).map(|tool| tool.name).collect();
-    assert_eq!(writes, ["stop_workspace", "spawn_workspace"]);
+    assert_eq!(
+        writes,
+        [
+            "create_template",
+            "update_template",
+            "delete_template",
+            "create_pod",
+            "create_pod_from_template",
+            "patch_pod",
+            "delete_pod",
+            "stop_workspace",
+            "spawn_workspace",
+            "upgrade_workspace",
+            "upgrade_all_workspaces"
+        ]
+    );
 }

@@ -154,7 +154,7 @@ impl Tool for GetCapabilities {
                 .filter(|entry| call.permits(entry))
                 .map(|entry| entry.name)
                 .collect(),
-            managed_only: options.managed_only,
+            managed_only: call.spawner().config().managed_only,
             auth_enabled: options.auth_enabled,
             is_admin: call.caller().is_admin(),
             role: call.caller().role,

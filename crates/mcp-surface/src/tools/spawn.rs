@@ -11,10 +11,10 @@ use nocrd_spawner::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
 
+use super::overrides::OverrideParams;
 use crate::{
-    call::{Call, Progress, workspace_id},
+    call::{Call, Steps, workspace_id},
     error::{Error, Failure},
     text,
     tool::{Effect, Reply, Tool},
@@ -82,52 +82,6 @@ impl SpawnParams {
     }
 }
 
-/// A [`ContainerOverride`], with a schema.
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(inline)]
-struct OverrideParams {
-    name: String,
-    image: Option<String>,
-    command: Option<Vec<String>>,
-    args: Option<Vec<String>>,
-    env: Option<Vec<Map<String, Value>>>,
-    env_from: Option<Vec<Map<String, Value>>>,
-    resources: Option<Map<String, Value>>,
-    volume_mounts: Option<Vec<Map<String, Value>>>,
-}
-
-impl OverrideParams {
-    /// Tells whether it changes what the container runs or sees. Which variables a caller may set is the template's to
-    /// say, and so the spawner's to check.
-    fn is_raw(&self) -> bool {
-        let Self { name: _, image, command, args, env, env_from, resources: _, volume_mounts } = self;
-        image.is_some()
-            || command.is_some()
-            || args.is_some()
-            || env.iter().flatten().any(reads_elsewhere)
-            || env_from.is_some()
-            || volume_mounts.is_some()
-    }
-}
-
-/// Tells whether a variable takes its value from something else than the pod itself.
-fn reads_elsewhere(variable: &Map<String, Value>) -> bool {
-    let of_the_pod = |source: &String| matches!(source.as_str(), "fieldRef" | "resourceFieldRef");
-    match variable.get("valueFrom") {
-        None | Some(Value::Null) => false,
-        Some(Value::Object(sources)) => !sources.keys().all(of_the_pod),
-        Some(_) => true,
-    }
-}
-
-impl From<OverrideParams> for ContainerOverride {
-    fn from(params: OverrideParams) -> Self {
-        let OverrideParams { name, image, command, args, env, env_from, resources, volume_mounts } = params;
-        Self { name, image, command, args, env, env_from, resources, volume_mounts }
-    }
-}
-
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SpawnView {
@@ -164,7 +118,8 @@ impl Tool for SpawnWorkspace {
             let hint = format!("It starts now; get_workspace tells when it is ready at {}.", view.url);
             return Ok(Reply::new(view.text(&hint), view));
         }
-        let timeout = view.timeout(&call, timeout);
+        let (timeout, warning) = call.patience(timeout);
+        view.warnings.extend(warning);
         match wait_ready(&call, &spawned, timeout).await {
             Ok(workspace) => {
                 view.status = "running".to_owned();
@@ -202,25 +157,11 @@ fn request(call: &Call, params: SpawnParams) -> Result<SpawnRequest, Error> {
 
 /// Waits until the workspace is ready and passes on every step, until the client cancels.
 async fn wait_ready(call: &Call, spawned: &Spawned, timeout: Duration) -> Result<Workspace, Error> {
-    let (steps, received) = mpsc::unbounded_channel();
     let options = WaitOptions { timeout, ..WaitOptions::default() };
-    let wait = call.spawner().wait_ready(&spawned.id, call.owner(), options, move |step| {
-        // Nobody listens when the client did not ask for progress.
-        let _ = steps.send((step.step, step.message));
-    });
-    let both = async {
-        // The channel closes with the wait, so that the answer comes after the last step.
-        let (outcome, ()) = tokio::join!(wait, forward(call.progress.as_ref(), received));
-        outcome
+    let wait = |steps: Steps| {
+        call.spawner().wait_ready(&spawned.id, call.owner(), options, move |step| steps.tell(step))
     };
-    call.unless_cancelled(both).await?.map_err(Error::Spawner)
-}
-
-async fn forward(progress: Option<&Progress>, mut steps: mpsc::UnboundedReceiver<(u32, String)>) {
-    let Some(progress) = progress else { return };
-    while let Some((step, message)) = steps.recv().await {
-        progress.send(step, &message).await;
-    }
+    call.following(wait).await
 }
 
 impl SpawnView {
@@ -236,25 +177,9 @@ impl SpawnView {
         }
     }
 
-    /// How long to wait: what the caller asks for, within the server's limit.
-    fn timeout(&mut self, call: &Call, asked: Option<u32>) -> Duration {
-        let limit = call.options().spawn_timeout;
-        match asked.map(|seconds| Duration::from_secs(seconds.into())) {
-            Some(asked) if asked > limit => {
-                self.warnings.push(format!("this server waits {} s at most", limit.as_secs()));
-                limit
-            }
-            Some(asked) => asked,
-            None => limit,
-        }
-    }
-
     fn text(&self, hint: &str) -> String {
-        let mut text = format!("Successfully spawned workspace {} (Pod: {}). {hint}", self.id, self.pod_name);
-        for warning in &self.warnings {
-            text = format!("{text}\n⚠ {warning}");
-        }
-        text
+        let text = format!("Successfully spawned workspace {} (Pod: {}). {hint}", self.id, self.pod_name);
+        text::with_warnings(text, &self.warnings)
     }
 
     /// The failure of a wait. The workspace stays as it is: its owner may want to look at it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{extract::Request, middleware::Next};
-use nocrd_mcp_surface::{HttpOptions, Options, http_service};
+use nocrd_mcp_surface::{HttpOptions, Options, Surface, http_service};
 use nocrd_model::{Caller, Role};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -12,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{api::Api, world::World};
 
 /// A server on a socket of its own. It stops when dropped.
-pub(crate) struct Server {
-    pub(crate) world: World,
+pub(crate) struct Server<W = World> {
+    pub(crate) world: W,
     pub(crate) url: String,
     pub(crate) http: reqwest::Client,
     shutdown: CancellationToken,
 }
 
-impl Drop for Server {
+impl<W> Drop for Server<W> {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
@@ -40,15 +40,17 @@ impl Server {
         })
         .await
     }
+}
 
+impl<W: AsRef<Surface>> Server<W> {
     /// With what the layers before it put into requests.
     pub(crate) async fn identified(
-        world: World,
+        world: W,
         options: HttpOptions,
         identify: impl Fn(&mut Request) + Clone + Send + Sync + 'static,
     ) -> Self {
         let shutdown = options.shutdown.clone();
-        let service = http_service(world.surface.clone(), options);
+        let service = http_service(world.as_ref().clone(), options);
         let identify = axum::middleware::from_fn(move |mut request: Request, next: Next| {
             identify(&mut request);
             next.run(request)

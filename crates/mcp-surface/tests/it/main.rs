@@ -10,11 +10,16 @@
 
 mod api;
 mod arguments;
+mod dev;
 mod diagnostics;
+mod elicit;
+mod extension;
 mod http;
+mod library;
 mod matrix;
 mod pages;
 mod permissions;
+mod pods;
 mod prompts;
 mod reads;
 mod registry;
@@ -26,4 +31,5 @@ mod stdio;
 mod strangers;
 mod subscriptions;
 mod tenants;
+mod upgrades;
 mod world;

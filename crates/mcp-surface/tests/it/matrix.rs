@@ -1,24 +1,31 @@
 //! Every tool, asked by everybody; likewise every resource and prompt.
 
+mod diagnostics;
+mod pods;
 mod resources;
+mod templates;
+mod workspaces;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use nocrd_authz::{
     challenge::Challenge,
     claims::Identity,
     policy::{Action, Policy},
 };
-use nocrd_mcp_surface::{HttpOptions, Options, catalogue::TOOLS};
+use nocrd_devcluster::kind::Kind;
+use nocrd_mcp_surface::{
+    HttpOptions, Options,
+    catalogue::{Effect, TOOLS},
+};
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Api, pod},
+    dev::{DevWorld, raw_pod, template, workspace},
     http::{Server, call},
-    world::World,
 };
 
-/// Who asks. The workspace `hers` is Alice's.
+/// Who asks. What is called `hers` is Alice's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
     /// Nobody that is known.
@@ -29,8 +36,10 @@ enum Who {
     Viewer,
     /// Bob, with the role `user`.
     User,
-    /// Alice.
+    /// Alice, who may have workspaces and no more.
     Owner,
+    /// Alice, with the role `user`.
+    OwningUser,
     /// Alice, with a token that may read only.
     ReadOnly,
     /// Alice, with a token for something else.
@@ -41,12 +50,16 @@ enum Who {
     LesserAdmin,
 }
 
-const EVERYBODY: [Who; 9] = [
+/// How many they are.
+const ALL: usize = 10;
+
+const EVERYBODY: [Who; ALL] = [
     Who::Anonymous,
     Who::NoRole,
     Who::Viewer,
     Who::User,
     Who::Owner,
+    Who::OwningUser,
     Who::ReadOnly,
     Who::WrongScope,
     Who::Admin,
@@ -63,48 +76,34 @@ enum Gets {
     /// Neither is it with this token.
     Scope,
     NotFound,
+    /// They see it, and somebody else made it.
+    NotTheirs,
     /// What they ask for is for no ordinary caller.
     Refused,
 }
 
-use Gets::{Denied, Done, NotFound, Refused, Scope, Unknown};
+use Gets::{Denied, Done, NotFound, NotTheirs, Refused, Scope, Unknown};
 
+/// A way to use a tool.
 struct Row {
     tool: &'static str,
-    arguments: fn() -> Value,
+    /// Given the name of what is Alice's; see [`Asked::put`].
+    arguments: fn(&str) -> Value,
     /// In the order of [`EVERYBODY`].
-    gets: [Gets; 9],
+    gets: [Gets; ALL],
 }
 
-const READING: [Gets; 9] = [Unknown, Denied, Done, Done, Done, Done, Scope, Done, Done];
-const READING_HERS: [Gets; 9] = [Unknown, Denied, NotFound, NotFound, Done, Done, Scope, Done, NotFound];
+const READING: [Gets; ALL] = [Unknown, Denied, Done, Done, Done, Done, Done, Scope, Done, Done];
+const READING_HERS: [Gets; ALL] =
+    [Unknown, Denied, NotFound, NotFound, Done, Done, Done, Scope, Done, NotFound];
+/// For those who may start pods of their own making, and store templates.
+const WRITING: [Gets; ALL] = [Unknown, Denied, Denied, Done, Denied, Done, Scope, Scope, Done, Done];
+const WRITING_HERS: [Gets; ALL] =
+    [Unknown, Denied, Denied, NotFound, Denied, Done, Scope, Scope, Done, NotFound];
 
-const ROWS: &[Row] = &[
-    Row { tool: "list_templates", arguments: || json!({}), gets: READING },
-    Row { tool: "get_template", arguments: || json!({"name": "default-agent-workspace"}), gets: READING },
-    Row { tool: "current_namespace", arguments: || json!({}), gets: READING },
-    Row {
-        tool: "get_capabilities",
-        arguments: || json!({}),
-        gets: [Unknown, Done, Done, Done, Done, Done, Done, Done, Done],
-    },
-    Row { tool: "check_permissions", arguments: || json!({}), gets: READING },
-    Row { tool: "list_namespaces", arguments: || json!({}), gets: READING },
-    Row { tool: "list_registry_images", arguments: || json!({}), gets: READING },
-    Row { tool: "list_workspaces", arguments: || json!({}), gets: READING },
-    Row { tool: "get_workspace", arguments: || json!({"id": "hers"}), gets: READING_HERS },
-    Row { tool: "get_workspace_events", arguments: || json!({"id": "hers"}), gets: READING_HERS },
-    Row {
-        tool: "stop_workspace",
-        arguments: || json!({"id": "hers"}),
-        gets: [Unknown, Denied, NotFound, NotFound, Done, Scope, Scope, Done, NotFound],
-    },
-    Row {
-        tool: "spawn_workspace",
-        arguments: || json!({"id": "new", "templateRef": "default-agent-workspace"}),
-        gets: [Unknown, Denied, Done, Done, Done, Scope, Scope, Done, Done],
-    },
-];
+fn rows() -> Vec<&'static Row> {
+    [diagnostics::ROWS, templates::ROWS, pods::ROWS, workspaces::ROWS].into_iter().flatten().collect()
+}
 
 fn identity(who: Who) -> Option<Identity> {
     let (subject, roles, scopes): (&str, &[&str], Option<&[&str]>) = match who {
@@ -113,6 +112,7 @@ fn identity(who: Who) -> Option<Identity> {
         Who::Viewer => ("bob", &[], None),
         Who::User => ("bob", &["user"], Some(&["nogoo9:write"])),
         Who::Owner => ("alice", &["viewer"], None),
+        Who::OwningUser => ("alice", &["user"], Some(&["nogoo9:write"])),
         Who::ReadOnly => ("alice", &["user"], Some(&["nogoo9:read"])),
         Who::WrongScope => ("alice", &["user"], Some(&["email"])),
         Who::Admin => ("root", &["admin"], Some(&["nogoo9:admin"])),
@@ -122,35 +122,91 @@ fn identity(who: Who) -> Option<Identity> {
     Some(Identity { subject: subject.into(), roles: set(roles), scopes: scopes.map(set) })
 }
 
-async fn server(who: Who) -> Server {
-    server_with(who, HttpOptions { stateless: true, ..HttpOptions::default() }).await
-}
+/// One server for all of them: who asks, a header says.
+struct Asked(Server<DevWorld>);
 
-async fn server_with(who: Who, http: HttpOptions) -> Server {
-    let api = Api::default();
-    api.put("pods", pod("hers", "alice"));
-    let options = Options { auth_enabled: true, ui_page: Some("<p>hello".into()), ..Options::default() };
-    let policy = Arc::clone(&options.policy);
-    let world = World::with(api, options).await.synced().await;
-    Server::identified(world, http, move |request| {
-        let metadata = "https://gw.example/.well-known/oauth-protected-resource/mcp".parse().unwrap();
-        request.extensions_mut().insert(Challenge::new(&metadata, ["nogoo9:read"]));
-        if let Some(identity) = identity(who) {
-            request.extensions_mut().insert(policy.caller(&identity));
+const WHO: &str = "x-test-who";
+
+impl Asked {
+    async fn new(http: HttpOptions) -> Self {
+        let options = Options { auth_enabled: true, ui_page: Some("<p>hello".into()), ..Options::default() };
+        let policy = Arc::clone(&options.policy);
+        let allowed_metadata_prefixes = BTreeSet::from(["example.com".to_owned()]);
+        let limits = nocrd_spawner::Config { allowed_metadata_prefixes, ..Default::default() };
+        let world = DevWorld::with(limits, options, |_| {}).await;
+        let server = Server::identified(world, http, move |request| {
+            let metadata = "https://gw.example/.well-known/oauth-protected-resource/mcp".parse().unwrap();
+            let name = request.headers()[WHO].to_str().unwrap();
+            let who = EVERYBODY.into_iter().find(|who| format!("{who:?}") == name).unwrap();
+            request.extensions_mut().insert(Challenge::new(&metadata, ["nogoo9:read"]));
+            if let Some(identity) = identity(who) {
+                request.extensions_mut().insert(policy.caller(&identity));
+            }
+        });
+        let asked = Self(server.await);
+        asked.put(["hers".to_owned()]).await;
+        asked
+    }
+
+    async fn stateless() -> Self {
+        Self::new(HttpOptions { stateless: true, ..HttpOptions::default() }).await
+    }
+
+    /// Gives Alice, for each name: a workspace with that id, a pod and a template with that name, and a template only for
+    /// those with a certain role, with `-restricted` after the name.
+    async fn put(&self, names: impl IntoIterator<Item = String>) {
+        let world = &self.0.world;
+        for name in names {
+            world.apply("pods", &workspace(&name, "alice")).await;
+            world.apply("pods", &raw_pod(&name, "alice")).await;
+            world.create(Kind::ConfigMap, &template(&name, "alice", None));
+            world.create(Kind::ConfigMap, &template(&format!("{name}-restricted"), "alice", Some("ml")));
         }
-    })
-    .await
+        world.caught_up().await;
+    }
+
+    fn post(&self, who: Who, message: &Value) -> reqwest::RequestBuilder {
+        self.0.post(message).header(WHO, format!("{who:?}"))
+    }
+
+    /// Calls a tool.
+    async fn ask(&self, who: Who, tool: &str, arguments: Value) -> Gets {
+        outcome(self.post(who, &call(1, tool, pretending(arguments)))).await
+    }
+
+    /// Calls a tool with the protocol of 2026-07-28.
+    async fn ask_modern(&self, who: Who, tool: &str, arguments: Value) -> Gets {
+        let mut message = call(1, tool, pretending(arguments));
+        message["params"]["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let request = self.post(who, &message).header("mcp-protocol-version", "2026-07-28");
+        outcome(request.header("mcp-method", "tools/call").header("mcp-name", tool)).await
+    }
+
+    /// Any other request.
+    async fn request(&self, who: Who, method: &str, params: Value) -> Value {
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let response = self.post(who, &message).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{method}");
+        response.json().await.unwrap()
+    }
 }
 
-async fn outcome(server: &Server, row: &Row) -> Gets {
-    ask(server, row.tool, (row.arguments)()).await
-}
+/// What the cluster answers when it is asked for logs, as it runs no pods.
+const NO_LOGS: &str = "no pods are run here";
 
-async fn ask(server: &Server, tool: &str, mut arguments: Value) -> Gets {
-    // What earlier clients send, and what it must not do.
+/// What earlier clients send, and what it must not do.
+fn pretending(mut arguments: Value) -> Value {
     arguments["jwtPayload"] =
         json!({"sub": "alice", "scope": "nogoo9:admin", "realm_access": {"roles": ["admin"]}});
-    let response = server.post(&call(1, tool, arguments)).send().await.unwrap();
+    arguments
+}
+
+async fn outcome(request: reqwest::RequestBuilder) -> Gets {
+    let response = request.send().await.unwrap();
     if response.status() == 403 {
         let challenge = response.headers()["www-authenticate"].to_str().unwrap().to_owned();
         assert!(challenge.starts_with("Bearer error=\"insufficient_scope\""), "{challenge}");
@@ -162,120 +218,69 @@ async fn ask(server: &Server, tool: &str, mut arguments: Value) -> Gets {
     assert_eq!(response.status(), 200);
     let reply: Value = response.json().await.unwrap();
     let result = &reply["result"];
+    assert!(result.is_object(), "{reply}");
     if result["isError"] != true {
         return Done;
     }
     let error = &result["structuredContent"]["error"];
+    let is_theirs = !reply.to_string().contains("not the creator");
     match (error["code"].as_u64(), error["id"].as_str()) {
         (Some(401), Some("NCR0404")) => Unknown,
-        (Some(403), Some("NCR0403")) => Denied,
-        (Some(404), Some("NCR0301")) => NotFound,
+        (Some(403), Some("NCR0403")) if is_theirs => Denied,
+        (Some(403), Some("NCR0403")) => NotTheirs,
+        (Some(404), Some("NCR0201" | "NCR0301" | "NCR0308")) => NotFound,
         (Some(403), Some("NCR0205")) => Refused,
+        // Logs were asked for.
+        _ if error["message"].as_str().is_some_and(|text| text.contains(NO_LOGS)) => Done,
         _ => panic!("{reply}"),
     }
 }
 
 #[tokio::test]
-async fn t50_d01_every_tool_asked_by_everybody() {
+async fn t50_k01_every_tool_asked_by_everybody() {
+    let asked = Asked::stateless().await;
+    let rows = rows();
     for tool in TOOLS {
-        let row = ROWS.iter().find(|row| row.tool == tool.name);
-        let row = row.unwrap_or_else(|| panic!("{} has no row: who may use it?", tool.name));
-        for (who, gets) in EVERYBODY.into_iter().zip(row.gets) {
-            assert_eq!(outcome(&server(who).await, row).await, gets, "{} by {who:?}", tool.name);
+        let is_asked = rows.iter().any(|row| row.tool == tool.name);
+        assert!(is_asked, "{} has no row: who may use it?", tool.name);
+    }
+    for (number, row) in rows.into_iter().enumerate() {
+        assert!(TOOLS.iter().any(|tool| tool.name == row.tool), "{} is gone", row.tool);
+        // What one of them deletes, the others find all the same.
+        let name = |at: usize| format!("hers-{number}-{at}");
+        if (row.arguments)("a") != (row.arguments)("b") {
+            asked.put((0..ALL).map(name)).await;
+        }
+        for (at, (who, gets)) in EVERYBODY.into_iter().zip(row.gets).enumerate() {
+            let arguments = (row.arguments)(&name(at));
+            let got = asked.ask(who, row.tool, arguments.clone()).await;
+            assert_eq!(got, gets, "{} {arguments} by {who:?}", row.tool);
         }
     }
-    assert_eq!(ROWS.len(), TOOLS.len(), "rows of tools that are gone");
 }
 
-/// Who starts pods of their own making: a role more than what a template's pod needs.
+/// Nor does the version of the protocol change who may do what.
 #[tokio::test]
-async fn h01_raw_pods_asked_for_by_everybody() {
-    const RAW: [Gets; 9] = [Unknown, Denied, Denied, Done, Denied, Scope, Scope, Done, Done];
-    const TEMPLATES: [Gets; 9] = [Unknown, Denied, Done, Done, Done, Scope, Scope, Done, Done];
-    /// Objects of the namespace besides, which only administrators bring.
-    const FOREIGN: [Gets; 9] = [Unknown, Denied, Denied, Refused, Denied, Scope, Scope, Done, Refused];
-    const TEMPLATES_OWN: [Gets; 9] =
-        [Unknown, Denied, Denied, Refused, Denied, Scope, Scope, Refused, Refused];
-    fn from(kind: &str, source: Value) -> Value {
-        json!({"name": "A", "valueFrom": {kind: source}})
-    }
-    fn of_template(member: &str, overrides: Value) -> Value {
-        json!({"id": "new", "templateRef": "default-agent-workspace", member: overrides})
-    }
-    let template = container_of_the_template();
-    let container = |change: Value| {
-        let mut change = change;
-        change["name"] = json!(template);
-        of_template("containerOverrides", json!([change]))
-    };
-    let top = |change: Value| of_template("topLevelOverrides", change);
-    for (arguments, gets) in [
-        (json!({"id": "new", "spec": {"containers": [{"name": "a", "image": "i"}]}}), RAW),
-        (container(json!({"image": "i"})), RAW),
-        (container(json!({"command": ["sh"]})), RAW),
-        (container(json!({"args": ["-c"]})), RAW),
-        (container(json!({"volumeMounts": []})), RAW),
-        (container(json!({"envFrom": []})), RAW),
-        (top(json!({"volumes": [{"name": "v", "emptyDir": {}}]})), RAW),
-        (top(json!({"hostname": "x"})), RAW),
-        // Whom the template's containers speak to is the template's to say, at this level to administrators, too.
-        (top(json!({"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["x"]}]})), TEMPLATES_OWN),
-        (
-            container(
-                json!({"env": [from("fileKeyRef", json!({"volumeName": "v", "path": "p", "key": "k"}))]}),
-            ),
-            RAW,
-        ),
-        (container(json!({"env": [from("secretKeyRef", json!({"name": "s", "key": "k"}))]})), FOREIGN),
-        (container(json!({"env": [from("configMapKeyRef", json!({"name": "c", "key": "k"}))]})), FOREIGN),
-        (
-            container(json!({
-                "env": [
-                    {"name": "ECHO_TEXT", "value": "b"},
-                    {"name": "PORT", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-                    {"name": "PORT", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
-                    {"name": "PORT", "value": "5678", "valueFrom": null},
-                ],
-                "resources": {"limits": {"memory": "64Mi"}},
-            })),
-            TEMPLATES,
-        ),
-        (container(json!({"env": [{"name": "BASH_ENV", "value": "/x"}]})), RAW),
-        (of_template("context", json!({"BASH_ENV": "/x"})), RAW),
-        (of_template("context", json!({"OTHER": "b"})), RAW),
-        (of_template("context", json!({"ECHO_TEXT": "b"})), TEMPLATES),
-        (top(json!({"terminationGracePeriodSeconds": 5})), TEMPLATES),
-    ] {
-        for (who, gets) in EVERYBODY.into_iter().zip(gets) {
-            let outcome = ask(&server(who).await, "spawn_workspace", arguments.clone()).await;
-            assert_eq!(outcome, gets, "{arguments} by {who:?}");
+async fn t50_the_same_in_the_newest_protocol() {
+    const SAMPLE: [&str; 5] =
+        ["get_workspace", "delete_pod", "update_template", "create_pod", "spawn_workspace"];
+    let asked = Asked::stateless().await;
+    let rows = rows();
+    for (number, row) in rows.into_iter().filter(|row| SAMPLE.contains(&row.tool)).enumerate() {
+        let name = |at: usize| format!("hers-{number}-{at}");
+        asked.put((0..ALL).map(name)).await;
+        for (at, (who, gets)) in EVERYBODY.into_iter().zip(row.gets).enumerate() {
+            let got = asked.ask_modern(who, row.tool, (row.arguments)(&name(at))).await;
+            assert_eq!(got, gets, "{} by {who:?}", row.tool);
         }
     }
-    // Containers come by no other way, whoever asks.
-    for member in ["containers", "initContainers"] {
-        let arguments = top(json!({member: [{"name": "a", "image": "i"}]}));
-        let request = call(1, "spawn_workspace", arguments);
-        let reply: Value =
-            server(Who::Viewer).await.post(&request).send().await.unwrap().json().await.unwrap();
-        let error = &reply["result"]["structuredContent"]["error"];
-        assert_eq!(error["id"], "NCR0403", "{reply}");
-        assert!(error["message"].as_str().unwrap().contains("the role `user` is missing"), "{reply}");
-    }
-}
-
-/// The name of the first container of the built-in template.
-fn container_of_the_template() -> String {
-    let all = nocrd_spawner::templates::built_in(&nocrd_spawner::templates::BuiltInOptions::default());
-    let template = all.iter().find(|template| template.name == "default-agent-workspace").unwrap();
-    template.spec["containers"][0]["name"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn everybody_is_shown_what_they_may_use() {
+    let asked = Asked::stateless().await;
     for (at, who) in EVERYBODY.into_iter().enumerate() {
-        let server = server(who).await;
-        let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
-        let reply: Value = server.post(&list).send().await.unwrap().json().await.unwrap();
+        let reply = asked.request(who, "tools/list", json!({})).await;
         if who == Who::Anonymous {
             assert_eq!(reply["error"]["code"], -32600, "{reply}");
             continue;
@@ -286,17 +291,15 @@ async fn everybody_is_shown_what_they_may_use() {
             .iter()
             .map(|tool| tool["name"].as_str().unwrap())
             .collect();
-        let expected: Vec<&str> = TOOLS
-            .iter()
-            .filter(|tool| {
-                let row = ROWS.iter().find(|row| row.tool == tool.name).unwrap();
-                !matches!(row.gets[at], Denied | Scope)
-            })
-            .map(|tool| tool.name)
-            .collect();
+        let is_for_them = |name: &str| {
+            let rows = rows().into_iter().filter(|row| row.tool == name);
+            rows.map(|row| !matches!(row.gets[at], Denied | Scope)).collect::<BTreeSet<_>>()
+        };
+        let expected: Vec<&str> =
+            TOOLS.iter().map(|tool| tool.name).filter(|name| is_for_them(name).contains(&true)).collect();
         assert_eq!(shown, expected, "{who:?}");
-        let reply: Value =
-            server.post(&call(1, "get_capabilities", json!({}))).send().await.unwrap().json().await.unwrap();
+        let params = json!({"name": "get_capabilities", "arguments": {}});
+        let reply = asked.request(who, "tools/call", params).await;
         let mut enabled: Vec<String> =
             serde_json::from_value(reply["result"]["structuredContent"]["enabledTools"].clone()).unwrap();
         let mut expected = expected.clone();
@@ -309,10 +312,8 @@ async fn everybody_is_shown_what_they_may_use() {
 #[test]
 fn what_changes_something_asks_for_more_than_reading() {
     for tool in TOOLS {
-        let annotations =
-            serde_json::to_value(tool.effect == nocrd_mcp_surface::catalogue::Effect::Read).unwrap();
         let reads = matches!(tool.action, None | Some(Action::Read));
-        assert_eq!(annotations, reads, "{}", tool.name);
+        assert_eq!(tool.effect == Effect::Read, reads, "{}", tool.name);
     }
     // The policy of these tests is the one of a server that is told nothing.
     assert_eq!(*Options::default().policy, Policy::default());

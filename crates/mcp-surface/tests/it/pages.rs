@@ -1,20 +1,25 @@
-//! The pages of the book that are rendered from this crate's tables. `cargo xtask docs` runs this test with
+//! The pages of the book and the manifests that are rendered from tables. `cargo xtask docs` runs this test with
 //! `NOCRD_WRITE_DOCS=1`, which writes them.
 
 use std::{env, fs, path::Path};
+
+use nocrd_cluster::Scope;
 
 const MARK: &str = "<!-- Rendered by `cargo xtask docs`; change the table in the code instead. -->\n\n";
 
 #[test]
 fn reference_pages_are_up_to_date() {
-    let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/book/src/reference");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let book = |page: String| format!("{MARK}{page}");
     let pages = [
-        ("tools.md", nocrd_mcp_surface::catalogue::reference_markdown()),
-        ("resources.md", nocrd_mcp_surface::catalogue::resources_markdown()),
-        ("permissions.md", nocrd_cluster::permissions::reference_markdown()),
+        ("docs/book/src/reference/tools.md", book(nocrd_mcp_surface::catalogue::reference_markdown())),
+        ("docs/book/src/reference/resources.md", book(nocrd_mcp_surface::catalogue::resources_markdown())),
+        ("docs/book/src/reference/permissions.md", book(nocrd_cluster::permissions::reference_markdown())),
+        ("deploy/kubernetes/rbac-cluster.yaml", nocrd_cluster::permissions::manifest(Scope::Cluster)),
+        ("deploy/kubernetes/rbac-namespace.yaml", nocrd_cluster::permissions::manifest(Scope::Namespaced)),
     ];
     for (name, text) in pages {
-        let (path, text) = (book.join(name), format!("{MARK}{text}"));
+        let path = root.join(name);
         if env::var_os("NOCRD_WRITE_DOCS").is_some() {
             fs::write(&path, &text).unwrap();
         }

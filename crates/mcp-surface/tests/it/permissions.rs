@@ -45,7 +45,7 @@ async fn clients_are_told_when_the_list_of_tools_changes() {
     assert_eq!(names.len(), TOOLS.len() - 1, "{names:?}");
 
     // A right that no tool of ours depends on changes nothing.
-    world.api.set_denied("get pods/log", true);
+    world.api.set_denied("get persistentvolumeclaims", true);
     world.cluster.refresh_permissions().await;
     world.api.set_denied("list events", false);
     world.cluster.refresh_permissions().await;

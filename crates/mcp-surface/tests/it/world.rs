@@ -9,10 +9,13 @@ use nocrd_spawner::Spawner;
 use rmcp::{
     ClientHandler, ErrorData, RoleClient, ServiceError, ServiceExt,
     model::{
-        CallToolRequestParams, ProgressNotificationParam, ProtocolVersion, ReadResourceRequestParams,
-        ResourceContents, ResourceUpdatedNotificationParam,
+        CallToolRequest, CallToolRequestParams, ClientRequest, ProgressNotificationParam, ProtocolVersion,
+        ReadResourceRequestParams, ResourceContents, ResourceUpdatedNotificationParam,
     },
-    service::{ClientLifecycleMode, NotificationContext, RunningService, serve_client_with_lifecycle},
+    service::{
+        ClientLifecycleMode, NotificationContext, PeerRequestOptions, RequestHandle, RunningService,
+        serve_client_with_lifecycle,
+    },
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -27,6 +30,12 @@ pub(crate) struct World {
     pub(crate) api: Api,
     pub(crate) cluster: Cluster,
     pub(crate) surface: Surface,
+}
+
+impl AsRef<Surface> for World {
+    fn as_ref(&self) -> &Surface {
+        &self.surface
+    }
 }
 
 impl World {
@@ -61,7 +70,7 @@ impl World {
     }
 
     pub(crate) async fn client_of(&self, caller: Caller) -> Client {
-        Client::over(self.connect(caller)).await
+        client_over(connect(&self.surface, caller)).await
     }
 
     /// A client that speaks 2026-07-28.
@@ -69,23 +78,25 @@ impl World {
         let (ears, heard) = Client::ears();
         let lifecycle =
             ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
-        let mcp = serve_client_with_lifecycle(ears, self.connect(caller), lifecycle).await.unwrap();
+        let mcp = serve_client_with_lifecycle(ears, connect(&self.surface, caller), lifecycle).await.unwrap();
         Client::of(mcp, heard).await
     }
+}
 
-    fn connect(&self, caller: Caller) -> tokio::io::DuplexStream {
-        let (ours, theirs) = tokio::io::duplex(1 << 20);
-        let (input, output) = tokio::io::split(theirs);
-        let serving = nocrd_mcp_surface::serve_io(
-            self.surface.clone(),
-            caller,
-            input,
-            output,
-            CancellationToken::new(),
-        );
-        tokio::spawn(serving);
-        ours
-    }
+/// The client's end of a connection to the server.
+pub(crate) fn connect(surface: &Surface, caller: Caller) -> tokio::io::DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(1 << 20);
+    let (input, output) = tokio::io::split(theirs);
+    let serving =
+        nocrd_mcp_surface::serve_io(surface.clone(), caller, input, output, CancellationToken::new());
+    tokio::spawn(serving);
+    ours
+}
+
+/// A client at that end.
+pub(crate) async fn client_over(stream: tokio::io::DuplexStream) -> Client {
+    let (ears, heard) = Client::ears();
+    Client::of(ears.serve(stream).await.unwrap(), heard).await
 }
 
 /// What the client hears besides answers.
@@ -155,11 +166,6 @@ impl Reply {
 }
 
 impl Client {
-    async fn over(stream: tokio::io::DuplexStream) -> Self {
-        let (ears, heard) = Self::ears();
-        Self::of(ears.serve(stream).await.unwrap(), heard).await
-    }
-
     pub(crate) fn ears() -> (Ears, HeardSoFar) {
         let (of_tools, tools) = mpsc::unbounded_channel();
         let (of_resources, resources) = mpsc::unbounded_channel();
@@ -202,6 +208,14 @@ impl Client {
         assert_eq!(reply.failed, reply.structured.get("error").is_some(), "{reply:?}");
         assert!(!reply.text.is_empty());
         Ok(reply)
+    }
+
+    /// Calls a tool, and does not wait for the reply.
+    pub(crate) async fn begin(&self, tool: &'static str, arguments: Value) -> RequestHandle<RoleClient> {
+        let mut params = CallToolRequestParams::new(tool);
+        params.arguments = arguments.as_object().cloned();
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
+        self.mcp.send_cancellable_request(request, PeerRequestOptions::no_options()).await.unwrap()
     }
 
     /// The URIs of all resources.

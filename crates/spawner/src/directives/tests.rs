@@ -82,11 +82,12 @@ fn grace_period_by_annotation_then_spec_then_default() {
 
 #[test]
 fn required_context_names_all_that_is_missing() {
-    let directives = Directives::parse(&annotations(&[(keys::REQUIRED_CONTEXT, " A, B,, C ,")])).unwrap();
-    let given: Context = [("B", "")].into_iter().collect();
-    let error = directives.require(&given).unwrap_err();
-    assert!(matches!(&error, Error::MissingContext { names } if names == &["A", "C"]), "{error}");
-    assert!(directives.require(&["A", "B", "C"].map(|n| (n, "")).into_iter().collect()).is_ok());
+    let pairs = [(keys::REQUIRED_CONTEXT, " A, B,, C ,"), (keys::PLAIN_CONTEXT, "B,C,D")];
+    let directives = Directives::parse(&annotations(&pairs)).unwrap();
+    let error = directives.require(|name| name == "B").unwrap_err();
+    let Error::MissingContext { names, plain } = &error else { panic!("{error}") };
+    assert_eq!((names, plain), (&vec!["A".to_owned(), "C".to_owned()], &vec!["C".to_owned()]));
+    assert!(directives.require(|_| true).is_ok());
 }
 
 #[test]

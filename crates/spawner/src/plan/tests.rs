@@ -202,7 +202,7 @@ fn literal_context_is_not_expanded() {
 #[test]
 fn missing_context_is_named_and_plans_nothing() {
     let error = Case::default().template_plan(&[(keys::REQUIRED_CONTEXT, "A,B")], spec()).unwrap_err();
-    assert!(matches!(&error, Error::MissingContext { names } if names == &["A", "B"]), "{error}");
+    assert!(matches!(&error, Error::MissingContext { names, .. } if names == &["A", "B"]), "{error}");
 }
 
 #[test]

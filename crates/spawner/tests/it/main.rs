@@ -9,7 +9,9 @@
 
 mod costs;
 mod janitor;
+mod library;
 mod lifecycle;
+mod pods;
 mod races;
 mod real;
 mod undo;

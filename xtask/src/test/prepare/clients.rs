@@ -19,6 +19,8 @@ const FOR_NODE: [(&str, &str); 3] = [
 ];
 /// Oldest Node.js that the packages support.
 const NODE: u32 = 20;
+/// Oldest Node.js that runs the conformance suite. For Linux its packages bring one.
+const NODE_FOR_SUITE: u32 = 22;
 /// Oldest Python 3 that the SDK supports.
 const PYTHON: u32 = 10;
 
@@ -26,13 +28,21 @@ fn clients() -> PathBuf {
     root().join("tests/clients")
 }
 
+/// The major version of the Node.js that is there.
+fn node_version() -> Option<u32> {
+    let version = output(program("node").arg("--version")).ok()?;
+    version.trim().trim_start_matches('v').split('.').next()?.parse().ok()
+}
+
 /// Fails, saying what to install, where there is no Node.js that is new enough.
 pub(super) fn require_node() -> Result {
-    let version = output(program("node").arg("--version")).unwrap_or_default();
-    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
-    if major.is_none_or(|major: u32| major < NODE) {
-        let found = if version.is_empty() { "there is none" } else { version.trim() };
-        return Err(format!("Node.js {NODE} or newer is needed for the tests; {found}").into());
+    match node_version() {
+        Some(version) if version >= NODE => {}
+        found => {
+            let found =
+                found.map_or_else(|| "there is none".to_owned(), |version| format!("this is {version}"));
+            return Err(format!("Node.js {NODE} or newer is needed for the tests; {found}").into());
+        }
     }
     if !works(program("npm").arg("--version")) {
         return Err("npm is needed for the tests, and it is not there".into());
@@ -43,17 +53,30 @@ pub(super) fn require_node() -> Result {
 /// Installs the packages of the programs for Node.js beside them.
 pub(super) fn node(steps: &mut Steps) -> Result {
     for (directory, name) in FOR_NODE {
-        let directory = clients().join(directory);
-        let lock = read(&directory.join("package-lock.json"))?;
-        unless_done(&directory.join("node_modules/.installed"), &lock, || {
-            steps.step(name, || {
-                require_node()?;
-                let flags = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-                run(program("npm").args(flags).current_dir(&directory))
-            })
-        })?;
+        packages(steps, directory, name, None)?;
     }
-    Ok(())
+    let brought = if node_version() >= Some(NODE_FOR_SUITE) {
+        Some("--omit=optional")
+    } else if cfg!(target_os = "linux") {
+        None
+    } else {
+        return Err(format!("Node.js {NODE_FOR_SUITE} or newer is needed for the conformance suite").into());
+    };
+    packages(steps, "conformance", "conformance suite", brought)
+}
+
+/// Installs the packages of one of them, as its lock file says.
+fn packages(steps: &mut Steps, directory: &str, name: &str, flag: Option<&str>) -> Result {
+    let directory = clients().join(directory);
+    let lock = read(&directory.join("package-lock.json"))?;
+    let input = lock + flag.unwrap_or_default();
+    unless_done(&directory.join("node_modules/.installed"), &input, || {
+        steps.step(name, || {
+            require_node()?;
+            let flags = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+            run(program("npm").args(flags).args(flag).current_dir(&directory))
+        })
+    })
 }
 
 /// Makes an environment with the Python SDK; gives its interpreter.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use nocrd_mcp_surface::HttpOptions;
 use serde_json::{Value, json};
 
-use super::{EVERYBODY, Server, Who, server_with};
+use super::{ALL, Asked, EVERYBODY, Who};
+use crate::http::initialize;
 
 /// What they get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +21,9 @@ enum Sees {
 
 use Sees::{It, Nothing, Unknown};
 
-const READING: [Sees; 9] = [Unknown, Nothing, It, It, It, It, Nothing, It, It];
-const READING_HERS: [Sees; 9] = [Unknown, Nothing, Nothing, Nothing, It, It, Nothing, It, Nothing];
-const STARTING: [Sees; 9] = [Unknown, Nothing, It, It, It, Nothing, Nothing, It, It];
+const READING: [Sees; ALL] = [Unknown, Nothing, It, It, It, It, It, Nothing, It, It];
+const READING_HERS: [Sees; ALL] = [Unknown, Nothing, Nothing, Nothing, It, It, It, Nothing, It, Nothing];
+const STARTING: [Sees; ALL] = [Unknown, Nothing, It, It, It, It, Nothing, Nothing, It, It];
 
 struct Row {
     /// The template of its URIs, or its only URI.
@@ -31,7 +32,7 @@ struct Row {
     /// The part that is completed, and with what.
     completes: Option<(&'static str, &'static str)>,
     /// In the order of [`EVERYBODY`].
-    sees: [Sees; 9],
+    sees: [Sees; ALL],
 }
 
 const ROWS: &[Row] = &[
@@ -41,6 +42,18 @@ const ROWS: &[Row] = &[
         uri: "pod-template://nogoo9/default-agent-workspace",
         completes: Some(("name", "default-agent-workspace")),
         sees: READING,
+    },
+    Row {
+        kind: "pod-template://{namespace}/{name}",
+        uri: "pod-template://nogoo9/hers",
+        completes: Some(("name", "hers")),
+        sees: READING,
+    },
+    Row {
+        kind: "pod-template://{namespace}/{name}",
+        uri: "pod-template://nogoo9/hers-restricted",
+        completes: Some(("name", "hers-restricted")),
+        sees: READING_HERS,
     },
     Row {
         kind: "workspace://{namespace}/{id}",
@@ -54,24 +67,13 @@ struct Prompt {
     name: &'static str,
     arguments: fn() -> Value,
     /// In the order of [`EVERYBODY`].
-    sees: [Sees; 9],
+    sees: [Sees; ALL],
 }
 
 const PROMPTS: &[Prompt] = &[
     Prompt { name: "spawn-workspace", arguments: || json!({"task": "t"}), sees: STARTING },
     Prompt { name: "diagnose-workspace", arguments: || json!({"id": "hers"}), sees: READING },
 ];
-
-async fn server(who: Who) -> Server {
-    server_with(who, HttpOptions { stateless: true, ..HttpOptions::default() }).await
-}
-
-async fn ask(server: &Server, method: &str, params: Value) -> Value {
-    let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-    let response = server.post(&message).send().await.unwrap();
-    assert_eq!(response.status(), 200, "{method}");
-    response.json().await.unwrap()
-}
 
 /// What an answer amounts to; `absent` is the code for what is not there.
 fn seen(reply: &Value, absent: i64) -> Sees {
@@ -91,13 +93,13 @@ fn names(reply: &Value, list: &str, member: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn t50_every_resource_read_listed_and_completed_by_everybody() {
+    let asked = Asked::stateless().await;
     for (at, who) in EVERYBODY.into_iter().enumerate() {
-        let server = server(who).await;
-        let list = ask(&server, "resources/list", json!({})).await;
-        let kinds = ask(&server, "resources/templates/list", json!({})).await;
+        let list = asked.request(who, "resources/list", json!({})).await;
+        let kinds = asked.request(who, "resources/templates/list", json!({})).await;
         for row in ROWS {
             let sees = row.sees[at];
-            let read = ask(&server, "resources/read", json!({"uri": row.uri})).await;
+            let read = asked.request(who, "resources/read", json!({"uri": row.uri})).await;
             assert_eq!(seen(&read, -32002), sees, "{} by {who:?}: {read}", row.uri);
             if sees == Unknown {
                 assert_eq!((seen(&list, 0), seen(&kinds, 0)), (Unknown, Unknown));
@@ -109,7 +111,7 @@ async fn t50_every_resource_read_listed_and_completed_by_everybody() {
             assert_eq!(is_listed, READING[at] == It, "{who:?}: {kinds}");
             let reference = json!({"type": "ref/resource", "uri": row.kind});
             let params = json!({"ref": reference, "argument": {"name": argument, "value": ""}});
-            let completed = ask(&server, "completion/complete", params).await;
+            let completed = asked.request(who, "completion/complete", params).await;
             assert_eq!(seen(&completed, -32602), READING[at], "{who:?}: {completed}");
             if READING[at] == It {
                 let values = completed["result"]["completion"]["values"].as_array().unwrap();
@@ -121,17 +123,18 @@ async fn t50_every_resource_read_listed_and_completed_by_everybody() {
 
 #[tokio::test]
 async fn t50_every_prompt_asked_for_by_everybody() {
+    let asked = Asked::stateless().await;
     for (at, who) in EVERYBODY.into_iter().enumerate() {
-        let server = server(who).await;
-        let list = ask(&server, "prompts/list", json!({})).await;
+        let list = asked.request(who, "prompts/list", json!({})).await;
         for Prompt { name, arguments, sees } in PROMPTS {
             let sees = sees[at];
-            let got = ask(&server, "prompts/get", json!({"name": name, "arguments": arguments()})).await;
+            let got =
+                asked.request(who, "prompts/get", json!({"name": name, "arguments": arguments()})).await;
             assert_eq!(seen(&got, -32602), sees, "{name} by {who:?}: {got}");
             let argument = arguments().as_object().unwrap().keys().next().unwrap().clone();
             let reference = json!({"type": "ref/prompt", "name": name});
             let params = json!({"ref": reference, "argument": {"name": argument, "value": ""}});
-            let completed = ask(&server, "completion/complete", params).await;
+            let completed = asked.request(who, "completion/complete", params).await;
             assert_eq!(seen(&completed, -32602), sees, "{name} by {who:?}: {completed}");
             if sees == Unknown {
                 assert_eq!(seen(&list, 0), Unknown);
@@ -152,13 +155,16 @@ async fn t50_every_prompt_asked_for_by_everybody() {
 
 #[tokio::test]
 async fn subscriptions_of_everybody() {
+    let asked = Asked::new(HttpOptions::default()).await;
     for (at, who) in EVERYBODY.into_iter().enumerate() {
-        let server = server_with(who, HttpOptions::default()).await;
-        let session = server.begin("2025-11-25").await;
+        let message = initialize("2025-11-25");
+        let begun =
+            asked.post(who, &message).header("mcp-protocol-version", "2025-11-25").send().await.unwrap();
+        let session = begun.headers()["mcp-session-id"].to_str().unwrap().to_owned();
         for row in ROWS {
             let message = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/subscribe", "params": {"uri": row.uri}});
-            let reply: Value = server
-                .post(&message)
+            let reply: Value = asked
+                .post(who, &message)
                 .header("mcp-session-id", &session)
                 .send()
                 .await
@@ -173,9 +179,9 @@ async fn subscriptions_of_everybody() {
 
 #[tokio::test]
 async fn everything_that_is_offered_has_a_row() {
-    let server = server(Who::Admin).await;
-    let list = ask(&server, "resources/list", json!({})).await;
-    let kinds = ask(&server, "resources/templates/list", json!({})).await;
+    let asked = Asked::stateless().await;
+    let list = asked.request(Who::Admin, "resources/list", json!({})).await;
+    let kinds = asked.request(Who::Admin, "resources/templates/list", json!({})).await;
     let scheme = |uri: &str| uri.split("://").next().unwrap().to_owned();
     let mut offered = names(&kinds, "resourceTemplates", "uriTemplate");
     let schemes: BTreeSet<String> = offered.iter().map(|kind| scheme(kind)).collect();
@@ -184,7 +190,7 @@ async fn everything_that_is_offered_has_a_row() {
     offered.extend(others);
     let rows: BTreeSet<String> = ROWS.iter().map(|row| row.kind.to_owned()).collect();
     assert_eq!(offered, rows, "who may read what? A row tells");
-    let prompts = names(&ask(&server, "prompts/list", json!({})).await, "prompts", "name");
+    let prompts = names(&asked.request(Who::Admin, "prompts/list", json!({})).await, "prompts", "name");
     assert_eq!(
         prompts,
         PROMPTS.iter().map(|prompt| prompt.name.to_owned()).collect(),

@@ -1,0 +1,210 @@
+//! Questions to the user of a client ("elicitation").
+//!
+//! Up to protocol 2025-11-25 a question is a request to the client, while the call waits. From 2026-07-28 on the call ends
+//! with the question (SEP-2322), and the client calls again with the answer and with what it was given to keep:
+//! `requestState`, sealed for the caller, the tool and its arguments.
+
+pub(crate) mod confirm;
+pub(crate) mod context;
+
+use std::time::{Duration, SystemTime};
+
+use nocrd_authz::keys::{KeyRing, Purpose};
+use nocrd_model::Caller;
+use rmcp::{
+    ErrorData, RoleServer,
+    model::{
+        CallToolRequestParams, ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction,
+        ElicitationSchema, InputRequest, InputRequiredResult, InputResponses, ProtocolVersion,
+    },
+    service::{Peer, RequestContext, ServiceError},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use crate::Error;
+
+/// How long a user may think.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What came of a question.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Answer {
+    /// The form, filled in.
+    Given(Map<String, Value>),
+    /// The user would not.
+    Refused,
+    /// This client has no way to ask.
+    CantAsk,
+}
+
+/// Why a call does not go on.
+pub(crate) enum Stop {
+    /// It ends with the question.
+    Ask(Box<InputRequiredResult>),
+    /// The answer is none to a question of ours.
+    Invalid(ErrorData),
+    Failed(Error),
+}
+
+/// What can be asked in the course of one call.
+pub(crate) struct Asking<'a> {
+    way: Way<'a>,
+    /// Whether the client shows forms.
+    forms: bool,
+    /// Cancelled when the client no longer wants the answer.
+    cancelled: &'a CancellationToken,
+}
+
+enum Way<'a> {
+    /// By a request to the client.
+    Request(&'a Peer<RoleServer>),
+    /// By ending the call.
+    Retry(Retry<'a>),
+}
+
+struct Retry<'a> {
+    keys: &'a KeyRing,
+    /// What the question and its answer belong to.
+    binding: Vec<u8>,
+    answers: InputResponses,
+    state: Option<String>,
+}
+
+/// What a client keeps for us.
+#[derive(Serialize, Deserialize)]
+struct State {
+    question: String,
+    /// Seconds since 1970 (UTC).
+    expires: u64,
+}
+
+impl<'a> Asking<'a> {
+    pub(crate) fn new(
+        keys: &'a KeyRing,
+        caller: &Caller,
+        request: &CallToolRequestParams,
+        context: &'a RequestContext<RoleServer>,
+    ) -> Self {
+        let ability = context.client_capabilities().and_then(|capabilities| capabilities.elicitation);
+        // One that says neither has forms: there was nothing else at first.
+        let forms = ability.is_some_and(|ability| ability.form.is_some() || ability.url.is_none());
+        let way =
+            if context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28) {
+                Way::Retry(Retry {
+                    keys,
+                    binding: binding(caller, request),
+                    answers: request.input_responses.clone().unwrap_or_default(),
+                    state: request.request_state.clone(),
+                })
+            } else {
+                Way::Request(&context.peer)
+            };
+        Self { way, forms, cancelled: &context.ct }
+    }
+
+    /// Asks by a form. `question` tells one question of a call from the others.
+    pub(crate) async fn form(
+        &self,
+        question: &str,
+        message: String,
+        schema: ElicitationSchema,
+    ) -> Result<Answer, Stop> {
+        if !self.forms {
+            return Ok(Answer::CantAsk);
+        }
+        let asked =
+            ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema: schema };
+        let result = match &self.way {
+            Way::Request(peer) => {
+                let asking = peer.create_elicitation_with_timeout(asked, Some(PATIENCE));
+                match self.cancelled.run_until_cancelled(asking).await {
+                    Some(Ok(result)) => result,
+                    // The client was wrong about what it can.
+                    Some(Err(ServiceError::McpError(_) | ServiceError::UnexpectedResponse)) => {
+                        return Ok(Answer::CantAsk);
+                    }
+                    Some(Err(ServiceError::Timeout { .. })) => return Ok(Answer::Refused),
+                    Some(Err(_)) | None => return Err(Stop::Failed(Error::Cancelled)),
+                }
+            }
+            Way::Retry(retry) => match retry.answer(question)? {
+                Some(result) => result,
+                None => return Err(retry.ask(question, asked)),
+            },
+        };
+        Ok(match (result.action, result.content) {
+            (ElicitationAction::Accept, Some(Value::Object(content))) => Answer::Given(content),
+            (ElicitationAction::Accept, None) => Answer::Given(Map::new()),
+            _ => Answer::Refused,
+        })
+    }
+}
+
+impl Retry<'_> {
+    /// The answer to a question of ours, if this call brings one.
+    fn answer(&self, question: &str) -> Result<Option<ElicitResult>, Stop> {
+        let Some(answer) = self.answers.get(question) else { return Ok(None) };
+        let state = self.state.as_deref().and_then(|text| self.open(text));
+        if !state.is_some_and(|state| state.question == question && state.expires > now()) {
+            return Err(invalid(
+                "requestState is not of this call, or too old: call the tool anew without it",
+            ));
+        }
+        let answer = serde_json::from_value(answer.clone());
+        answer
+            .map(Some)
+            .map_err(|_| invalid(format!("inputResponses.{question} is no result of an elicitation")))
+    }
+
+    fn open(&self, text: &str) -> Option<State> {
+        let state = self.keys.open(Purpose::RequestState, &self.binding, text).ok()?;
+        serde_json::from_slice(&state).ok()
+    }
+
+    fn ask(&self, question: &str, asked: ElicitRequestParams) -> Stop {
+        let state = State { question: question.to_owned(), expires: now() + PATIENCE.as_secs() };
+        let sealed = serde_json::to_vec(&state)
+            .ok()
+            .and_then(|state| self.keys.seal(Purpose::RequestState, &self.binding, &state).ok());
+        let Some(sealed) = sealed else { return Stop::Failed(Error::Internal) };
+        let requests = [(question.to_owned(), InputRequest::Elicitation(ElicitRequest::new(asked)))].into();
+        Stop::Ask(Box::new(InputRequiredResult::new(Some(requests), Some(sealed))))
+    }
+}
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Stop {
+    Stop::Invalid(ErrorData::invalid_params(message, None))
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Who calls what, with which arguments, in whatever order they stand.
+fn binding(caller: &Caller, request: &CallToolRequestParams) -> Vec<u8> {
+    let arguments = request.arguments.clone().map(|arguments| sorted(Value::Object(arguments)));
+    let all = (
+        caller.trust == nocrd_model::caller::Trust::Local,
+        caller.subject.as_str(),
+        &request.name,
+        arguments,
+    );
+    serde_json::to_vec(&all).unwrap_or_default()
+}
+
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let sorted: std::collections::BTreeMap<String, Value> =
+                members.into_iter().map(|(name, value)| (name, sorted(value))).collect();
+            Value::Object(sorted.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! From a call of a tool to its answer: who may, what the user is asked, and the tool itself.
+
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use nocrd_model::Caller;
+use rmcp::{
+    ErrorData, RoleServer,
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult},
+    service::RequestContext,
+};
+use tracing::{debug, error};
+
+use crate::{
+    Error, Surface,
+    call::Call,
+    catalogue::Listed,
+    elicit::{Asking, Stop, confirm, context as missing_context},
+    error::Failure,
+    respond,
+    tool::Arguments,
+};
+
+impl Surface {
+    /// Answers a call of a tool.
+    pub(crate) async fn call(
+        &self,
+        listed: &'static Listed,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let outcome = match self.admit(listed, context) {
+            Ok(caller) => self.ask_and_run(listed, caller, request, context).await,
+            Err(error) => Err(Stop::Failed(error)),
+        };
+        match outcome {
+            Ok(result) => {
+                debug!(failed = result.is_error, "answered");
+                Ok(result.into())
+            }
+            Err(Stop::Failed(error)) => Ok(respond::error(error.into()).into()),
+            Err(Stop::Ask(question)) => Ok((*question).into()),
+            Err(Stop::Invalid(error)) => Err(error),
+        }
+    }
+
+    /// Who calls, if they and the server may do what the tool does.
+    fn admit(&self, listed: &Listed, context: &RequestContext<RoleServer>) -> Result<Caller, Error> {
+        let caller = self.identify(crate::handler::http_extensions(context))?;
+        self.session().seen(self, &caller);
+        let tool = listed.entry.name;
+        if let Err(lacking) = self.check(&caller, listed.entry) {
+            debug!(%lacking, "refused");
+            return Err(Error::Denied { tool, lacking });
+        }
+        let missing = listed.entry.missing(&self.spawner().cluster().permissions());
+        if missing.is_empty() { Ok(caller) } else { Err(Error::MissingPermission { tool, missing }) }
+    }
+
+    async fn ask_and_run(
+        &self,
+        listed: &'static Listed,
+        caller: Caller,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, Stop> {
+        let asking = Asking::new(self.keys(), &caller, &request, context);
+        let mut arguments = request.arguments;
+        if self.options().confirm_destructive && listed.entry.effect.is_destructive() {
+            confirm::ask(&asking, listed.entry, &arguments).await?;
+        }
+        let outcome = self.run(listed, caller.clone(), arguments.clone(), context).await;
+        if let Err(failure) = &outcome
+            && let Some(names) = missing_context::lacking(failure)
+            && missing_context::ask(&asking, names, &mut arguments).await?
+        {
+            // Nothing was done yet: what lacks is found out before anything else.
+            let outcome = self.run(listed, caller, arguments, context).await;
+            return Ok(respond::result(outcome));
+        }
+        Ok(respond::result(outcome))
+    }
+
+    async fn run(
+        &self,
+        listed: &'static Listed,
+        caller: Caller,
+        arguments: Arguments,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, Failure> {
+        let call = Call::new(self.clone(), caller, context);
+        // Without an answer the client would wait for ever.
+        AssertUnwindSafe(listed.run(call, arguments)).catch_unwind().await.unwrap_or_else(|_| {
+            error!("a tool panicked");
+            Err(Error::Internal.into())
+        })
+    }
+}

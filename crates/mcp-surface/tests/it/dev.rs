@@ -1,0 +1,146 @@
+//! A server over the embedded cluster, for what a scripted API would answer too simply.
+
+use nocrd_cluster::{Cluster, Config, Scope};
+use nocrd_devcluster::{Config as DevConfig, DevCluster, kind::Kind};
+use nocrd_mcp_surface::{Options, Surface};
+use nocrd_model::{Caller, Namespace};
+use nocrd_spawner::Spawner;
+use serde_json::{Value, json};
+
+use crate::world::{Client, client_over, connect, until};
+
+pub(crate) struct DevWorld {
+    pub(crate) dev: DevCluster,
+    pub(crate) cluster: Cluster,
+    pub(crate) spawner: Spawner,
+    pub(crate) surface: Surface,
+}
+
+impl AsRef<Surface> for DevWorld {
+    fn as_ref(&self) -> &Surface {
+        &self.surface
+    }
+}
+
+impl DevWorld {
+    /// Over a cluster whose pods are bound and never run.
+    pub(crate) async fn new() -> Self {
+        Self::with(nocrd_spawner::Config::default(), Options::default(), |_| {}).await
+    }
+
+    pub(crate) async fn with(
+        limits: nocrd_spawner::Config,
+        options: Options,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let dev = DevCluster::start(DevConfig { run_pods: false, ..DevConfig::default() }).await.unwrap();
+        Self::over(dev, limits, options, change).await
+    }
+
+    /// Over a cluster that is there.
+    pub(crate) async fn over(
+        dev: DevCluster,
+        limits: nocrd_spawner::Config,
+        options: Options,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let mut config = Config::new(Scope::Cluster, Namespace::parse("nogoo9").unwrap());
+        change(&mut config);
+        let cluster = Cluster::start(kube::Client::new(dev.router(), "nogoo9"), config).await.unwrap();
+        cluster.synced().await;
+        let spawner = Spawner::new(cluster.clone(), Default::default(), limits);
+        let surface = Surface::new(spawner.clone(), options);
+        Self { dev, cluster, spawner, surface }
+    }
+
+    pub(crate) async fn client(&self, caller: Caller) -> Client {
+        client_over(connect(&self.surface, caller)).await
+    }
+
+    /// The objects of a kind in the default namespace.
+    pub(crate) fn objects(&self, kind: Kind) -> Vec<Value> {
+        let all = self.dev.store().list(kind, Some("nogoo9")).items;
+        all.iter().map(|object| (**object).clone()).collect()
+    }
+
+    pub(crate) fn object(&self, kind: Kind, name: &str) -> Value {
+        let found = self.objects(kind).into_iter().find(|object| object["metadata"]["name"] == name);
+        found.unwrap_or_default()
+    }
+
+    /// Puts an object there, past all rules.
+    pub(crate) fn create(&self, kind: Kind, object: &Value) {
+        self.dev.store().create(kind, object.clone()).unwrap();
+    }
+
+    /// Asks the API server to create an object, with all defaults and checks.
+    pub(crate) async fn apply(&self, resource: &str, object: &Value) {
+        let request = http::Request::post(format!("/api/v1/namespaces/nogoo9/{resource}"))
+            .header("content-type", "application/json")
+            .body(object.to_string().into_bytes())
+            .unwrap();
+        self.cluster.client().request::<Value>(request).await.unwrap();
+    }
+
+    /// Waits until the server knows what there is: the pods that it manages, and the templates.
+    pub(crate) async fn caught_up(&self) {
+        let count = |kind, label: &str| {
+            let all = self.dev.store().list(kind, None).items;
+            all.iter().filter(|object| object["metadata"]["labels"].get(label).is_some()).count()
+        };
+        until("the server knows what there is", || {
+            self.cluster.pods().len() == count(Kind::Pod, "nogoo9/managed-by")
+                && self.cluster.workspaces().len() == count(Kind::Pod, "nogoo9/workspace-id")
+                && self.cluster.template_config_maps().len() == count(Kind::ConfigMap, "nogoo9/pod-template")
+        })
+        .await;
+    }
+
+    pub(crate) async fn stop(self) {
+        self.dev.shutdown().await.unwrap();
+    }
+}
+
+/// A workspace's pod, as the spawner makes it.
+pub(crate) fn workspace(id: &str, owner: &str) -> Value {
+    let mut pod = raw_pod(&format!("ws-{id}"), owner);
+    pod["metadata"]["labels"]["nogoo9/type"] = json!("workspace");
+    pod["metadata"]["labels"]["nogoo9/workspace-id"] = json!(id);
+    let annotations = &mut pod["metadata"]["annotations"];
+    annotations["nogoo9/workspace-name"] = json!(format!("Workspace of {owner}"));
+    annotations["nogoo9/template-ref"] = json!("default-agent-workspace");
+    // Newer than any.
+    annotations["nogoo9/template-version"] = json!("9999");
+    pod
+}
+
+/// A pod that the server manages for somebody and that is no workspace.
+pub(crate) fn raw_pod(name: &str, owner: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": name, "namespace": "nogoo9",
+            "labels": {"nogoo9/managed-by": "nogoo9-spawner", "nogoo9/user-sub": owner},
+            "annotations": {"nogoo9/user-sub": owner},
+        },
+        "spec": {"containers": [
+            {"name": "agent", "image": "busybox", "env": [{"name": "TOKEN", "value": "s3cret"}]}]},
+    })
+}
+
+/// Somebody's template, for holders of a role if one is named.
+pub(crate) fn template(name: &str, owner: &str, role: Option<&str>) -> Value {
+    let mut template = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {
+            "name": name, "namespace": "nogoo9",
+            "labels": {"nogoo9/pod-template": "true", "nogoo9/user-sub": owner},
+            "annotations": {"nogoo9/user-sub": owner, "nogoo9/description": "For tests"},
+        },
+        "data": {"spec": json!({"containers": [{"name": "agent", "image": "busybox"}]}).to_string()},
+    });
+    if let Some(role) = role {
+        template["metadata"]["annotations"]["nogoo9/allowed-roles"] = json!(role);
+    }
+    template
+}
