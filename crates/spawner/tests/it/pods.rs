@@ -215,8 +215,8 @@ async fn k16_templates_mean_for_pods_what_they_mean_for_workspaces() {
         (&json!("t"), &json!("2"))
     );
     let secret = &world.objects(Kind::Secret, "nogoo9")[0];
-    assert_eq!(secret["metadata"]["name"], "ws--p-context");
-    assert_eq!(annotations["nogoo9/context-secret"], "ws--p-context");
+    assert_eq!(secret["metadata"]["name"], "ws---p-context");
+    assert_eq!(annotations["nogoo9/context-secret"], "ws---p-context");
     assert_eq!(secret["metadata"]["ownerReferences"][0]["uid"], pod["metadata"]["uid"]);
     world.stop().await;
 }
