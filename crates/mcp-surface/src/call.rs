@@ -9,7 +9,14 @@ use rmcp::{
     model::{ProgressNotificationParam, ProgressToken},
     service::{Peer, RequestContext},
 };
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Options, Surface, catalogue::Entry, reader::Reader, text};
@@ -20,7 +27,7 @@ pub(crate) struct Call {
     /// Cancelled when the client no longer wants the answer.
     cancelled: CancellationToken,
     /// Where progress goes, if the client asked for it.
-    pub(crate) progress: Option<Progress>,
+    progress: Option<Progress>,
 }
 
 impl Call {
@@ -65,6 +72,41 @@ impl Call {
         self.cancelled.run_until_cancelled(work).await.ok_or(Error::Cancelled)
     }
 
+    /// Does something that takes long, and passes on every step of it, for as long as the client waits.
+    pub(crate) async fn following<T, W>(&self, work: impl FnOnce(Steps) -> W) -> Result<T, Error>
+    where
+        W: Future<Output = Result<T, nocrd_spawner::Error>>,
+    {
+        let (told, steps) = mpsc::unbounded_channel();
+        let work = work(Steps { told, count: Arc::default() });
+        let both = async {
+            // The channel closes with the work, so that the answer comes after the last step.
+            let (outcome, ()) = tokio::join!(work, self.pass_on(steps));
+            outcome
+        };
+        self.unless_cancelled(both).await?.map_err(Error::Spawner)
+    }
+
+    async fn pass_on(&self, mut steps: mpsc::UnboundedReceiver<(u32, String)>) {
+        // Nobody listens when the client did not ask for progress.
+        let Some(progress) = &self.progress else { return };
+        while let Some((step, message)) = steps.recv().await {
+            progress.send(step, &message).await;
+        }
+    }
+
+    /// How long to wait: what the caller asks for, within the server's limit, of which a warning tells.
+    pub(crate) fn patience(&self, asked: Option<u32>) -> (Duration, Option<String>) {
+        let limit = self.options().spawn_timeout;
+        match asked.map(|seconds| Duration::from_secs(seconds.into())) {
+            Some(asked) if asked > limit => {
+                (limit, Some(format!("this server waits {} s at most", limit.as_secs())))
+            }
+            Some(asked) => (asked, None),
+            None => (limit, None),
+        }
+    }
+
     pub(crate) fn spawner(&self) -> &Spawner {
         self.surface.spawner()
     }
@@ -96,6 +138,21 @@ impl Call {
 /// Reads a workspace id.
 pub(crate) fn workspace_id(text: &str) -> Result<WorkspaceId, Error> {
     WorkspaceId::parse(text).map_err(Error::WorkspaceId)
+}
+
+/// Where work tells its steps. Several parts of it may share one.
+#[derive(Clone)]
+pub(crate) struct Steps {
+    told: mpsc::UnboundedSender<(u32, String)>,
+    /// Clients take steps for progress only as long as the numbers rise.
+    count: Arc<AtomicU32>,
+}
+
+impl Steps {
+    pub(crate) fn tell(&self, step: nocrd_spawner::Progress) {
+        let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let _ = self.told.send((number, step.message));
+    }
 }
 
 /// Tells a client how a call goes on.

@@ -20,7 +20,7 @@ use crate::{
     error::Failure,
     respond, schema,
     tool::{Arguments, Thing, Tool},
-    tools::{diagnostics, namespaces, pods, registry, spawn, templates, workspaces},
+    tools::{diagnostics, namespaces, pods, registry, spawn, templates, upgrade, workspaces},
 };
 
 /// A call under way.
@@ -71,6 +71,8 @@ pub static TOOLS: &[Entry] = &[
     Entry::of::<workspaces::StopWorkspace>(),
     Entry::of::<spawn::SpawnWorkspace>(),
     Entry::of::<workspaces::GetWorkspaceEvents>(),
+    Entry::of::<upgrade::UpgradeWorkspace>(),
+    Entry::of::<upgrade::UpgradeAllWorkspaces>(),
 ];
 
 impl Entry {

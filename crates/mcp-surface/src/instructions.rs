@@ -12,6 +12,8 @@ every required variable. `wait: true` returns when the workspace serves requests
 and APIs.
 4. stop_workspace when the work is done. What is in a workspace is lost when it stops.
 
+A workspace whose template has a newer version is `isOutdated`; upgrade_workspace replaces its pod and keeps the rest.
+
 When a workspace is not `Running`, get_workspace gives the reason and get_workspace_events tells what Kubernetes \
 reported. Pending, Pulling, Initializing and Starting pass by themselves; Degraded and Failed do not: stop the \
 workspace, correct the cause, spawn again.

@@ -1,5 +1,6 @@
 //! Pods as tools may show them.
 
+use nocrd_model::keys;
 use serde_json::Value;
 
 /// Stands for the value of an environment variable.
@@ -7,8 +8,11 @@ const HIDDEN: &str = "[redacted]";
 
 /// Whether an annotation repeats what is hidden elsewhere.
 pub(crate) fn is_hidden_annotation(key: &str) -> bool {
-    // A copy of the whole manifest, environment included.
-    key == "kubectl.kubernetes.io/last-applied-configuration"
+    // Copies of manifests, environment included.
+    matches!(
+        key,
+        "kubectl.kubernetes.io/last-applied-configuration" | keys::SPAWN_INPUTS | keys::UPGRADE_ROLLBACK
+    )
 }
 
 /// Removes what nobody but the pod itself should see (the values of environment variables, wherever they may be

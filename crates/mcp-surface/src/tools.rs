@@ -8,4 +8,5 @@ pub(crate) mod pods;
 pub(crate) mod registry;
 pub(crate) mod spawn;
 pub(crate) mod templates;
+pub(crate) mod upgrade;
 pub(crate) mod workspaces;

@@ -40,6 +40,8 @@ TOOLS = {
     "spawn_workspace",
     "stop_workspace",
     "update_template",
+    "upgrade_all_workspaces",
+    "upgrade_workspace",
 }
 RESOURCES = {"pod-template://{namespace}/{name}", "workspace://{namespace}/{id}"}
 PROMPTS = {"diagnose-workspace", "spawn-workspace"}
@@ -268,6 +270,19 @@ async def library(client, workspace):
     step(f"template {reference} came, changed, made a pod and went")
 
 
+async def upgrade(client, workspace):
+    result = await client.call_tool("upgrade_workspace", {"id": workspace})
+    same = succeeded("upgrade_workspace", result)
+    check(same["status"] == "unchanged", f"{workspace} is up to date, and it is {same['status']}")
+    forced = await call(client, "upgrade_workspace", id=workspace, force=True, wait=True)
+    check(forced["status"] == "upgraded", f"waited for the upgrade, and it is {forced['status']}")
+    details = await call(client, "get_workspace", id=workspace)
+    check(details["podName"] == forced["podName"] != same["podName"], f"its pod is {details['podName']}")
+    check(details["ready"], f"{workspace} is not ready: {details['message']}")
+    await call(client, "upgrade_all_workspaces")
+    step(f"upgraded {workspace} to pod {forced['podName']}")
+
+
 async def refusals(client, workspace):
     for arguments, expected in [
         ({"id": f"{workspace}-none", "templateRef": "no-such-template"}, "no-such-template"),
@@ -314,6 +329,7 @@ async def drive(target, legacy):
         await prompts(client, workspace)
         await pods(client, workspace)
         await library(client, workspace)
+        await upgrade(client, workspace)
         await refusals(client, workspace)
         await stop(client, workspace)
 

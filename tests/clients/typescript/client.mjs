@@ -34,6 +34,8 @@ const TOOLS = [
   "spawn_workspace",
   "stop_workspace",
   "update_template",
+  "upgrade_all_workspaces",
+  "upgrade_workspace",
 ];
 const RESOURCES = ["pod-template://{namespace}/{name}", "workspace://{namespace}/{id}"];
 const PROMPTS = ["diagnose-workspace", "spawn-workspace"];
@@ -255,6 +257,18 @@ async function library(client, workspace) {
   step(`template ${templateRef} came, changed, made a pod and went`);
 }
 
+async function upgrade(client, workspace) {
+  const same = await call(client, "upgrade_workspace", { id: workspace });
+  check(same.status === "unchanged", `${workspace} is up to date, and it is ${same.status}`);
+  const forced = await call(client, "upgrade_workspace", { id: workspace, force: true, wait: true });
+  check(forced.status === "upgraded", `waited for the upgrade, and it is ${forced.status}`);
+  const details = await call(client, "get_workspace", { id: workspace });
+  check(details.podName === forced.podName && forced.podName !== same.podName, `its pod is ${details.podName}`);
+  check(details.ready, `${workspace} is not ready: ${details.message}`);
+  await call(client, "upgrade_all_workspaces");
+  step(`upgraded ${workspace} to pod ${forced.podName}`);
+}
+
 async function refusals(client, workspace) {
   for (const [args, expected] of [
     [{ id: `${workspace}-none`, templateRef: "no-such-template" }, "no-such-template"],
@@ -302,6 +316,7 @@ async function drive(variant, target) {
     await prompts(client, workspace);
     await pods(client, workspace);
     await library(client, workspace);
+    await upgrade(client, workspace);
     await refusals(client, workspace);
     await stop(client, workspace);
   } finally {

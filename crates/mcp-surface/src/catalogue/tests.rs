@@ -85,7 +85,7 @@ fn t64_destructive_tools_say_so() {
     assert_eq!(destructive, ["delete_template", "delete_pod", "stop_workspace"]);
     let changing: Vec<&str> =
         TOOLS.iter().filter(|tool| tool.effect == Effect::Change).map(|tool| tool.name).collect();
-    assert_eq!(changing, ["update_template", "patch_pod"]);
+    assert_eq!(changing, ["update_template", "patch_pod", "upgrade_workspace", "upgrade_all_workspaces"]);
     for Listed { entry, tool } in listed() {
         let hints = tool.annotations.clone().unwrap();
         assert_eq!(hints.destructive_hint, Some(entry.effect.is_destructive()), "{}", entry.name);
@@ -103,7 +103,9 @@ fn t64_destructive_tools_say_so() {
             "patch_pod",
             "delete_pod",
             "stop_workspace",
-            "spawn_workspace"
+            "spawn_workspace",
+            "upgrade_workspace",
+            "upgrade_all_workspaces"
         ]
     );
 }

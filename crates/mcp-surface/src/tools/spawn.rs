@@ -11,11 +11,10 @@ use nocrd_spawner::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
 
 use super::overrides::OverrideParams;
 use crate::{
-    call::{Call, Progress, workspace_id},
+    call::{Call, Steps, workspace_id},
     error::{Error, Failure},
     text,
     tool::{Effect, Reply, Tool},
@@ -119,7 +118,8 @@ impl Tool for SpawnWorkspace {
             let hint = format!("It starts now; get_workspace tells when it is ready at {}.", view.url);
             return Ok(Reply::new(view.text(&hint), view));
         }
-        let timeout = view.timeout(&call, timeout);
+        let (timeout, warning) = call.patience(timeout);
+        view.warnings.extend(warning);
         match wait_ready(&call, &spawned, timeout).await {
             Ok(workspace) => {
                 view.status = "running".to_owned();
@@ -157,25 +157,11 @@ fn request(call: &Call, params: SpawnParams) -> Result<SpawnRequest, Error> {
 
 /// Waits until the workspace is ready and passes on every step, until the client cancels.
 async fn wait_ready(call: &Call, spawned: &Spawned, timeout: Duration) -> Result<Workspace, Error> {
-    let (steps, received) = mpsc::unbounded_channel();
     let options = WaitOptions { timeout, ..WaitOptions::default() };
-    let wait = call.spawner().wait_ready(&spawned.id, call.owner(), options, move |step| {
-        // Nobody listens when the client did not ask for progress.
-        let _ = steps.send((step.step, step.message));
-    });
-    let both = async {
-        // The channel closes with the wait, so that the answer comes after the last step.
-        let (outcome, ()) = tokio::join!(wait, forward(call.progress.as_ref(), received));
-        outcome
+    let wait = |steps: Steps| {
+        call.spawner().wait_ready(&spawned.id, call.owner(), options, move |step| steps.tell(step))
     };
-    call.unless_cancelled(both).await?.map_err(Error::Spawner)
-}
-
-async fn forward(progress: Option<&Progress>, mut steps: mpsc::UnboundedReceiver<(u32, String)>) {
-    let Some(progress) = progress else { return };
-    while let Some((step, message)) = steps.recv().await {
-        progress.send(step, &message).await;
-    }
+    call.following(wait).await
 }
 
 impl SpawnView {
@@ -188,19 +174,6 @@ impl SpawnView {
             namespace: spawned.namespace.to_string(),
             url: url(&call.options().base_url, &spawned.id, path.as_deref().unwrap_or("/")),
             warnings: spawned.warnings.iter().map(|warning| text::line(warning, 500)).collect(),
-        }
-    }
-
-    /// How long to wait: what the caller asks for, within the server's limit.
-    fn timeout(&mut self, call: &Call, asked: Option<u32>) -> Duration {
-        let limit = call.options().spawn_timeout;
-        match asked.map(|seconds| Duration::from_secs(seconds.into())) {
-            Some(asked) if asked > limit => {
-                self.warnings.push(format!("this server waits {} s at most", limit.as_secs()));
-                limit
-            }
-            Some(asked) => asked,
-            None => limit,
         }
     }
 

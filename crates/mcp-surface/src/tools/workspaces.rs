@@ -92,7 +92,7 @@ fn render(list: &WorkspaceList) -> String {
 }
 
 /// Finds a workspace of the caller's. In another namespace than the one asked for, it is not there.
-fn find(call: &Call, id: &str, namespace: Option<&str>) -> Result<Workspace, Error> {
+pub(super) fn find(call: &Call, id: &str, namespace: Option<&str>) -> Result<Workspace, Error> {
     let id = workspace_id(id)?;
     let namespace = call.search_namespace(namespace)?;
     call.reader().workspace(&id, namespace.as_ref())

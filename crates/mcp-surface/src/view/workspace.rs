@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use nocrd_spawner::{Namespace, Workspace, WorkspaceId};
+use nocrd_spawner::{Namespace, Style, Upgrade, Workspace, WorkspaceId};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -32,6 +32,8 @@ pub(crate) struct WorkspaceEntry {
     /// Left out when false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_outdated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_upgrade_error: Option<String>,
 }
 
 impl WorkspaceEntry {
@@ -49,7 +51,48 @@ impl WorkspaceEntry {
             pod_name: pod.pod_name.clone(),
             creation_time: workspace.created().to_string(),
             is_outdated: workspace.is_outdated(),
+            last_upgrade_error: workspace.last_upgrade_error().map(|text| text::line(text, 80)),
         }
+    }
+}
+
+/// An upgrade under way.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UpgradeEntry {
+    /// Version of the template before.
+    from: String,
+    /// Version of the template after.
+    to: String,
+    /// `beside` or `recreate`.
+    style: &'static str,
+    since: String,
+    /// The new pod, as soon as there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod_name: Option<String>,
+    /// Whether the new pod did not start, and the old one is made once more. Left out when false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    going_back: bool,
+}
+
+impl UpgradeEntry {
+    fn new(upgrade: &Upgrade) -> Self {
+        Self {
+            from: text::line(&upgrade.from, 80),
+            to: text::line(&upgrade.to, 80),
+            style: style(upgrade.style),
+            since: upgrade.since.to_string(),
+            pod_name: upgrade.successor.clone(),
+            going_back: upgrade.going_back,
+        }
+    }
+}
+
+/// How a new pod takes over, in a word.
+pub(crate) fn style(style: Style) -> &'static str {
+    match style {
+        Style::Beside => "beside",
+        Style::Recreate => "recreate",
     }
 }
 
@@ -90,6 +133,11 @@ pub(crate) struct WorkspaceDetails {
     #[serde(skip_serializing_if = "Option::is_none")]
     latest_template_version: Option<String>,
     is_outdated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upgrade: Option<UpgradeEntry>,
+    /// Why the last upgrade failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_upgrade_error: Option<String>,
     apis: Vec<ApiView>,
     /// Annotations that can't be used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -135,6 +183,8 @@ impl WorkspaceDetails {
                 .latest_template_version()
                 .map(|text| text::line(text, IN_LIST)),
             is_outdated: workspace.is_outdated(),
+            upgrade: workspace.upgrade().map(UpgradeEntry::new),
+            last_upgrade_error: workspace.last_upgrade_error().map(|text| text::line(text, IN_DETAILS)),
             apis: ApiView::all(workspace.apis()),
             problems: pod.problems.iter().map(|problem| text::line(problem, 300)).collect(),
             annotations: metadata(&pod.annotations),

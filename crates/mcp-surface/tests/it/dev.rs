@@ -12,6 +12,7 @@ use crate::world::{Client, client_over, connect, until};
 pub(crate) struct DevWorld {
     pub(crate) dev: DevCluster,
     pub(crate) cluster: Cluster,
+    pub(crate) spawner: Spawner,
     pub(crate) surface: Surface,
 }
 
@@ -55,15 +56,16 @@ impl DevWorld {
         options: Options,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        let (cluster, surface) = serve(&dev, limits, options, change).await;
-        Self { dev, cluster, surface }
+        let (cluster, spawner) = serve(&dev, limits, change).await;
+        let surface = Surface::new(spawner.clone(), options);
+        Self { dev, cluster, spawner, surface }
     }
 
     /// Another server over the same cluster, once it knows what there is.
     pub(crate) async fn again(&self, change: impl FnOnce(&mut Config)) -> Surface {
-        let (cluster, surface) = serve(&self.dev, Default::default(), Options::default(), change).await;
+        let (cluster, spawner) = serve(&self.dev, Default::default(), change).await;
         cluster.synced().await;
-        surface
+        Surface::new(spawner, Options::default())
     }
 
     pub(crate) async fn client(&self, caller: Caller) -> Client {
@@ -127,14 +129,13 @@ impl DevWorld {
 async fn serve(
     dev: &DevCluster,
     limits: nocrd_spawner::Config,
-    options: Options,
     change: impl FnOnce(&mut Config),
-) -> (Cluster, Surface) {
+) -> (Cluster, Spawner) {
     let mut config = Config::new(Scope::Cluster, Namespace::parse("nogoo9").unwrap());
     change(&mut config);
     let cluster = Cluster::start(kube::Client::new(dev.router(), "nogoo9"), config).await.unwrap();
-    let surface = Surface::new(Spawner::new(cluster.clone(), Default::default(), limits), options);
-    (cluster, surface)
+    let spawner = Spawner::new(cluster.clone(), Default::default(), limits);
+    (cluster, spawner)
 }
 
 /// What a cluster that runs no pods answers when it is asked for logs.
@@ -145,7 +146,11 @@ pub(crate) fn workspace(id: &str, owner: &str) -> Value {
     let mut pod = raw_pod(&format!("ws-{id}"), owner);
     pod["metadata"]["labels"]["nogoo9/type"] = json!("workspace");
     pod["metadata"]["labels"]["nogoo9/workspace-id"] = json!(id);
-    pod["metadata"]["annotations"]["nogoo9/workspace-name"] = json!(format!("Workspace of {owner}"));
+    let annotations = &mut pod["metadata"]["annotations"];
+    annotations["nogoo9/workspace-name"] = json!(format!("Workspace of {owner}"));
+    annotations["nogoo9/template-ref"] = json!("default-agent-workspace");
+    // Newer than any.
+    annotations["nogoo9/template-version"] = json!("9999");
     pod
 }
 

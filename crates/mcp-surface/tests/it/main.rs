@@ -34,4 +34,5 @@ mod strangers;
 mod subscriptions;
 mod tenants;
 mod thousand;
+mod upgrades;
 mod world;

@@ -9,10 +9,13 @@ use nocrd_spawner::Spawner;
 use rmcp::{
     ClientHandler, ErrorData, RoleClient, ServiceError, ServiceExt,
     model::{
-        CallToolRequestParams, ProgressNotificationParam, ProtocolVersion, ReadResourceRequestParams,
-        ResourceContents, ResourceUpdatedNotificationParam,
+        CallToolRequest, CallToolRequestParams, ClientRequest, ProgressNotificationParam, ProtocolVersion,
+        ReadResourceRequestParams, ResourceContents, ResourceUpdatedNotificationParam,
     },
-    service::{ClientLifecycleMode, NotificationContext, RunningService, serve_client_with_lifecycle},
+    service::{
+        ClientLifecycleMode, NotificationContext, PeerRequestOptions, RequestHandle, RunningService,
+        serve_client_with_lifecycle,
+    },
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -205,6 +208,14 @@ impl Client {
         assert_eq!(reply.failed, reply.structured.get("error").is_some(), "{reply:?}");
         assert!(!reply.text.is_empty());
         Ok(reply)
+    }
+
+    /// Calls a tool, and does not wait for the reply.
+    pub(crate) async fn begin(&self, tool: &'static str, arguments: Value) -> RequestHandle<RoleClient> {
+        let mut params = CallToolRequestParams::new(tool);
+        params.arguments = arguments.as_object().cloned();
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
+        self.mcp.send_cancellable_request(request, PeerRequestOptions::no_options()).await.unwrap()
     }
 
     /// The URIs of all resources.

@@ -22,6 +22,16 @@ pub(super) const ROWS: &[Row] = &[
         gets: [Unknown, Denied, NotFound, NotFound, Done, Done, Scope, Scope, Done, NotFound],
     },
     Row {
+        tool: "upgrade_workspace",
+        arguments: |name| json!({"id": name}),
+        gets: [Unknown, Denied, NotFound, NotFound, Done, Done, Scope, Scope, Done, NotFound],
+    },
+    Row {
+        tool: "upgrade_all_workspaces",
+        arguments: |_| json!({}),
+        gets: [Unknown, Denied, Denied, Scope, Denied, Scope, Scope, Scope, Done, Scope],
+    },
+    Row {
         tool: "spawn_workspace",
         arguments: |name| json!({"id": format!("new-{name}"), "templateRef": "default-agent-workspace"}),
         gets: [Unknown, Denied, Done, Done, Done, Done, Scope, Scope, Done, Done],

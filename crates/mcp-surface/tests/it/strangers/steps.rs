@@ -111,6 +111,8 @@ impl Step {
             "current_namespace" | "get_capabilities" | "check_permissions" => json!({}),
             "get_workspace" => json!({"id": name, "includePod": self.wish == Wish::More}),
             "get_workspace_events" | "stop_workspace" => json!({"id": name}),
+            "upgrade_workspace" => json!({"id": name, "force": self.wish == Wish::More}),
+            "upgrade_all_workspaces" => json!({}),
             "get_template" | "delete_template" | "get_pod" | "get_pod_logs" => json!({"name": name}),
             "delete_pod" => json!({"name": name, "gracePeriodSeconds": 0}),
             "patch_pod" => json!({"name": name, "patch": {"metadata": {"labels": self.labels()}}}),
