@@ -56,15 +56,16 @@ impl DevWorld {
         options: Options,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        let (spawner, surface) = serve(&dev, limits, options, change).await;
-        Self { dev, cluster: spawner.cluster().clone(), spawner, surface }
+        let (cluster, spawner) = serve(&dev, limits, change).await;
+        let surface = Surface::new(spawner.clone(), options);
+        Self { dev, cluster, spawner, surface }
     }
 
     /// Another server over the same cluster, once it knows what there is.
     pub(crate) async fn again(&self, change: impl FnOnce(&mut Config)) -> Surface {
-        let (spawner, surface) = serve(&self.dev, Default::default(), Options::default(), change).await;
-        spawner.cluster().synced().await;
-        surface
+        let (cluster, spawner) = serve(&self.dev, Default::default(), change).await;
+        cluster.synced().await;
+        Surface::new(spawner, Options::default())
     }
 
     pub(crate) async fn client(&self, caller: Caller) -> Client {
@@ -128,14 +129,13 @@ impl DevWorld {
 async fn serve(
     dev: &DevCluster,
     limits: nocrd_spawner::Config,
-    options: Options,
     change: impl FnOnce(&mut Config),
-) -> (Spawner, Surface) {
+) -> (Cluster, Spawner) {
     let mut config = Config::new(Scope::Cluster, Namespace::parse("nogoo9").unwrap());
     change(&mut config);
     let cluster = Cluster::start(kube::Client::new(dev.router(), "nogoo9"), config).await.unwrap();
-    let spawner = Spawner::new(cluster, Default::default(), limits);
-    (spawner.clone(), Surface::new(spawner, options))
+    let spawner = Spawner::new(cluster.clone(), Default::default(), limits);
+    (cluster, spawner)
 }
 
 /// What a cluster that runs no pods answers when it is asked for logs.

@@ -16,7 +16,10 @@ use crate::{
 /// Puts what the tools are used on, called by this name.
 async fn put(world: &DevWorld, name: &str) {
     for id in [name.to_owned(), format!("{name}-stops")] {
-        world.apply("pods", &workspace(&id, "guest")).await;
+        let mut pod = workspace(&id, "guest");
+        pod["metadata"]["annotations"]["nogoo9/template-ref"] = json!("default-agent-workspace");
+        pod["metadata"]["annotations"]["nogoo9/template-version"] = json!("1.0.0");
+        world.apply("pods", &pod).await;
     }
     for pod in [name.to_owned(), format!("{name}-goes")] {
         world.apply("pods", &raw_pod(&pod, "guest")).await;
@@ -52,7 +55,8 @@ fn arguments(tool: &str, name: &str) -> Value {
         }
         "patch_pod" => json!({"name": name, "patch": {"metadata": {"labels": {"example.com/team": "a"}}}}),
         "delete_pod" => json!({"name": format!("{name}-goes"), "gracePeriodSeconds": 0}),
-        "get_workspace" | "get_workspace_events" => json!({"id": name}),
+        "get_workspace" | "get_workspace_events" | "upgrade_workspace" => json!({"id": name}),
+        "upgrade_all_workspaces" => json!({}),
         "stop_workspace" => json!({"id": format!("{name}-stops")}),
         "spawn_workspace" => {
             json!({"id": new, "templateRef": built_in, "context": {"ECHO_TEXT": "t0psecret"}})
