@@ -40,7 +40,25 @@ pub(crate) enum Work {
     /// That a workspace has another version of its template.
     Upgrade { id: WorkspaceId, from: String, to: String },
     /// That all workspaces, of one namespace or of all, have the present one.
-    UpgradeAll { namespace: Option<Namespace> },
+    UpgradeAll {
+        namespace: Option<Namespace>,
+        /// Which ones; `None` when they are too many for an id.
+        ids: Option<Vec<WorkspaceId>>,
+    },
+}
+
+/// Most bytes of ids in a task's own, which clients repeat in a header of each request.
+const MAX_IDS: usize = 2_000;
+
+impl Work {
+    /// The upgrade of these.
+    pub(crate) fn upgrade_all<'a>(
+        namespace: Option<Namespace>,
+        ids: impl Iterator<Item = &'a WorkspaceId> + Clone,
+    ) -> Self {
+        let bytes: usize = ids.clone().map(|id| id.as_str().len() + 3).sum();
+        Self::UpgradeAll { namespace, ids: (bytes <= MAX_IDS).then(|| ids.cloned().collect()) }
+    }
 }
 
 /// What the answer to a call leaves to a task.

@@ -36,7 +36,7 @@ impl Surface {
         let outcome = match &handle.work {
             Work::Start { id } => self.start_state(caller, id).await,
             Work::Upgrade { id, from, to } => self.upgrade_state(caller, handle, (id, from, to)),
-            Work::UpgradeAll { namespace } => self.all_state(handle, namespace.as_ref()),
+            Work::UpgradeAll { namespace, ids } => self.all_state(handle, namespace.as_ref(), ids.as_deref()),
         };
         match outcome {
             State::Working(said) if handle.until < Timestamp::now() => {
@@ -98,21 +98,34 @@ impl Surface {
     }
 
     /// Only administrators are given such a task, and it is theirs.
-    fn all_state(&self, handle: &Handle, namespace: Option<&Namespace>) -> State {
+    fn all_state(
+        &self,
+        handle: &Handle,
+        namespace: Option<&Namespace>,
+        ids: Option<&[WorkspaceId]>,
+    ) -> State {
         let filter = ListFilter { namespace: namespace.cloned(), ..ListFilter::default() };
         let workspaces = match self.spawner().list(&filter) {
             Ok(page) => page.items,
             Err(error) => return State::Ended(Err(Error::Spawner(error).into())),
         };
-        let served = |workspace: &&Workspace| self.spawner().cluster().serves(&workspace.pod().namespace);
-        let under_way =
-            workspaces.iter().filter(served).filter(|workspace| workspace.upgrade().is_some()).count();
+        let meant = workspaces.iter().filter(|workspace| match ids {
+            Some(ids) => ids.contains(workspace.id()),
+            None => self.spawner().cluster().serves(&workspace.pod().namespace),
+        });
+        let under_way = meant.clone().filter(|workspace| workspace.upgrade().is_some()).count();
         if under_way > 0 {
             return State::Working(format!("{under_way} upgrades are under way"));
         }
-        let done = workspaces.iter().filter(served).filter(|workspace| is_since(workspace, handle));
-        let failed = workspaces.iter().filter(served).filter(|workspace| workspace.is_outdated());
-        State::Ended(Ok(respond::success(upgrade::all_done(done, failed))))
+        let is_done = |workspace: &&Workspace| {
+            !workspace.is_outdated() && (ids.is_some() || is_since(workspace, handle))
+        };
+        let reply = upgrade::all_done(
+            meant.clone().filter(is_done),
+            meant.filter(|workspace| workspace.is_outdated()),
+            ids.into_iter().flatten().filter(|id| !workspaces.iter().any(|workspace| workspace.id() == *id)),
+        );
+        State::Ended(Ok(respond::success(reply)))
     }
 }
 

@@ -262,7 +262,7 @@ impl Tool for UpgradeAllWorkspaces {
         if params.wait && !none {
             let (timeout, _) = call.patience(params.timeout_seconds);
             if call.takes_tasks {
-                let work = Work::UpgradeAll { namespace };
+                let work = Work::upgrade_all(namespace, pending.iter().map(|begun| &begun.id));
                 return Ok(Reply::new(view.text(), view).followed_by(work, timeout));
             }
             view.status = UPGRADED;
@@ -283,10 +283,11 @@ impl Tool for UpgradeAllWorkspaces {
     }
 }
 
-/// The reply when all upgrades have ended, with those that are done and those that are outdated still.
+/// The reply when all upgrades have ended, with those that are done, those that are outdated still, and those that are gone.
 pub(crate) fn all_done<'a>(
     done: impl Iterator<Item = &'a Workspace>,
     outdated: impl Iterator<Item = &'a Workspace>,
+    gone: impl Iterator<Item = &'a WorkspaceId>,
 ) -> Reply<UpgradeAllView> {
     let mut view = UpgradeAllView {
         upgraded: Vec::new(),
@@ -298,6 +299,9 @@ pub(crate) fn all_done<'a>(
     for workspace in outdated {
         let error = workspace.last_upgrade_error().unwrap_or("it was not upgraded");
         view.failed.push(FailedView { id: workspace.id().to_string(), error: text::line(error, 500) });
+    }
+    for id in gone {
+        view.fail(id, &nocrd_spawner::Error::NotFound { id: id.clone() }.into());
     }
     Reply::new(view.text(), view)
 }

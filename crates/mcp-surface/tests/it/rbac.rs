@@ -55,8 +55,7 @@ fn arguments(tool: &str, name: &str) -> Value {
         }
         "patch_pod" => json!({"name": name, "patch": {"metadata": {"labels": {"example.com/team": "a"}}}}),
         "delete_pod" => json!({"name": format!("{name}-goes"), "gracePeriodSeconds": 0}),
-        "get_workspace" | "get_workspace_events" | "upgrade_workspace" => json!({"id": name}),
-        "upgrade_all_workspaces" => json!({}),
+        "get_workspace" | "get_workspace_events" => json!({"id": name}),
         "stop_workspace" => json!({"id": format!("{name}-stops")}),
         "spawn_workspace" => {
             json!({"id": new, "templateRef": built_in, "context": {"ECHO_TEXT": "t0psecret"}})
