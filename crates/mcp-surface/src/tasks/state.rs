@@ -56,7 +56,8 @@ impl Surface {
         let said = workspace.status().to_string();
         let age = Timestamp::now().duration_since(workspace.created());
         let has_settled = Duration::try_from(age).is_ok_and(|age| age > SETTLE);
-        if !workspace.is_ready() && !(workspace.status().fatal && has_settled) {
+        let is_decided = workspace.is_ready() || (workspace.status().fatal && has_settled);
+        if !is_decided {
             return State::Working(said);
         }
         // Whether it stays so, and what is wrong.
