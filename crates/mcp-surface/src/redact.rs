@@ -3,6 +3,8 @@
 use nocrd_model::keys;
 use serde_json::Value;
 
+use crate::text;
+
 /// Stands for the value of an environment variable.
 const HIDDEN: &str = "[redacted]";
 
@@ -24,6 +26,7 @@ pub(crate) fn pod(pod: &mut Value) {
             annotations.retain(|key, _| !is_hidden_annotation(key));
         }
     }
+    clean(pod);
     for list in ["initContainers", "containers", "ephemeralContainers"] {
         let containers = pod.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
@@ -34,6 +37,16 @@ pub(crate) fn pod(pod: &mut Value) {
                 }
             }
         }
+    }
+}
+
+/// Takes what does not show out of every text: containers and users write some of them.
+fn clean(value: &mut Value) {
+    match value {
+        Value::String(shown) => *shown = text::block(shown, usize::MAX),
+        Value::Array(items) => items.iter_mut().for_each(clean),
+        Value::Object(members) => members.values_mut().for_each(clean),
+        _ => {}
     }
 }
 

@@ -22,7 +22,14 @@ use rmcp::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Surface, text};
+use crate::{
+    Error, Surface, catalogue, text,
+    tool::Tool as _,
+    tools::{
+        spawn::SpawnWorkspace,
+        upgrade::{UpgradeAllWorkspaces, UpgradeWorkspace},
+    },
+};
 
 /// How often clients should ask.
 const POLL: Duration = Duration::from_secs(1);
@@ -51,6 +58,15 @@ pub(crate) enum Work {
 const MAX_IDS: usize = 2_000;
 
 impl Work {
+    /// The tool that began it.
+    fn tool(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => SpawnWorkspace::NAME,
+            Self::Upgrade { .. } => UpgradeWorkspace::NAME,
+            Self::UpgradeAll { .. } => UpgradeAllWorkspaces::NAME,
+        }
+    }
+
     /// The upgrade of these.
     pub(crate) fn upgrade_all<'a>(
         namespace: Option<Namespace>,
@@ -121,7 +137,7 @@ impl Surface {
 
     /// How a task of the caller's is doing; `None` when the id is none of theirs.
     pub(crate) async fn task(&self, caller: &Caller, id: &str) -> Option<DetailedTask> {
-        let handle = open(self.keys(), caller, id)?;
+        let handle = self.open_task(caller, id)?;
         let (payload, said) = self.task_state(caller, id, &handle).await;
         let task = handle.task(id, payload.status()).with_status_message(text::block(&said, 500));
         Some(DetailedTask::new(task, payload))
@@ -130,7 +146,7 @@ impl Surface {
     /// Gives a task of the caller's up: the waiting, and the work as far as that is possible. `None` when the id is none of
     /// theirs.
     pub(crate) async fn give_up(&self, caller: &Caller, id: &str) -> Option<Result<(), Error>> {
-        let handle = open(self.keys(), caller, id)?;
+        let handle = self.open_task(caller, id)?;
         if let Work::Upgrade { id: workspace, .. } = &handle.work {
             return Some(match self.spawner().cancel_upgrade(workspace, caller.owner_filter()).await {
                 Ok(true) => {
@@ -148,7 +164,14 @@ impl Surface {
 
     /// Whether a task is the caller's.
     pub(crate) fn knows_task(&self, caller: &Caller, id: &str) -> bool {
-        open(self.keys(), caller, id).is_some()
+        self.open_task(caller, id).is_some()
+    }
+
+    /// Reads the id of a task of the caller's. Who may not use its tool any more, has no such task.
+    fn open_task(&self, caller: &Caller, id: &str) -> Option<Handle> {
+        let handle = open(self.keys(), caller, id)?;
+        let tool = catalogue::find(handle.work.tool())?;
+        self.check(caller, tool.entry).is_ok().then_some(handle)
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Config {
     pub allowed_claims: BTreeSet<String>,
     /// Prefixes, such as `example.com`, of the labels and annotations that ordinary callers may set.
     pub allowed_metadata_prefixes: BTreeSet<String>,
+    /// Most templates that one ordinary caller may have stored at a time.
+    pub max_templates_per_user: usize,
     /// Whether [`Spawner::pods`](crate::Spawner::pods) and what is done by the name of a pod know only pods that this
     /// server manages, whoever asks.
     pub managed_only: bool,
@@ -47,6 +49,7 @@ impl Default for Config {
             allowed_config_maps: BTreeSet::new(),
             allowed_claims: BTreeSet::new(),
             allowed_metadata_prefixes: BTreeSet::new(),
+            max_templates_per_user: 100,
             managed_only: true,
             max_spec_bytes: 256 * 1024,
             index_wait: Duration::from_secs(5),

@@ -155,6 +155,12 @@ pub enum Error {
         /// The limit.
         limit: u32,
     },
+    /// The creator has enough templates.
+    #[error("you have stored {limit} templates, as many as this server allows")]
+    TooManyTemplates {
+        /// The limit.
+        limit: usize,
+    },
     /// The index is not there yet.
     #[error("the cluster's state has not been read yet")]
     NotSynced,
@@ -231,7 +237,7 @@ impl Error {
             Self::PodNotFound { .. } => codes::POD_NOT_FOUND,
             Self::PodExists { .. } => codes::POD_EXISTS,
             Self::Stopping { .. } => codes::WORKSPACE_STOPPING,
-            Self::Quota { .. } => codes::QUOTA_EXCEEDED,
+            Self::Quota { .. } | Self::TooManyTemplates { .. } => codes::QUOTA_EXCEEDED,
             Self::NotSynced => codes::NOT_SYNCED,
             Self::StartFailed { .. } => codes::START_FAILED,
             Self::StartTimeout { .. } => codes::START_TIMEOUT,

@@ -132,9 +132,15 @@ impl Spawner {
             }
         };
         for account in accounts {
-            let Some(id) = &account.workspace_id else { continue };
-            let ours = account.name.starts_with(&names::service_account_prefix(id));
-            let unused = !used.contains(&(&account.namespace, account.name.as_str()));
+            let ours = match &account.workspace_id {
+                Some(id) => account.name.starts_with(&names::service_account_prefix(id)),
+                None => account.name.starts_with(names::SERVICE_ACCOUNT_OF_POD),
+            };
+            let is_of_a_pod = || {
+                let pods = self.cluster().pods().in_namespace(&account.namespace);
+                pods.iter().any(|pod| pod.service_account.as_deref() == Some(account.name.as_str()))
+            };
+            let unused = !used.contains(&(&account.namespace, account.name.as_str())) && !is_of_a_pod();
             if ours && unused && is_older_than(account.created, self.config().left_behind_after) {
                 self.remove_service_account(&account.namespace, &account.name, Some(&account.uid)).await;
             }

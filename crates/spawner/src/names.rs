@@ -5,12 +5,19 @@ use nocrd_model::{PodName, Subject, WorkspaceId, id::MAX_LABEL_LEN, keys};
 
 /// Longest id that stands in a name as it is.
 const KEPT: usize = MAX_LABEL_LEN - "ws-sa-".len();
+/// Likewise, the longest name of a pod that is no workspace.
+const KEPT_OF_POD: usize = 200;
 
 /// What the names of workspaces' pods begin with, and no other pod's that this server creates.
 pub(crate) const POD_PREFIX: &str = "ws-";
 
-fn name(prefix: &str, id: &WorkspaceId) -> String {
-    format!("{prefix}{}", shortened(id.as_str(), KEPT))
+/// A name made of an id: with the first prefix when it is whole, with the other when it is not. So no short id has the name
+/// that a long one is shortened to.
+fn name((whole, cut): (&str, &str), id: &WorkspaceId) -> String {
+    if id.as_str().len() <= KEPT {
+        return format!("{whole}{id}");
+    }
+    format!("{cut}{}", shortened(id.as_str(), MAX_LABEL_LEN - cut.len()))
 }
 
 /// A text of at most `limit` bytes: a longer one is cut, and ends in a hash of the whole.
@@ -26,13 +33,13 @@ fn shortened(text: &str, limit: usize) -> String {
 
 /// The pod: `ws-<id>`, at most 63 characters so that its host name is not cut.
 pub(crate) fn pod(id: &WorkspaceId) -> String {
-    name(POD_PREFIX, id)
+    name((POD_PREFIX, "ws----"), id)
 }
 
 /// The other name that a workspace's pod can have: while one pod takes over from another there are two. It is no other
 /// workspace's, since ids begin with a letter or digit.
 pub(crate) fn twin(id: &WorkspaceId) -> String {
-    name("ws--", id)
+    name(("ws--", "ws-----"), id)
 }
 
 /// The name of the pod that takes over from one called `present`: always the same, so that the API server itself sees to
@@ -55,7 +62,7 @@ pub(crate) fn context_secret(pod: &str) -> String {
 /// What the names of the ServiceAccounts generated for a workspace begin with; the API server adds the rest, so that no
 /// two attempts at one id share an account, and with it a role.
 pub(crate) fn service_account_prefix(id: &WorkspaceId) -> String {
-    let name = name("ws-sa-", id);
+    let name = name(("ws-sa-", "ws-sa-"), id);
     // The API server cuts a prefix so that its five characters fit.
     let kept = name.get(..MAX_LABEL_LEN - 6).unwrap_or(&name);
     format!("{kept}-")
@@ -64,12 +71,18 @@ pub(crate) fn service_account_prefix(id: &WorkspaceId) -> String {
 /// The Secret with the context of a pod that is no workspace. Ids of workspaces begin with a letter or digit, so that it is
 /// no workspace's, of whichever of its two pods.
 pub(crate) fn context_secret_of_pod(pod: &PodName) -> String {
-    format!("{POD_PREFIX}--{}{CONTEXT_SUFFIX}", shortened(pod.as_str(), 200))
+    let text = pod.as_str();
+    // A name that is cut is told from one that is whole, as for workspaces.
+    let prefix = if text.len() <= KEPT_OF_POD { "ws---" } else { "ws------" };
+    format!("{prefix}{}{CONTEXT_SUFFIX}", shortened(text, KEPT_OF_POD))
 }
+
+/// What the names of the ServiceAccounts of pods that are no workspaces begin with.
+pub(crate) const SERVICE_ACCOUNT_OF_POD: &str = "ws-sa--";
 
 /// Likewise for ServiceAccounts.
 pub(crate) fn service_account_prefix_of_pod(pod: &PodName) -> String {
-    format!("ws-sa--{}-", shortened(pod.as_str(), 200))
+    format!("{SERVICE_ACCOUNT_OF_POD}{}-", shortened(pod.as_str(), KEPT_OF_POD))
 }
 
 const CONTEXT_SUFFIX: &str = "-context";
@@ -120,6 +133,22 @@ mod tests {
             prop_assert!(is_protected_secret(&secret) && secret != context_secret(&pod(&y)) && secret != context_secret(&twin(&y)));
             prop_assert!(!account.starts_with(&service_account_prefix(&y)), "{account}");
         }
+    }
+
+    #[test]
+    fn t57_no_name_is_another_s_shortened() {
+        let long = WorkspaceId::parse(&"x".repeat(63)).unwrap();
+        for name in [pod(&long), twin(&long)] {
+            assert!(nocrd_model::id::is_dns_label(&name), "{name}");
+            for prefix in ["ws-", "ws--"] {
+                let squatter = name.strip_prefix(prefix).and_then(|id| WorkspaceId::parse(id).ok());
+                assert_eq!(squatter, None, "{name}");
+            }
+        }
+        let long = PodName::parse(&format!("team-{}", "a".repeat(240))).unwrap();
+        let secret = context_secret_of_pod(&long);
+        let squatter = secret.strip_prefix("ws---").and_then(|rest| rest.strip_suffix(CONTEXT_SUFFIX));
+        assert!(squatter.is_some_and(|name| PodName::parse(name).is_err()), "{secret}");
     }
 
     #[test]

@@ -108,7 +108,8 @@ fn render(inputs: &Inputs<'_>, pod_name: String, secret_name: String) -> Result<
         return Err(Error::InvalidArgument(problem));
     }
     let caller = CallerMetadata::of(request, inputs.config)?;
-    let placeholders = Placeholders { user: &request.owner, workspace: request.id.as_str() };
+    let called = request.id.placeholder();
+    let placeholders = Placeholders { user: &request.owner, workspace: &called };
     let source = source_parts(inputs, &caller, &placeholders)?;
 
     let directives = Directives::parse(&source.directives)?;
@@ -275,6 +276,9 @@ fn source_parts(
             let directives = replaced(&template.annotations);
             let mut labels = replaced(&template.labels);
             labels.retain(|key, _| keys::is_label_copied(key));
+            if !template.is_curated() {
+                metadata::check_labels(&labels, &inputs.request.caller, inputs.config)?;
+            }
             Ok(SourceParts {
                 spec: template.spec.clone(),
                 labels,
@@ -297,18 +301,16 @@ fn source_parts(
     }
 }
 
-/// Metadata written inside a spec. In a caller's spec it is the caller's, and checked as such; in a template's, keys that
-/// are not for specs are left out, since templates of earlier versions could hold them.
+/// Metadata written inside a spec. In a caller's spec, and in the template of a user, it is checked as if the caller had
+/// brought it; in other templates, keys that are not for specs are left out, since those of earlier versions could hold them.
 fn from_spec(pairs: Pairs, inputs: &Inputs<'_>, what: &'static str) -> Result<Pairs, Error> {
-    match (&inputs.source, what) {
-        (Resolved::Template(..), "label") => {
-            Ok(pairs.into_iter().filter(|(key, _)| !keys::is_reserved(key)).collect())
-        }
-        (Resolved::Template(..), _) => Ok(metadata::copied(&pairs, true).collect()),
-        (Resolved::Inline(_), "label") => {
+    match (inputs.curated().is_some(), what) {
+        (true, "label") => Ok(pairs.into_iter().filter(|(key, _)| !keys::is_reserved(key)).collect()),
+        (true, _) => Ok(metadata::copied(&pairs, true).collect()),
+        (false, "label") => {
             metadata::check_labels(&pairs, &inputs.request.caller, inputs.config).map(|()| pairs)
         }
-        (Resolved::Inline(_), _) => {
+        (false, _) => {
             metadata::check_inline_annotations(&pairs)?;
             metadata::check_foreign_annotations(&pairs, &inputs.request.caller, inputs.config)?;
             Ok(metadata::copied(&pairs, true).collect())

@@ -26,11 +26,12 @@ impl From<PodName> for Product {
 }
 
 impl Product {
-    /// What its owner calls it.
-    pub(crate) fn as_str(&self) -> &str {
+    /// What `${{workspace_id}}` stands for. A pod's owner chooses its name, so that it must not pass for the id of somebody's
+    /// workspace, whose storage templates name after it: no id has a dot.
+    pub(crate) fn placeholder(&self) -> String {
         match self {
-            Self::Workspace(id) => id.as_str(),
-            Self::Pod(name) => name.as_str(),
+            Self::Workspace(id) => id.to_string(),
+            Self::Pod(name) => format!("pod.{name}"),
         }
     }
 

@@ -57,6 +57,9 @@ pub struct SpawnRequest<Id = WorkspaceId> {
     /// ordinary callers don't have it.
     #[builder(default = !caller.is_ordinary())]
     pub may_write: bool,
+    /// Whether a workspace of this id that has finished, of the same owner, is removed to make room.
+    #[builder(default = true)]
+    pub replaces_finished: bool,
     /// Display name of a workspace.
     #[builder(into)]
     pub name: Option<String>,
@@ -92,6 +95,7 @@ impl<Id: Into<Product>> SpawnRequest<Id> {
             caller,
             owner,
             may_write,
+            replaces_finished,
             name,
             context,
             labels,
@@ -106,6 +110,7 @@ impl<Id: Into<Product>> SpawnRequest<Id> {
             caller,
             owner,
             may_write,
+            replaces_finished,
             name,
             context,
             labels,

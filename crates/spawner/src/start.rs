@@ -77,7 +77,10 @@ impl Spawner {
         match &request.id {
             Product::Workspace(id) => {
                 let pods = self.cluster().workspaces().get(id);
-                if pods.iter().all(|pod| is_over(pod) && pod.owner == request.owner) {
+                let may_go = |pod: &Arc<WorkspacePod>| {
+                    request.replaces_finished && is_over(pod) && pod.owner == request.owner
+                };
+                if pods.iter().all(may_go) {
                     finished = pods;
                 } else {
                     // Of somebody else's no more is told than that the id is taken.

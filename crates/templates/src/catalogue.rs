@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use nocrd_model::Namespace;
+use nocrd_model::{Namespace, Subject};
 
 use crate::{Error, Problem, Template, TemplateRef};
 
@@ -105,6 +105,15 @@ impl Catalogue {
     #[must_use]
     pub fn holds_template(&self, namespace: &Namespace, config_map: &str) -> bool {
         self.0.config_maps.get(namespace).is_some_and(|names| names.contains_key(config_map))
+    }
+
+    /// How many templates somebody has created.
+    #[must_use]
+    pub fn owned_by(&self, creator: &Subject) -> usize {
+        let all = self.0.config_maps.values().flat_map(ByName::values);
+        all.filter_map(|entry| entry.as_ref().ok())
+            .filter(|template| template.user_sub().is_some_and(|by| by == *creator))
+            .count()
     }
 
     /// Tells whether the directory or the server itself has a template of this name, be it one that can't be read.

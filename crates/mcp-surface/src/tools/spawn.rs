@@ -148,6 +148,8 @@ fn request(call: &Call, params: SpawnParams) -> Result<SpawnRequest, Error> {
         .maybe_namespace(params.namespace)
         .caller(call.caller().clone())
         .may_write(call.may_write())
+        // Nobody is asked here whether it may go.
+        .replaces_finished(!call.options().confirm_destructive)
         .maybe_owner(params.user_sub.filter(|subject| !subject.is_empty()).map(Subject::new))
         .maybe_name(params.name)
         .context(params.context.into_iter().collect::<Context>())

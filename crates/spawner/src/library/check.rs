@@ -53,6 +53,21 @@ fn without_effect(key: &str) -> String {
     format!("annotation {key:.100} has no effect{hint}")
 }
 
+/// Refuses metadata of a template that is there, where the caller could not set it: it goes with their spec.
+pub(super) fn check_kept(
+    labels: &Pairs,
+    annotations: &Pairs,
+    caller: &Caller,
+    config: &crate::Config,
+) -> Result<(), Error> {
+    let but_ours = |pairs: &Pairs| -> Pairs {
+        let pairs = pairs.iter().filter(|(key, _)| !key.starts_with(keys::PREFIX));
+        pairs.map(|(key, value)| (key.clone(), value.clone())).collect()
+    };
+    metadata::check_labels(&but_ours(labels), caller, config)?;
+    metadata::check_foreign_annotations(&but_ours(annotations), caller, config)
+}
+
 /// Refuses names that no ConfigMap has, and those of the server's own.
 pub(super) fn check_name(name: &str) -> Result<(), Error> {
     let shown: String = name.chars().take(80).collect();

@@ -11,7 +11,7 @@ use tracing::{info, instrument};
 
 use super::{
     StoredTemplate, TemplateChange,
-    check::{check_name, check_owner, not_found},
+    check::{check_kept, check_name, check_owner, not_found},
 };
 use crate::{Error, Spawner, metadata::Pairs};
 
@@ -38,8 +38,18 @@ impl Spawner {
         if self.catalogue().has_local(name) {
             return Err(Error::TemplateImmutable { name: name.to_owned() });
         }
+        // A name alone would mean another template there than it does elsewhere.
+        let is_shadow = namespace != *self.cluster().default_namespace()
+            && self.catalogue().holds_template(self.cluster().default_namespace(), name);
+        if caller.is_ordinary() && is_shadow {
+            return Err(Error::TemplateExists { name: name.to_owned() });
+        }
         let mut warnings = change.check_metadata(caller, self.config())?;
         let Some(spec) = &change.spec else { return Err(Error::NoSource) };
+        let limit = self.config().max_templates_per_user;
+        if caller.is_ordinary() && self.catalogue().owned_by(&caller.subject) >= limit {
+            return Err(Error::TooManyTemplates { limit });
+        }
         let mut annotations = change.all_annotations();
         annotations
             .retain(|key, text| !matches!(key.as_str(), keys::DESCRIPTION | keys::TAG) || !text.is_empty());
@@ -88,6 +98,10 @@ impl Spawner {
         let old_annotations = config_map.metadata.annotations.take().unwrap_or_default();
         let labels: Pairs = old_labels.into_iter().chain(change.labels.clone()).collect();
         let mut annotations: Pairs = old_annotations.into_iter().chain(change.all_annotations()).collect();
+        if caller.is_ordinary() {
+            // Also what an administrator has added: the spec beside it is the caller's.
+            check_kept(&labels, &annotations, caller, self.config())?;
+        }
         let spec = change.spec.clone().map(Value::Object);
         // A template that can't be read is mended by giving it another spec.
         let spec_now = spec.or_else(|| found.as_ref().map(|template| template.spec.clone()));

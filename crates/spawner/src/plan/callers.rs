@@ -68,6 +68,12 @@ pub(super) fn check(brought: &Brought<'_>) -> Result<(), Error> {
         }
         references::check(brought, template.as_ref(), &mut violations)?;
     }
+    if let (Resolved::Template(of, _), false) = (&brought.inputs.source, is_ordinary)
+        && !of.is_curated()
+    {
+        // Its author was judged by what they may refer to there.
+        check_namespace(brought.inputs, of, brought.typed, &mut violations);
+    }
     if violations.is_empty() {
         return Ok(());
     }

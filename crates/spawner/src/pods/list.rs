@@ -79,7 +79,12 @@ impl Spawner {
         let managed = self.cluster().pods().in_namespace(&filter.namespace);
         let mut pods: Vec<ListedPod> =
             managed.into_iter().filter(|pod| is_meant(pod)).map(ListedPod::Managed).collect();
-        let unmanaged = if self.config().managed_only {
+        // A question has a namespace watched: not any that somebody names.
+        let asks = !caller.is_ordinary()
+            || self.cluster().resolve_namespace_of_spawn(Some(filter.namespace.as_str()), caller).is_ok();
+        let unmanaged = if !asks {
+            None
+        } else if self.config().managed_only {
             let others = self.cluster().unmanaged(&filter.namespace);
             others.map(|others| others.iter().filter(|pod| is_meant(pod)).count())
         } else {

@@ -95,6 +95,7 @@ impl SpawnInputs {
         context: Context,
     ) -> SpawnRequest<Product> {
         SpawnRequest {
+            replaces_finished: false,
             id,
             source,
             namespace: None,

@@ -361,3 +361,81 @@ async fn a_template_that_cannot_be_read_is_mended_by_its_owner() {
     spawn(&spawner, user("ada"), "w1", "t").await.unwrap();
     world.stop().await;
 }
+
+/// What an administrator adds to a user's template does not come along with that user's next spec.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t49_labels_of_an_administrator_don_t_go_with_a_user_s_spec() {
+    let world = World::idle().await;
+    let spawner = world.spawner(Config::default()).await;
+    create(&spawner, &user("bob"), "his", &plain()).await.unwrap();
+    for labels in [pairs(&[("db-access", "true")]), pairs(&[("azure.workload.identity/use", "true")])] {
+        let change = TemplateChange { labels, ..TemplateChange::default() };
+        update(&spawner, &admin(), "his", &change).await.unwrap();
+        assert_eq!(code(update(&spawner, &user("bob"), "his", &plain()).await), "ReservedKey");
+        assert_eq!(code(spawn(&spawner, user("bob"), "w1", "his").await), "ReservedKey");
+    }
+    // Nor labels inside the spec, however they got there.
+    let inside = spec(json!({"labels": {"db-access": "true"}})).to_string();
+    world.create(
+        Kind::ConfigMap,
+        &json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"spec": inside},
+        "metadata": {"name": "old", "namespace": "nogoo9",
+            "labels": {"nogoo9/pod-template": "true", "nogoo9/user-sub": "bob"}}}),
+    );
+    crate::world::until("it is known", || spawner.cluster().template_config_maps().len() == 2).await;
+    assert_eq!(code(spawn(&spawner, user("bob"), "w1", "old").await), "ReservedKey");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t56_nobody_fills_the_cluster_with_templates() {
+    let world = World::idle().await;
+    let spawner = world.spawner(Config { max_templates_per_user: 2, ..Config::default() }).await;
+    for name in ["a", "b"] {
+        create(&spawner, &user("ada"), name, &plain()).await.unwrap();
+    }
+    assert_eq!(code(create(&spawner, &user("ada"), "c", &plain()).await), "QuotaExceeded");
+    create(&spawner, &user("bob"), "c", &plain()).await.unwrap();
+    for name in ["d", "e", "f"] {
+        create(&spawner, &admin(), name, &plain()).await.unwrap();
+    }
+    spawner.delete_template(&user("ada"), None, "a").await.unwrap();
+    create(&spawner, &user("ada"), "a", &plain()).await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn k17_a_user_s_template_does_not_stand_in_for_another_elsewhere() {
+    let world = World::idle().await;
+    let allowed = |config: &mut nocrd_spawner::cluster::Config| {
+        config.allowed_namespaces = Some(["default".parse().unwrap()].into());
+    };
+    let spawner = Spawner::new(world.cluster_with(allowed).await, Default::default(), Config::default());
+    create(&spawner, &admin(), "python", &plain()).await.unwrap();
+    let elsewhere = async |caller: Caller, name: &str| {
+        spawner.create_template(&caller, Some("default"), name, &plain()).await
+    };
+    assert_eq!(code(elsewhere(user("mallory"), "python").await), "TemplateExists");
+    elsewhere(user("mallory"), "other").await.unwrap();
+    elsewhere(admin(), "python").await.unwrap();
+    // A user's template refers to its own namespace's objects, whoever spawns from it.
+    let with_secret = with(json!({"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}));
+    world.create(
+        Kind::ConfigMap,
+        &json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "data": {"spec": Value::Object(with_secret.spec.unwrap()).to_string()},
+        "metadata": {"name": "hers", "namespace": "nogoo9",
+            "labels": {"nogoo9/pod-template": "true", "nogoo9/user-sub": "mallory"}}}),
+    );
+    crate::world::until("it is known", || {
+        spawner.catalogue().holds_template(&"nogoo9".parse().unwrap(), "hers")
+    })
+    .await;
+    let request = SpawnRequest::builder()
+        .id(WorkspaceId::parse("w1").unwrap())
+        .source("nogoo9/hers".parse::<nocrd_spawner::TemplateRef>().unwrap())
+        .namespace("default")
+        .caller(admin());
+    assert_eq!(code(spawner.spawn(request.build()).await), "PolicyViolation");
+    world.stop().await;
+}

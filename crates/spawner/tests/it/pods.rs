@@ -206,7 +206,7 @@ async fn k16_templates_mean_for_pods_what_they_mean_for_workspaces() {
     spawner.start_pod(with).await.unwrap();
     let pod = &world.objects(Kind::Pod, "nogoo9")[0];
     assert!(!pod.to_string().contains("s3cret"), "{pod}");
-    assert_eq!(pod["spec"]["containers"][0]["args"], json!(["ada", "p"]));
+    assert_eq!(pod["spec"]["containers"][0]["args"], json!(["ada", "pod.p"]));
     assert_eq!(pod["spec"]["initContainers"][0]["name"], "spawner-init");
     assert_eq!(pod["metadata"]["labels"]["team"], "x");
     let annotations = &pod["metadata"]["annotations"];
@@ -410,5 +410,89 @@ async fn k46_an_id_whose_workspace_has_finished_can_be_used_again_by_its_owner()
     let spawned = spawner.spawn(ada(spec)).await.unwrap();
     assert!(spawned.warnings[0].contains("had finished"), "{:?}", spawned.warnings);
     assert_eq!(world.count(Kind::Pod, "nogoo9"), 1);
+    world.stop().await;
+}
+
+/// The storage of `${{workspace_id}}` is that of the workspace of this id, and of no pod that is called like it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t50_a_pod_s_name_does_not_pass_for_a_workspace_s_id() {
+    let text = "spec:\n  containers: [{name: agent, image: busybox, volumeMounts: [{name: v, mountPath: /v, subPath: '${{workspace}}'}]}]\n  \
+                volumes: [{name: v, persistentVolumeClaim: {claimName: 'data-${{workspace_id}}'}}]";
+    let (_kept, sources) = template_directory("t", text);
+    let world = World::idle().await;
+    let spawner = Spawner::new(world.cluster(true).await, sources, Config::default());
+    let source: Source = "t".parse::<nocrd_spawner::TemplateRef>().unwrap().into();
+    let wish = PodRequest { source, ..wish("alice-dev", user("mallory")) };
+    spawner.start_pod(wish).await.unwrap();
+    let pod = &world.objects(Kind::Pod, "nogoo9")[0];
+    let claim = pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"].as_str().unwrap();
+    assert_eq!(claim, "data-pod.alice-dev");
+    let path = pod["spec"]["containers"][0]["volumeMounts"][0]["subPath"].as_str().unwrap();
+    assert!(nocrd_spawner::WorkspaceId::parse(path).is_err(), "{path}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_role_of_a_pod_goes_with_it() {
+    let (_kept, sources) = crate::world::role_template();
+    let world = World::idle().await;
+    let config = Config { left_behind_after: std::time::Duration::ZERO, ..Config::default() };
+    let spawner = Spawner::new(world.cluster(true).await, sources, config);
+    let source: Source = "role".parse::<nocrd_spawner::TemplateRef>().unwrap().into();
+    spawner.start_pod(PodRequest { source, ..wish("p", user("ada")) }).await.unwrap();
+    until("the pod is known", || spawner.cluster().pods().len() == 1).await;
+    let accounts = || world.count(Kind::ServiceAccount, "nogoo9");
+    let janitor = async |spawner: Spawner| spawner.janitor().await;
+    let cleaning = tokio::spawn(janitor(spawner.clone()));
+    assert_eq!(accounts(), 1);
+    let pod = spawner.find_pod(&user("ada"), &namespace(), "p").await.unwrap();
+    spawner.delete_pod(&pod, Some(0)).await.unwrap();
+    until("the pod is gone", || spawner.cluster().pods().is_empty()).await;
+    cleaning.abort();
+    // A janitor that begins sweeps at once.
+    let again = tokio::spawn(janitor(spawner.clone()));
+    until("its account is gone", || accounts() == 0).await;
+    again.abort();
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t64_a_finished_workspace_stays_where_it_may_not_be_replaced() {
+    let world = World::running().await;
+    let spawner = world.spawner(Config::default()).await;
+    let mut spec = shell("exit 0");
+    spec["restartPolicy"] = json!("Never");
+    let wish = nocrd_spawner::SpawnRequest { source: Source::Inline(spec), ..request("w1", "ada") };
+    spawner.spawn(wish.clone()).await.unwrap();
+    let finished = || {
+        let pods = spawner.cluster().workspaces().get(&id("w1"));
+        pods.len() == 1 && pods[0].phase == nocrd_spawner::cluster::Phase::Succeeded
+    };
+    until("it has finished", finished).await;
+    let careful = nocrd_spawner::SpawnRequest { replaces_finished: false, ..wish };
+    assert!(matches!(spawner.spawn(careful).await, Err(Error::Exists { .. })));
+    assert!(finished());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_has_namespaces_watched_that_are_not_for_them() {
+    let world = World::idle().await;
+    let spawner = world.spawner(Config::default()).await;
+    let count = async |caller: &Caller, namespace: &str| {
+        let filter = PodFilter {
+            namespace: namespace.parse().unwrap(),
+            labels: Default::default(),
+            fields: Default::default(),
+            after: None,
+            limit: 1,
+        };
+        spawner.pods(caller, &filter).await.unwrap().unmanaged
+    };
+    let before = spawner.cluster().api_calls();
+    for n in 0..20 {
+        assert_eq!(count(&user("mallory"), &format!("ns-{n}")).await, None);
+    }
+    assert_eq!(spawner.cluster().api_calls(), before);
     world.stop().await;
 }

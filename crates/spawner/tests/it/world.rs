@@ -33,11 +33,14 @@ impl World {
 
     /// A cluster connection that has read everything: what one replica has.
     pub(crate) async fn cluster(&self, check_permissions: bool) -> Cluster {
+        self.cluster_with(|config| config.check_permissions = check_permissions).await
+    }
+
+    /// Likewise, set up differently.
+    pub(crate) async fn cluster_with(&self, change: impl FnOnce(&mut ClusterConfig)) -> Cluster {
         let client = kube::Client::new(self.dev.router(), "nogoo9");
-        let config = ClusterConfig {
-            check_permissions,
-            ..ClusterConfig::new(Scope::Cluster, "nogoo9".parse().unwrap())
-        };
+        let mut config = ClusterConfig::new(Scope::Cluster, "nogoo9".parse().unwrap());
+        change(&mut config);
         let cluster = Cluster::start(client, config).await.unwrap();
         tokio::time::timeout(PATIENCE, cluster.synced()).await.unwrap();
         cluster
