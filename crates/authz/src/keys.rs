@@ -61,11 +61,13 @@ pub enum Purpose {
     Cursor,
     /// What a client gives back with the answer to a question (`requestState` of the Model Context Protocol).
     RequestState,
+    /// What a user has given on a page, until a call takes it.
+    Context,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Session,
         Self::Refresh,
         Self::Login,
@@ -74,6 +76,7 @@ impl Purpose {
         Self::Grant,
         Self::Cursor,
         Self::RequestState,
+        Self::Context,
     ];
 
     fn label(self) -> &'static str {
@@ -86,6 +89,7 @@ impl Purpose {
             Self::Grant => "grant",
             Self::Cursor => "cursor",
             Self::RequestState => "request-state",
+            Self::Context => "context",
         }
     }
 }
@@ -218,6 +222,7 @@ struct Key {
     grant: Derived,
     cursor: Derived,
     request_state: Derived,
+    context: Derived,
 }
 
 impl Key {
@@ -238,6 +243,7 @@ impl Key {
             grant: derive(Purpose::Grant)?,
             cursor: derive(Purpose::Cursor)?,
             request_state: derive(Purpose::RequestState)?,
+            context: derive(Purpose::Context)?,
         })
     }
 
@@ -251,6 +257,7 @@ impl Key {
             Purpose::Grant => &self.grant,
             Purpose::Cursor => &self.cursor,
             Purpose::RequestState => &self.request_state,
+            Purpose::Context => &self.context,
         }
     }
 }
