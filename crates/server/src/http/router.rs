@@ -147,7 +147,7 @@ pub(crate) fn build(parts: Parts) -> Router {
             .with_state(Arc::new(pages))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(from_fn_with_state(visited, admit))
-            .layer(sign_in_rate.clone())
+            .layer(from_fn_with_state(rates.pages, rate::limit))
             .layer(paused.clone())
             // People come here by a link in a client, which may be a page of another site.
             .layer(host.clone());

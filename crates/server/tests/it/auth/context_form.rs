@@ -225,7 +225,9 @@ async fn t54_a_user_gives_secrets_on_a_page_of_the_server() {
     assert_eq!(pending(&world.cluster), 0);
 
     let acts = logs.acts();
-    let act = acts.iter().find(|act| act["action"] == "context.give").unwrap();
+    let Some(act) = acts.iter().find(|act| act["action"] == "context.give") else {
+        panic!("{acts:?} {}", logs.text());
+    };
     let told = ["outcome", "subject", "workspace", "template"].map(|name| act[name].as_str().unwrap());
     assert_eq!(told, ["done", "alice", "w1", "t"]);
     let told = format!("{acts:?} {}", logs.text());
@@ -314,6 +316,7 @@ async fn any_replica_serves_the_page_and_the_call() {
     let (issuer, cookies) = (world.idp.issuer().to_owned(), super::SESSION_SECRET);
     let env = [
         ("AUTH_ENABLED", "true"),
+        ("HOST", "127.0.0.1"),
         ("AUTH_ISSUER", &issuer[..]),
         ("OAUTH_CLIENT_ID", nocrd_testkit::idp::CLIENT_ID),
         ("PROXY_SESSION_SECRET", cookies),
@@ -323,7 +326,8 @@ async fn any_replica_serves_the_page_and_the_call() {
     let (url, state) = asked(&world.server, Some(&alice), "w1", "t").await;
     let elsewhere = url.replace(&world.server.base, &other.base);
     let browser = Browser::of(&world, "alice").await;
-    assert_eq!(browser.open(&elsewhere).await.0, 200);
+    let (status, _, page) = browser.open(&elsewhere).await;
+    assert_eq!(status, 200, "{page}");
     assert_eq!(browser.fill_in(&elsewhere, &[OWN_FORM], good()).await.0, 200);
     assert_eq!(browser.open(&url).await.0, 404);
     asked(&other, Some(&alice), "unused", "t").await;
