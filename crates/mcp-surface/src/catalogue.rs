@@ -41,8 +41,11 @@ pub struct Entry {
     pub(crate) named: Option<Thing>,
     input: fn() -> JsonObject,
     output: fn() -> JsonObject,
-    run: fn(Call, Arguments, Arc<JsonObject>) -> BoxFuture<'static, Result<CallToolResult, Failure>>,
+    run: Run,
 }
+
+/// Answers a call: its arguments, and the schema to check them against.
+type Run = fn(Call, Arguments, Arc<JsonObject>) -> BoxFuture<'static, Result<CallToolResult, Failure>>;
 
 /// All tools, in the order in which `tools/list` shows them.
 pub static TOOLS: &[Entry] = &[

@@ -30,11 +30,13 @@ enum Does {
     IsNotAsked,
 }
 
+/// A message and the names of the fields.
+type Asked = (String, Vec<String>);
+
 #[derive(Clone)]
 struct User {
     does: Does,
-    /// The messages and the names of the fields.
-    asked: Arc<Mutex<Vec<(String, Vec<String>)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl ClientHandler for User {

@@ -13,7 +13,7 @@ use crate::landing::fill_in;
 const TEMPLATE: &str = include_str!("page.html");
 /// The page loads nothing, and its form leads back to where it came from. Its style is allowed by its digest, which is that of
 /// the text between the style tags.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-4Lz3yqi7VSTNY/XJFZRqRZLzmpGyFr9bFvE7WmSyNlA='; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'sha256-AGUH3Pqv8mnKu/be2NXH8L6hWE3RB+D75arKuJtkvSk='; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 /// What a browser sends with the form tells where it comes from only under such a policy: with `no-referrer` it would call its
 /// origin `null`. No other site learns of the address either way.
 const FORM_REFERRER: HeaderValue = HeaderValue::from_static("same-origin");
@@ -41,9 +41,10 @@ pub(super) fn form(
     let mut body = summary(question, problems);
     let _ = writeln!(
         body,
-        "<p>An MCP client called a tool of this server in your name. The template requires values that were not given with \
-         the call, and that are not for the client or the model behind it to see. They become environment variables of what is \
-         started, where whatever runs there can read them.</p>"
+        "<p>An MCP client called a tool of {} in your name. The template requires values that were not given with the \
+         call, and that are not for the client or the model behind it to see. They become environment variables of \
+         what is started, where whatever runs there can read them.</p>",
+        escaped(product)
     );
     body.push_str("<dl>");
     let told = [

@@ -131,9 +131,8 @@ async fn nobody_opens_pages_without_end() {
     assert!(open(&forms, &Caller::verified("bob".into(), Role::User)).await.is_some());
     now.fetch_add(600, Ordering::Relaxed);
     assert!(open(&forms, &ada()).await.is_some());
-    let names = vec!["A\0B".to_owned()];
     let (caller, title) = (&ada(), "Spawn");
-    for names in [&names[..], &[], &vec!["A".to_owned(); 1]] {
+    for names in [&["A\0B".to_owned()][..], &[], &["A".to_owned()]] {
         let wanted = Wanted { caller, title, template: None, name: None, names };
         assert_eq!(forms.open(&wanted).await.is_some(), names == ["A"], "{names:?}");
     }

@@ -1,5 +1,7 @@
 //! Secret context: from the call that lacks it, over the page where its user gives it, to the Secret of the workspace.
 
+#![expect(clippy::indexing_slicing, reason = "a test that meets what it does not expect has failed")]
+
 use std::collections::HashMap;
 
 use nocrd_devcluster::kind::Kind;
