@@ -27,12 +27,15 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures::future::BoxFuture;
-use nocrd_authz::{clock::Clock, keys::KeyRing};
+use nocrd_authz::{
+    clock::{Clock, UnixTime},
+    keys::KeyRing,
+};
 use nocrd_cluster::Cluster;
 use nocrd_mcp_surface::{ContextForms, Opened, Taken, Wanted};
 use nocrd_model::{Caller, caller::Trust};
@@ -58,6 +61,10 @@ const MAX_NAMES: usize = 50;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often it is looked for what is over.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How long after a page ended its answer may still be there: it was given in the page's last moment.
+const LEFT: Duration = LIFETIME.saturating_add(SWEEP);
+/// In how many of these rounds it is looked for what other replicas left that were killed.
+const ROUNDS: u32 = 10;
 
 /// The pages that are open.
 #[derive(Debug)]
@@ -68,7 +75,8 @@ pub(crate) struct Forms {
     /// With authentication.
     shared: Option<Shared>,
     clock: Clock,
-    /// Who has opened pages here, and until when they are open; the first to end first.
+    /// Who has opened pages here, and until when they are open; the first to end first. Those that ended not long ago are still
+    /// among them.
     opened: Mutex<VecDeque<(String, i64)>>,
     /// Values were given here.
     filled: Notify,
@@ -105,9 +113,11 @@ impl Forms {
 
     /// Removes what is over, for ever.
     pub(crate) async fn tidy(self: Arc<Self>) {
-        loop {
+        for round in (0..ROUNDS).cycle() {
             self.memory.sweep().await;
-            if let Some(shared) = &self.shared {
+            if let Some(shared) = &self.shared
+                && (round == 0 || self.has_opened())
+            {
                 shared.sweep().await;
             }
             tokio::time::sleep(SWEEP).await;
@@ -143,14 +153,26 @@ impl Forms {
         Ok(None)
     }
 
-    /// Counts a page; `false` when the caller has too many.
-    fn may_open(&self, subject: &str, expires: i64) -> bool {
+    /// The pages that were opened here, without those that ended long ago.
+    fn opened(&self) -> MutexGuard<'_, VecDeque<(String, i64)>> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now().as_secs();
-        while opened.front().is_some_and(|(_, expires)| *expires <= now) {
+        let now = self.clock.now();
+        while opened.front().is_some_and(|(_, expires)| UnixTime::new(*expires).plus(LEFT) <= now) {
             opened.pop_front();
         }
-        let may = opened.iter().filter(|(who, _)| who == subject).count() < MAX_EACH;
+        opened
+    }
+
+    /// Whether something of this replica may be left in the cluster.
+    fn has_opened(&self) -> bool {
+        !self.opened().is_empty()
+    }
+
+    /// Counts a page; `false` when the caller has too many.
+    fn may_open(&self, subject: &str, expires: i64) -> bool {
+        let now = self.clock.now().as_secs();
+        let mut opened = self.opened();
+        let may = opened.iter().filter(|(who, until)| who == subject && *until > now).count() < MAX_EACH;
         if may {
             opened.push_back((subject.to_owned(), expires));
         }

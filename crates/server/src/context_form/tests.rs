@@ -129,6 +129,13 @@ async fn nobody_opens_pages_without_end() {
     }
     assert!(open(&forms, &ada()).await.is_none());
     assert!(open(&forms, &Caller::verified("bob".into(), Role::User)).await.is_some());
+    now.fetch_add(600 + 600 + 59, Ordering::Relaxed);
+    assert!(forms.has_opened(), "an answer may be left");
+    now.fetch_add(1, Ordering::Relaxed);
+    assert!(!forms.has_opened());
+    for _ in 0..MAX_EACH {
+        assert!(open(&forms, &ada()).await.is_some());
+    }
     now.fetch_add(600, Ordering::Relaxed);
     assert!(open(&forms, &ada()).await.is_some());
     let (caller, title) = (&ada(), "Spawn");
