@@ -63,6 +63,8 @@ pub enum Purpose {
     Task,
     /// What a client gives back with the answer to a question (`requestState` of the Model Context Protocol).
     RequestState,
+    /// What a user has given on a page, until a call takes it.
+    Context,
 }
 
 impl Purpose {
@@ -77,6 +79,7 @@ impl Purpose {
         Self::Cursor,
         Self::Task,
         Self::RequestState,
+        Self::Context,
     ];
 
     fn label(self) -> &'static str {
@@ -90,6 +93,7 @@ impl Purpose {
             Self::Cursor => "cursor",
             Self::Task => "task",
             Self::RequestState => "request-state",
+            Self::Context => "context",
         }
     }
 }
@@ -223,6 +227,7 @@ struct Key {
     cursor: Derived,
     task: Derived,
     request_state: Derived,
+    context: Derived,
 }
 
 impl Key {
@@ -244,6 +249,7 @@ impl Key {
             cursor: derive(Purpose::Cursor)?,
             task: derive(Purpose::Task)?,
             request_state: derive(Purpose::RequestState)?,
+            context: derive(Purpose::Context)?,
         })
     }
 
@@ -258,6 +264,7 @@ impl Key {
             Purpose::Cursor => &self.cursor,
             Purpose::Task => &self.task,
             Purpose::RequestState => &self.request_state,
+            Purpose::Context => &self.context,
         }
     }
 }

@@ -34,9 +34,7 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn new(surface: Surface, caller: Caller, context: &RequestContext<RoleServer>) -> Self {
-        let progress =
-            context.meta.get_progress_token().map(|token| Progress { peer: context.peer.clone(), token });
-        let takes_tasks = tasks::are_known(context);
+        let (progress, takes_tasks) = (Progress::of(context), tasks::are_known(context));
         Self { surface, caller, cancelled: context.ct.clone(), progress, takes_tasks }
     }
 
@@ -165,10 +163,21 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    /// Where the progress of a call goes, if its client asked for it.
+    pub(crate) fn of(context: &RequestContext<RoleServer>) -> Option<Self> {
+        let token = context.meta.get_progress_token()?;
+        Some(Self { peer: context.peer.clone(), token })
+    }
+
     /// Sends one step. A client that can't be reached any more is none of the tool's business.
     pub(crate) async fn send(&self, step: u32, message: &str) {
-        let note = ProgressNotificationParam::new(self.token.clone(), f64::from(step))
-            .with_message(text::line(message, 300));
+        self.send_at(f64::from(step), message).await;
+    }
+
+    /// The same between steps: what is sent later must be more.
+    pub(crate) async fn send_at(&self, step: f64, message: &str) {
+        let note =
+            ProgressNotificationParam::new(self.token.clone(), step).with_message(text::line(message, 300));
         if let Err(error) = self.peer.notify_progress(note).await {
             tracing::debug!(%error, "progress was not delivered");
         }

@@ -3,9 +3,14 @@
 //! Up to protocol 2025-11-25 a question is a request to the client, while the call waits. From 2026-07-28 on the call ends
 //! with the question (SEP-2322), and the client calls again with the answer and with what it was given to keep:
 //! `requestState`, sealed for the caller, the tool and its arguments.
+//!
+//! What a client may see is asked for by a form that it shows, the rest on a [page](forms::ContextForms) that it only tells
+//! the address of.
 
 pub(crate) mod confirm;
 pub(crate) mod context;
+pub(crate) mod forms;
+mod page;
 
 use std::time::{Duration, SystemTime};
 
@@ -23,16 +28,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::Error;
+use crate::{Error, call::Progress};
+use forms::Opened;
 
 /// How long a user may think.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What came of a question.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Answer {
+pub(crate) enum Answer<T = Map<String, Value>> {
     /// The form, filled in.
-    Given(Map<String, Value>),
+    Given(T),
     /// The user would not.
     Refused,
     /// This client has no way to ask.
@@ -53,6 +59,9 @@ pub(crate) struct Asking<'a> {
     way: Way<'a>,
     /// Whether the client shows forms.
     forms: bool,
+    /// Whether it leads its user to an address.
+    urls: bool,
+    progress: Option<Progress>,
     /// Cancelled when the client no longer wants the answer.
     cancelled: &'a CancellationToken,
 }
@@ -78,6 +87,9 @@ struct State {
     question: String,
     /// Seconds since 1970 (UTC).
     expires: u64,
+    /// The page with the question, if it is not asked by the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opened: Option<Opened>,
 }
 
 impl<'a> Asking<'a> {
@@ -89,7 +101,8 @@ impl<'a> Asking<'a> {
     ) -> Self {
         let ability = context.client_capabilities().and_then(|capabilities| capabilities.elicitation);
         // One that says neither has forms: there was nothing else at first.
-        let forms = ability.is_some_and(|ability| ability.form.is_some() || ability.url.is_none());
+        let forms = ability.as_ref().is_some_and(|ability| ability.form.is_some() || ability.url.is_none());
+        let urls = ability.is_some_and(|ability| ability.url.is_some());
         let way =
             if context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28) {
                 Way::Retry(Retry {
@@ -101,7 +114,7 @@ impl<'a> Asking<'a> {
             } else {
                 Way::Request(&context.peer)
             };
-        Self { way, forms, cancelled: &context.ct }
+        Self { way, forms, urls, progress: Progress::of(context), cancelled: &context.ct }
     }
 
     /// Asks by a form. `question` tells one question of a call from the others.
@@ -117,28 +130,34 @@ impl<'a> Asking<'a> {
         let asked =
             ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema: schema };
         let result = match &self.way {
-            Way::Request(peer) => {
-                let asking = peer.create_elicitation_with_timeout(asked, Some(PATIENCE));
-                match self.cancelled.run_until_cancelled(asking).await {
-                    Some(Ok(result)) => result,
-                    // The client was wrong about what it can.
-                    Some(Err(ServiceError::McpError(_) | ServiceError::UnexpectedResponse)) => {
-                        return Ok(Answer::CantAsk);
-                    }
-                    Some(Err(ServiceError::Timeout { .. })) => return Ok(Answer::Refused),
-                    Some(Err(_)) | None => return Err(Stop::Failed(Error::Cancelled)),
-                }
-            }
+            Way::Request(peer) => self.request(peer, asked).await?,
             Way::Retry(retry) => match retry.answer(question)? {
-                Some(result) => result,
-                None => return Err(retry.ask(question, asked)),
+                Some(result) => Some(result),
+                None => return Err(retry.ask(question, asked, None)),
             },
         };
+        let Some(result) = result else { return Ok(Answer::CantAsk) };
         Ok(match (result.action, result.content) {
             (ElicitationAction::Accept, Some(Value::Object(content))) => Answer::Given(content),
             (ElicitationAction::Accept, None) => Answer::Given(Map::new()),
             _ => Answer::Refused,
         })
+    }
+
+    /// Sends a question to the client; `None` when it turns out that it can't ask.
+    async fn request(
+        &self,
+        peer: &Peer<RoleServer>,
+        asked: ElicitRequestParams,
+    ) -> Result<Option<ElicitResult>, Stop> {
+        let asking = peer.create_elicitation_with_timeout(asked, Some(PATIENCE));
+        match self.cancelled.run_until_cancelled(asking).await {
+            Some(Ok(result)) => Ok(Some(result)),
+            // The client was wrong about what it can.
+            Some(Err(ServiceError::McpError(_) | ServiceError::UnexpectedResponse)) => Ok(None),
+            Some(Err(ServiceError::Timeout { .. })) => Ok(Some(ElicitResult::new(ElicitationAction::Cancel))),
+            Some(Err(_)) | None => Err(Stop::Failed(Error::Cancelled)),
+        }
     }
 }
 
@@ -158,13 +177,18 @@ impl Retry<'_> {
             .map_err(|_| invalid(format!("inputResponses.{question} is no result of an elicitation")))
     }
 
+    /// The page that the answer is about.
+    fn opened(&self) -> Option<Opened> {
+        self.open(self.state.as_deref()?)?.opened
+    }
+
     fn open(&self, text: &str) -> Option<State> {
         let state = self.keys.open(Purpose::RequestState, &self.binding, text).ok()?;
         serde_json::from_slice(&state).ok()
     }
 
-    fn ask(&self, question: &str, asked: ElicitRequestParams) -> Stop {
-        let state = State { question: question.to_owned(), expires: now() + PATIENCE.as_secs() };
+    fn ask(&self, question: &str, asked: ElicitRequestParams, opened: Option<Opened>) -> Stop {
+        let state = State { question: question.to_owned(), expires: now() + PATIENCE.as_secs(), opened };
         let sealed = serde_json::to_vec(&state)
             .ok()
             .and_then(|state| self.keys.seal(Purpose::RequestState, &self.binding, &state).ok());

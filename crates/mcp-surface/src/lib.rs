@@ -14,6 +14,7 @@
 //! | `arguments`, `schema` | input schemas, and the check of arguments against them |
 //! | `respond` | results and errors as `tools/call` results; the only place that maps an error to a reply |
 //! | `report` | what became of a call, for audit logs and metrics |
+//! | `elicit` | questions to the users of clients |
 //! | `extension` | what another program adds |
 //! | `transport` | Streamable HTTP and stdio |
 //!
@@ -64,6 +65,7 @@ mod tools;
 mod transport;
 mod view;
 
+pub use elicit::forms::{ContextForms, Opened, Taken, Values, Wanted};
 pub use error::Error;
 pub use options::Options;
 pub use report::{Observer, Outcome, Report};

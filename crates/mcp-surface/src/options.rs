@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use nocrd_authz::{keys::KeyRing, policy::Policy};
 use nocrd_registry::Registry;
 
-use crate::{Observer, extension::Extension};
+use crate::{ContextForms, Observer, extension::Extension};
 
 /// What a [`Surface`](crate::Surface) is told when it starts.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct Options {
     pub policy: Arc<Policy>,
     /// Whether users are asked before a tool destroys or changes what is there. Without a client that can ask them, it does not.
     pub confirm_destructive: bool,
+    /// Where users give what their clients must not see; `None` when there is no such place.
+    pub forms: Option<Arc<dyn ContextForms>>,
     /// The keys that all replicas share, to seal what clients keep for the server; of this process alone when `None`.
     pub keys: Option<Arc<KeyRing>>,
     /// How long `spawn_workspace` waits at most, and by default, for a workspace to become ready.
@@ -43,6 +45,7 @@ impl Default for Options {
             auth_enabled: false,
             policy: Arc::default(),
             confirm_destructive: false,
+            forms: None,
             keys: None,
             spawn_timeout: Duration::from_secs(300),
             ui_page: None,

@@ -67,10 +67,11 @@ impl Surface {
         if self.options().confirm_destructive && listed.entry.effect.is_destructive() {
             confirm::ask(&asking, listed.entry, &arguments).await?;
         }
+        let forms = self.options().forms.as_deref();
         let mut outcome = self.run(listed, caller.clone(), arguments.clone(), context).await;
         if let Err(failure) = &outcome
-            && let Some(names) = missing_context::lacking(failure)
-            && missing_context::ask(&asking, names, &mut arguments).await?
+            && let Some(lacking) = missing_context::Lacking::of(failure)
+            && lacking.ask(&asking, listed.entry, &caller, forms, &mut arguments).await?
         {
             // Nothing was done yet: what lacks is found out before anything else.
             outcome = self.run(listed, caller.clone(), arguments, context).await;

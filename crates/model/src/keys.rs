@@ -34,6 +34,10 @@ pub const SESSION_KEY_SECRET: &str = "nogoo9-session-key";
 pub const REFRESH_SECRET_PREFIX: &str = "nogoo9-refresh-";
 /// Value of [`TYPE`] on those Secrets.
 pub const TYPE_REFRESH: &str = "refresh";
+/// What the names of the Secrets begin with in which replicas share what users give on the server's pages.
+pub const PENDING_CONTEXT_PREFIX: &str = "nogoo9-context-";
+/// Value of [`TYPE`] on those Secrets.
+pub const TYPE_PENDING_CONTEXT: &str = "pending-context";
 /// Name of the ConfigMap in which replicas share which sign-ins were ended.
 pub const REVOCATIONS_CONFIG_MAP: &str = "nogoo9-ended-sessions";
 

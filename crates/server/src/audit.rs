@@ -6,7 +6,7 @@ use ::http::{header, request::Parts};
 use nocrd_mcp_surface::{Observer, Outcome as CallOutcome, Report, catalogue::Effect};
 use nocrd_model::{Caller, Code, ErrorKind, Role, Subject};
 
-use crate::{auth::Refusal, metrics::Metrics, visit::Visit};
+use crate::{auth::Refusal, context_form, metrics::Metrics, visit::Visit};
 
 /// What became of an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,8 @@ pub(crate) fn not_let_in(request: &Parts, refusal: &Refusal) {
     }
     let visit = Visit::of(&request.extensions).map(AsRef::as_ref);
     let reason = refusal.reason().map(|reason| reason.to_string());
-    let about = About { path: Some(request.uri.path()), reason: reason.as_deref(), ..About::default() };
+    let path = context_form::unnamed(request.uri.path());
+    let about = About { path: Some(&path), reason: reason.as_deref(), ..About::default() };
     Act { action: "access", outcome: Outcome::of(code), who: None, visit, about }.record();
 }
 

@@ -16,6 +16,7 @@ use crate::{
     Components, Error, Urls,
     audit::Books,
     auth::{self, Counting, Door, Gate},
+    context_form::{Forms, Pages},
     cors::Cors,
     directory::Directory,
     health::Health,
@@ -119,13 +120,15 @@ pub(crate) struct Footing<'a> {
     pub(crate) urls: Option<&'a Urls>,
     /// The keys that replicas share, with authentication.
     pub(crate) keys: Option<Arc<KeyRing>>,
+    /// Where users give what their clients must not see.
+    pub(crate) forms: Option<Arc<Forms>>,
     pub(crate) metrics: Metered,
     pub(crate) extension: Option<Arc<dyn Extension>>,
 }
 
 /// The MCP server.
 pub(crate) fn surface(settings: &Settings, footing: Footing<'_>) -> Surface {
-    let Footing { spawner, registry, urls, keys, metrics, extension } = footing;
+    let Footing { spawner, registry, urls, keys, forms, metrics, extension } = footing;
     Surface::new(
         spawner,
         Options {
@@ -134,6 +137,7 @@ pub(crate) fn surface(settings: &Settings, footing: Footing<'_>) -> Surface {
             auth_enabled: settings.auth_enabled,
             policy: Arc::new(auth::policy(settings)),
             confirm_destructive: settings.confirm_destructive,
+            forms: forms.map(|forms| forms as _),
             keys,
             spawn_timeout: settings.spawn_timeout,
             registry,
@@ -162,6 +166,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) urls: &'a Urls,
     /// Filled by the web half, with authentication.
     pub(crate) keys: Option<Arc<KeyRing>>,
+    pub(crate) forms: Option<Arc<Forms>>,
     pub(crate) metrics: Metered,
 }
 
@@ -171,7 +176,7 @@ pub(crate) async fn web(
     ground: Ground<'_>,
     limits: &Limits,
 ) -> Result<Web, Error> {
-    let Ground { cluster, surface, urls, keys: ring, metrics } = ground;
+    let Ground { cluster, surface, urls, keys: ring, forms, metrics } = ground;
     let (drain, mcp_end) = (Drain::new(), CancellationToken::new());
     let site = Arc::new(Site::new(settings));
     let rates = Rates::new(settings, metrics.as_ref());
@@ -229,6 +234,9 @@ pub(crate) async fn web(
         let (cluster, drain) = (cluster.clone(), drain.clone());
         metrics.observe(Observed { cluster, drain, mcp: mcp.clone() });
     }
+    if let Some(forms) = &forms {
+        tasks.push(AbortOnDropHandle::new(tokio::spawn(Arc::clone(forms).tidy())));
+    }
     let router = router::build(router::Parts {
         base: settings.base_url.clone(),
         site: Arc::clone(&site),
@@ -236,6 +244,7 @@ pub(crate) async fn web(
         health: Arc::clone(&health),
         mcp,
         landing: (settings.ui_enabled && components.mcp).then(|| Page::new(settings, urls, door.clone())),
+        context_pages: forms.map(|forms| Pages::new(forms, Arc::clone(&site), settings)),
         pace: limits.body,
         cluster: cluster.clone(),
         door,

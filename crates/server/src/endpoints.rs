@@ -83,6 +83,8 @@ endpoints! {
     SET_REFRESH = "/auth/set-refresh" ["POST"] SignedIn;
     /// The same, beside MCP.
     MCP_SET_REFRESH = "/mcp/auth/set-refresh" ["POST"] SignedIn;
+    /// Where users give what their MCP clients must not see.
+    CONTEXT = "/context/{handle}" ["GET" "POST"] SignedIn;
     /// Signs out.
     LOGOUT = "/logout" ["GET" "POST"] Public;
     /// The same, beside MCP.

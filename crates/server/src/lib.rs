@@ -11,6 +11,7 @@
 //! | `http` | from a hyper request to an answer: proxy first, then the router |
 //! | `health` | `/healthz`, `/livez`, `/readyz` |
 //! | `auth` | who asks: middleware, sign-in and sign-out, the proxy's guard |
+//! | `context_form` | pages on which users give what their MCP clients must not see |
 //! | `keys` | what replicas share for sessions: the key, refreshes, sign-outs |
 //! | [`endpoints`] | the table of paths that are not the proxy's |
 //! | `client` | whose request it is, behind reverse proxies |
@@ -33,6 +34,7 @@ mod audit;
 mod auth;
 mod client;
 mod compose;
+mod context_form;
 mod cors;
 mod directory;
 pub mod endpoints;

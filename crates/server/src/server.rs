@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     Error, Shutdown, Urls, auth,
     compose::{self, Web},
+    context_form::Forms,
     limits::{self, Limits},
     listener::{self, Listener, Workers},
     metrics::{self, Metered, Metrics},
@@ -118,13 +119,16 @@ impl Server {
         let registry = if components.mcp { compose::registry(&settings)? } else { None };
         // The web half fills it. Standard input has no sessions, and needs no other replica's key.
         let keys = (settings.auth_enabled && port.is_some()).then(|| Arc::new(KeyRing::default()));
+        let forms = urls.as_ref().filter(|_| components.mcp);
+        let forms = forms.and_then(|urls| Forms::new(urls, cluster.clone(), keys.clone())).map(Arc::new);
         let surface = components.mcp.then(|| compose::spawner(&settings, cluster.clone())).map(|spawner| {
             let background = spawner.clone();
             let background = AbortOnDropHandle::new(tokio::spawn(async move {
                 tokio::join!(background.janitor(), background.upgrader());
             }));
             let (urls, keys, metrics) = (urls.as_ref(), keys.clone(), metrics.clone());
-            let footing = compose::Footing { spawner, registry, urls, keys, metrics, extension };
+            let forms = forms.clone();
+            let footing = compose::Footing { spawner, registry, urls, keys, forms, metrics, extension };
             (compose::surface(&settings, footing), background)
         });
         let surface = surface.as_ref().map(|(surface, _background)| surface);
@@ -133,7 +137,7 @@ impl Server {
             Some(Port { listener, urls, tls, metrics: endpoint }) => {
                 let cluster = &cluster;
                 let ground =
-                    compose::Ground { cluster, surface, urls: &urls, keys, metrics: metrics.clone() };
+                    compose::Ground { cluster, surface, urls: &urls, keys, forms, metrics: metrics.clone() };
                 let web = compose::web(&settings, components, ground, &limits).await?;
                 let linger = limits.linger;
                 let metrics = endpoint.zip(metrics).map(|(endpoint, metrics)| {

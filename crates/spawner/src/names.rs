@@ -91,6 +91,7 @@ const CONTEXT_SUFFIX: &str = "-context";
 pub(crate) fn is_protected_secret(name: &str) -> bool {
     name == keys::SESSION_KEY_SECRET
         || name.starts_with(keys::REFRESH_SECRET_PREFIX)
+        || name.starts_with(keys::PENDING_CONTEXT_PREFIX)
         || (name.starts_with(POD_PREFIX) && name.ends_with(CONTEXT_SUFFIX))
 }
 

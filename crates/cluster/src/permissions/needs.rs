@@ -140,7 +140,7 @@ needs! {
 }
 
 /// What the server itself does with a right of [`NEEDS`], for no tool: with authentication, replicas share the key of
-/// sessions, refreshes under way, and the sign-ins that were ended.
+/// sessions, refreshes under way, what users give on pages, and the sign-ins that were ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnNeed {
     /// RBAC verb.
@@ -156,22 +156,22 @@ pub const OWN_NEEDS: &[OwnNeed] = &[
     OwnNeed {
         verb: "get",
         resource: "secrets",
-        why: "Reads the key of sessions that all replicas share. Without it they need `PROXY_SESSION_SECRET` or `PEER_PORT`, or each has a key of its own.",
+        why: "Reads the key of sessions that all replicas share, and what users have given on a page of another replica. Without it they need `PROXY_SESSION_SECRET` or `PEER_PORT`, or each has a key of its own.",
     },
     OwnNeed {
         verb: "create",
         resource: "secrets",
-        why: "Makes that key when there is none, and lets one replica alone use a refresh token. Without it two may, which some identity providers answer by ending the sign-in.",
+        why: "Makes that key when there is none, and lets one replica alone use a refresh token. Without it two may, which some identity providers answer by ending the sign-in. It also keeps, sealed, what users give on a page until the call takes it; without it such a page works at the replica alone that has opened it.",
     },
     OwnNeed {
         verb: "delete",
         resource: "secrets",
-        why: "Removes what was kept of a refresh, after a minute.",
+        why: "Removes what was kept of a refresh, after a minute, and of a page, when its values are taken or after ten minutes.",
     },
     OwnNeed {
         verb: "list",
         resource: "secrets",
-        why: "Finds what replicas that were killed left of refreshes.",
+        why: "Finds what replicas that were killed left of refreshes and pages.",
     },
     OwnNeed {
         verb: "get",

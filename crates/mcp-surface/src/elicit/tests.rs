@@ -25,7 +25,7 @@ fn question() -> ElicitRequestParams {
 
 /// The state that a client is given.
 fn asked(retry: &Retry<'_>) -> String {
-    match retry.ask("confirm", question()) {
+    match retry.ask("confirm", question(), None) {
         Stop::Ask(result) => result.request_state.unwrap(),
         _ => panic!("no question"),
     }
@@ -92,14 +92,15 @@ fn t61_an_answer_comes_too_late() {
     let ada = Caller::verified("ada".into(), Role::User);
     let mut call = request("delete_pod", json!({"name": "p"}));
     for (expires, good) in [(now() + 60, true), (now() - 1, false), (0, false)] {
-        let state = serde_json::to_vec(&State { question: "confirm".into(), expires }).unwrap();
+        let state = serde_json::to_vec(&State { question: "confirm".into(), expires, opened: None }).unwrap();
         let state = keys.seal(Purpose::RequestState, &binding(&ada, &call), &state).unwrap();
         // Sealed for something else it is worth nothing.
         call.request_state = Some(state);
         call.input_responses = Some(accept());
         assert_eq!(retry(&keys, &ada, &call).answer("confirm").is_ok(), good, "{expires}");
     }
-    let cursor = serde_json::to_vec(&State { question: "confirm".into(), expires: now() + 60 }).unwrap();
+    let cursor =
+        serde_json::to_vec(&State { question: "confirm".into(), expires: now() + 60, opened: None }).unwrap();
     call.request_state = Some(keys.seal(Purpose::Cursor, &binding(&ada, &call), &cursor).unwrap());
     assert!(retry(&keys, &ada, &call).answer("confirm").is_err());
 }

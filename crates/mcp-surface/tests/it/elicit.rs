@@ -70,15 +70,23 @@ impl ClientHandler for User {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Era {
+pub(crate) enum Era {
     Sessions,
     Stateless,
 }
 
-const ERAS: [Era; 2] = [Era::Sessions, Era::Stateless];
+pub(crate) const ERAS: [Era; 2] = [Era::Sessions, Era::Stateless];
 
 async fn client(world: &DevWorld, era: Era, does: Does) -> RunningService<RoleClient, User> {
-    let user = User { does, asked: Arc::default() };
+    serve(world, era, User { does, asked: Arc::default() }).await
+}
+
+/// Connects a client as ada.
+pub(crate) async fn serve<C: ClientHandler>(
+    world: &DevWorld,
+    era: Era,
+    user: C,
+) -> RunningService<RoleClient, C> {
     let stream = connect(&world.surface, Caller::verified("ada".into(), Role::User));
     match era {
         Era::Sessions => user.serve(stream).await.unwrap(),
@@ -90,7 +98,7 @@ async fn client(world: &DevWorld, era: Era, does: Does) -> RunningService<RoleCl
     }
 }
 
-fn params(tool: &str, arguments: &Value) -> CallToolRequestParams {
+pub(crate) fn params(tool: &str, arguments: &Value) -> CallToolRequestParams {
     let mut params = CallToolRequestParams::new(tool.to_owned());
     params.arguments = arguments.as_object().cloned();
     params
@@ -100,7 +108,7 @@ async fn call(client: &RunningService<RoleClient, User>, tool: &str, arguments: 
     client.call_tool(params(tool, &arguments)).await.unwrap()
 }
 
-fn error_id(result: &CallToolResult) -> String {
+pub(crate) fn error_id(result: &CallToolResult) -> String {
     let id = result.structured_content.as_ref().and_then(|content| content["error"]["id"].as_str());
     id.unwrap_or("none").to_owned()
 }

@@ -15,6 +15,7 @@ mod dev;
 mod diagnostics;
 mod elicit;
 mod extension;
+mod forms;
 mod http;
 mod library;
 mod matrix;

@@ -28,6 +28,8 @@ pub(crate) struct Admission {
     pub(crate) action: Option<Action>,
     /// The path that challenges are about.
     pub(crate) endpoint: &'static str,
+    /// Whether it is a page, whose visitors are sent to sign in and come back.
+    pub(crate) page: bool,
 }
 
 /// In the extensions of an answer that sets the caller's cookies itself.
@@ -46,7 +48,10 @@ pub(crate) async fn admit(State(admission): State<Admission>, request: Request, 
         Err(refusal) => {
             audit::not_let_in(&parts, &refusal);
             let is_read = is_read_to_its_end(body).await;
-            let mut answer = refusal.response(&parts.headers);
+            let mut answer = match noted(&parts).filter(|_| admission.page) {
+                Some(request) => door.turn_away(request, &parts.uri, &refusal).map(Body::from),
+                None => refusal.response(&parts.headers),
+            };
             if !is_read && parts.version < Version::HTTP_2 {
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }

@@ -2,7 +2,8 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use ::http::{HeaderValue, header};
+use ::http::{HeaderValue, Method, Response, Uri, header, uri::PathAndQuery};
+use bytes::Bytes;
 use nocrd_authz::{
     authenticator::{Authenticated, Authenticator, Reason, SameOrigin, Unauthenticated},
     challenge::Challenge,
@@ -17,7 +18,7 @@ use nocrd_config::Settings;
 use nocrd_model::{Caller, error as codes};
 use url::Url;
 
-use super::{Counting, Refusal, Sender, Upstream};
+use super::{Counting, Refusal, Sender, Upstream, refusal::see_other, sender::wants_page};
 use crate::{
     endpoints,
     keys::Endings,
@@ -133,6 +134,29 @@ impl Door {
             .and_then(|scope| Some(self.challenge(request, endpoint)?.insufficient_scope(scope)));
         let refusal = refusal.challenging(challenge, None);
         Err(refusal.with_cookies(authenticated.cookies_for(false).to_vec()))
+    }
+
+    /// What somebody gets who is not recognised: people are sent to where they can sign in.
+    pub(super) fn turn_away(
+        &self,
+        request: seen::Request<'_>,
+        uri: &Uri,
+        refusal: &Refusal,
+    ) -> Response<Bytes> {
+        let page = request.method == Method::GET && !request.upgrade && wants_page(request.headers);
+        if page
+            && refusal.is_unauthenticated()
+            && let Some(refusal) = self.made_elsewhere(request)
+        {
+            return refusal.answer(request.headers);
+        }
+        let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let sign_in =
+            (page && refusal.is_unauthenticated()).then(|| self.sign_in_url(request, target)).flatten();
+        let Some(location) = sign_in.and_then(|url| HeaderValue::from_str(&url).ok()) else {
+            return refusal.answer(request.headers);
+        };
+        see_other(location, refusal.cookies())
     }
 
     /// Where a browser goes to sign in and come back to the page it asked for; `None` when it can't.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::http::{HeaderValue, Method, Response, request::Parts, uri::PathAndQuery};
+use ::http::{Response, request::Parts};
 use nocrd_authz::{
     authenticator::{Authenticated, Via},
     policy::Action,
@@ -11,7 +11,7 @@ use nocrd_authz::{
 use nocrd_model::{Api, Subject, Visibility, WorkspaceId, error as codes};
 use nocrd_proxy_core::{AuthEndpoint, Body, BoxFuture, Guard, Peer, Target, Unknown, Visitor};
 
-use super::{Door, Refusal, refusal::see_other, sender::wants_page};
+use super::Door;
 use crate::{
     audit::{self, About, Act, Outcome, Who},
     http::guard::authority,
@@ -37,24 +37,6 @@ impl Gate {
             caller: authenticated.caller,
             token: authenticated.token,
         }
-    }
-
-    /// What somebody gets who is not recognised: people are sent to where they can sign in.
-    fn turn_away(&self, request: seen::Request<'_>, parts: &Parts, refusal: &Refusal) -> Response<Body> {
-        let page = request.method == Method::GET && !request.upgrade && wants_page(request.headers);
-        if page
-            && refusal.is_unauthenticated()
-            && let Some(refusal) = self.door.made_elsewhere(request)
-        {
-            return refusal.answer(request.headers).map(Body::from);
-        }
-        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let sign_in =
-            (page && refusal.is_unauthenticated()).then(|| self.door.sign_in_url(request, target)).flatten();
-        let Some(location) = sign_in.and_then(|url| HeaderValue::from_str(&url).ok()) else {
-            return refusal.answer(request.headers).map(Body::from);
-        };
-        see_other(location, refusal.cookies()).map(Body::from)
     }
 }
 
@@ -96,7 +78,7 @@ impl Guard for Gate {
                 Err(refusal) => {
                     audit::not_let_in(parts, &refusal);
                     let foreign_credentials = refusal.reason().is_some_and(TokenError::is_foreign);
-                    let answer = self.turn_away(request, parts, &refusal);
+                    let answer = self.door.turn_away(request, &parts.uri, &refusal).map(Body::from);
                     Err(Unknown { answer, foreign_credentials, is_final: false })
                 }
             }

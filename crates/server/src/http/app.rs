@@ -26,6 +26,7 @@ use super::{
     request_id::RequestId,
 };
 use crate::{
+    context_form,
     listener::InFlight,
     metrics::{Metered, Route},
     respond,
@@ -210,7 +211,7 @@ impl Facts {
                     $level,
                     request.id = %self.id,
                     method = %self.method,
-                    path = self.uri.path(),
+                    path = &*context_form::unnamed(self.uri.path()),
                     status = status.as_u16(),
                     micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX),
                     client = %self.visit.client,

@@ -21,6 +21,7 @@ use crate::{
         metadata::{self, About},
         routes,
     },
+    context_form::{self, Pages},
     cors::{self, Cors},
     endpoints::{self, Endpoint},
     health::{self, Health},
@@ -43,6 +44,8 @@ pub(crate) struct Parts {
     pub(crate) health: Arc<Health>,
     pub(crate) mcp: Option<HttpService>,
     pub(crate) landing: Option<Page>,
+    /// The pages on which users give what their MCP clients must not see.
+    pub(crate) context_pages: Option<Pages>,
     /// How fast the body of a request must come.
     pub(crate) pace: Pace,
     pub(crate) cluster: Cluster,
@@ -91,14 +94,14 @@ impl<S: Clone + Send + Sync + 'static> Group<S> {
 
 /// Builds the router.
 pub(crate) fn build(parts: Parts) -> Router {
-    let Parts { base, site, cors, health, mcp, landing, pace, cluster, door, rates } = parts;
+    let Parts { base, site, cors, health, mcp, landing, context_pages, pace, cluster, door, rates } = parts;
     let cors = from_fn_with_state(cors, cors::apply);
     let host = from_fn_with_state(Arc::clone(&site), guard::host);
     let host_and_origin = from_fn_with_state(site, guard::host_and_origin);
     let sign_in_rate = from_fn_with_state(rates.sign_in, rate::limit);
     let paused = from_fn(move |request, next| pause::limit(pace, request, next));
-    let admitting =
-        |action, endpoint| from_fn_with_state(Admission { door: door.clone(), action, endpoint }, admit);
+    let admission = |action, endpoint| Admission { door: door.clone(), action, endpoint, page: false };
+    let admitting = |action, endpoint| from_fn_with_state(admission(action, endpoint), admit);
 
     let mut probes = Group::new(&base)
         .on(endpoints::HEALTHZ, get(health::healthz))
@@ -136,6 +139,19 @@ pub(crate) fn build(parts: Parts) -> Router {
     if let Some(page) = landing {
         let home = Group::new(&base).home(endpoints::HOME, get(landing::page)).with_state(Arc::new(page));
         router = router.merge(home.layer(host.clone()));
+    }
+    if let Some(pages) = context_pages {
+        let visited = Admission { page: true, ..admission(None, "") };
+        let pages = Group::new(&base)
+            .on(endpoints::CONTEXT, get(context_form::show).post(context_form::receive))
+            .with_state(Arc::new(pages))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(from_fn_with_state(visited, admit))
+            .layer(from_fn_with_state(rates.pages, rate::limit))
+            .layer(paused.clone())
+            // People come here by a link in a client, which may be a page of another site.
+            .layer(host.clone());
+        router = router.merge(pages);
     }
     if let Some(door) = &door {
         let sign_in = Group::new(&base)

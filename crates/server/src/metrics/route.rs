@@ -9,7 +9,7 @@ pub(crate) enum Route {
     /// Signing in and out, sessions.
     Auth,
     Probe,
-    /// Permissions, metadata, the page at the root.
+    /// Permissions, metadata, the page at the root, pages that ask something.
     About,
     /// Nothing is served there.
     Other,
@@ -25,6 +25,7 @@ impl Route {
             "" | "/" | "/permissions" | "/mcp/permissions" => Self::About,
             "/logout" | "/mcp/logout" => Self::Auth,
             _ if below.starts_with("/auth/") || below.starts_with("/mcp/auth/") => Self::Auth,
+            _ if below.starts_with("/context/") => Self::About,
             _ if path.starts_with("/.well-known/") || below.starts_with("/.well-known/") => Self::About,
             _ => Self::Other,
         }

@@ -67,6 +67,8 @@ impl Key {
 pub(crate) struct Rates {
     /// Signing in and out, and tokens.
     pub(crate) sign_in: Limited,
+    /// Pages on which users give what calls lack.
+    pub(crate) pages: Limited,
     /// MCP, where that is limited.
     pub(crate) mcp: Option<Limited>,
     /// Tokens that were refused.
@@ -79,6 +81,7 @@ impl Rates {
         let limited = |name, max| Limited::new(name, Limiter::new(max, window), metrics.cloned());
         Self {
             sign_in: limited("sign-in", settings.rate_limit_max),
+            pages: limited("page", settings.rate_limit_max),
             mcp: settings.mcp_rate_limit_max.map(|max| limited("mcp", max)),
             failures: Arc::new(Failures::new(settings.rate_limit_max, window, metrics.cloned())),
         }
@@ -89,6 +92,7 @@ impl Rates {
         loop {
             tokio::time::sleep(TIDY).await;
             self.sign_in.tidy();
+            self.pages.tidy();
             if let Some(mcp) = &self.mcp {
                 mcp.tidy();
             }

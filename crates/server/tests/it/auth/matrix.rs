@@ -148,6 +148,24 @@ fn set_refresh(who: Who) -> Answer {
     }
 }
 
+/// A page of nobody, which everybody is told who is known.
+fn page_of_nobody(who: Who) -> Answer {
+    match who {
+        Who::OwnerFromElsewhere => Is(403),
+        who if who.is_nobody() => Is(401),
+        _ => Is(404),
+    }
+}
+
+/// The same for a form, which only pages of ours send.
+fn form_of_nobody(who: Who) -> Answer {
+    match who {
+        Who::OwnerByCookie => Is(404),
+        who if who.is_nobody() => Is(401),
+        _ => Is(403),
+    }
+}
+
 fn logout(who: Who) -> Answer {
     Is(if who == Who::OwnerFromElsewhere { 403 } else { 200 })
 }
@@ -224,6 +242,8 @@ const ROWS: &[Row] = &[
     Row { method: "GET", path: "/auth/session", expected: signed_in },
     Row { method: "POST", path: "/auth/set-refresh", expected: set_refresh },
     Row { method: "POST", path: "/mcp/auth/set-refresh", expected: set_refresh },
+    Row { method: "GET", path: "/context/{handle}", expected: page_of_nobody },
+    Row { method: "POST", path: "/context/{handle}", expected: form_of_nobody },
     Row { method: "GET", path: "/logout", expected: logout },
     Row { method: "POST", path: "/logout", expected: logout },
     Row { method: "GET", path: "/mcp/logout", expected: logout },

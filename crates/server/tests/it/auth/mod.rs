@@ -1,6 +1,7 @@
 //! Who may do what, over real sockets, with an identity provider.
 
 mod browser;
+mod context_form;
 mod handover;
 mod identity_provider;
 mod matrix;

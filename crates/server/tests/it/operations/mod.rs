@@ -5,13 +5,13 @@ mod limits;
 mod metrics;
 mod proxies;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::LazyLock};
 
 use nocrd_telemetry::AuditLog;
 use nocrd_testkit::Written;
 use serde_json::Value;
 use tempfile::TempDir;
-use tracing::{level_filters::LevelFilter, subscriber::DefaultGuard};
+use tracing::{Dispatch, level_filters::LevelFilter, subscriber::DefaultGuard};
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt};
 
 /// What is logged on this thread with LOG_LEVEL=debug, and the audit log. The servers of a test run on its thread.
@@ -22,8 +22,13 @@ pub(crate) struct Logs {
     _guard: DefaultGuard,
 }
 
+/// While there is but one subscriber, `tracing` asks the thread that comes to a log statement first whether anybody wants it,
+/// and for the threads of other tests nobody does, for good. With a second one it asks all.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+
 impl Logs {
     pub(crate) fn listen() -> Self {
+        LazyLock::force(&ANOTHER);
         let dir = tempfile::tempdir().unwrap();
         let (text, audit) = (Written::default(), dir.path().join("audit.log"));
         let writer = text.clone();

@@ -343,7 +343,7 @@ fn nobody_changes_what_other_containers_of_a_template_find() {
 
 #[test]
 fn c01_the_server_s_own_secrets_are_nobody_s() {
-    for name in ["nogoo9-session-key", "nogoo9-refresh-x", "ws-w1-context"] {
+    for name in ["nogoo9-session-key", "nogoo9-refresh-x", "nogoo9-context-x", "ws-w1-context"] {
         let spec = with_container(json!({"env": [variable(name, "k")]}));
         for (caller, _) in roles() {
             let mut case = Case { config: open(), ..as_caller(caller) };
