@@ -15,6 +15,7 @@ mod drive;
 mod inputs;
 mod latest;
 mod old;
+mod origin;
 mod record;
 mod render;
 mod run;

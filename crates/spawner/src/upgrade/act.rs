@@ -124,7 +124,7 @@ impl Spawner {
         if template.version() != mark.to {
             return Err(Failure::Never(format!("its template is at version {} now", template.version())));
         }
-        let rendered = self.render(pod, &template, mark.ordinary).await?;
+        let rendered = self.render(pod, &template, mark.by).await?;
         let mut plan = rendered.plan;
         let until = (mark.style == Style::Beside).then(|| self.deadline());
         render::link(&mut plan.pod, &first_link(pod, &mark, until)).map_err(Failure::Never)?;

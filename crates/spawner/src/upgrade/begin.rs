@@ -10,7 +10,7 @@ use tracing::{info, instrument};
 
 use super::{
     Style, latest,
-    record::{self, Link, Mark, Role},
+    record::{self, Asker, Link, Mark, Role},
     render,
 };
 use crate::{Error, ListFilter, Spawner, Workspace, names};
@@ -106,10 +106,10 @@ impl Spawner {
             unchanged.to.clone_from(&unchanged.from);
             return Ok(unchanged);
         }
-        let rendered = self.render(pod, &template, caller.is_ordinary()).await?;
+        let by = Asker::new(caller, &pod.owner);
+        let rendered = self.render(pod, &template, by).await?;
         let style = self.style(&pod.namespace, &rendered.old, &rendered.plan.pod).await;
-        let (to, ordinary) = (template.version().to_owned(), caller.is_ordinary());
-        let mark = Mark { to, style, since: Timestamp::now(), ordinary };
+        let mark = Mark { to: template.version().to_owned(), style, since: Timestamp::now(), by };
         let mut manifest = rendered.plan.pod;
         render::link(&mut manifest, &first_link(pod, &mark, None))
             .map_err(|reason| Error::NotUpgradable { id: id.clone(), reason })?;
@@ -198,14 +198,14 @@ impl Spawner {
         patched.map(drop)
     }
 
-    /// The workspaces that have a newer version of their template to upgrade to. A template that can't be read makes nothing
-    /// outdated.
+    /// The workspaces that have a newer version of their template to upgrade to, whoever owns them: a curated one. A template
+    /// that can't be read makes nothing outdated.
     ///
     /// # Errors
     /// [`Error::NotSynced`] before the cluster's state has been read.
     pub fn outdated(&self, filter: &ListFilter) -> Result<Vec<Workspace>, Error> {
         let mut all = self.list(filter)?.items;
-        all.retain(Workspace::is_outdated);
+        all.retain(|workspace| workspace.is_outdated() && workspace.is_latest_curated());
         Ok(all)
     }
 

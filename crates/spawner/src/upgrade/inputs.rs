@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use nocrd_model::{Caller, Role, Subject, keys};
-use nocrd_templates::{Origin, overrides::ContainerOverride};
+use nocrd_templates::{Template, overrides::ContainerOverride};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::old::Carried;
+use super::{old::Carried, origin};
 use crate::{Context, Product, Source, SpawnRequest, metadata::Pairs};
 
 /// Longest text of [`SpawnInputs`] in bytes: all annotations of a pod together have 256 KiB, and a successor may have to
@@ -57,12 +57,12 @@ impl SpawnInputs {
     /// Notes on a pod what its successor will need: what its request gave, and where its template comes from.
     pub(crate) fn note(
         request: &SpawnRequest<Product>,
-        origin: &Origin,
+        template: &Template,
         annotations: &mut Pairs,
         warnings: &mut Vec<String>,
     ) {
         let Product::Workspace(_) = &request.id else { return };
-        annotations.insert(keys::TEMPLATE_ORIGIN.into(), origin_word(origin).into());
+        annotations.insert(keys::TEMPLATE_ORIGIN.into(), origin::note(template));
         if !Self::of(request).write(annotations) {
             warnings.push(
                 "the overrides, labels and annotations are too long to be kept, so the workspace can't be upgraded"
@@ -108,14 +108,5 @@ impl SpawnInputs {
             container_overrides: self.container_overrides.clone(),
             top_level_overrides: self.top_level_overrides.clone(),
         }
-    }
-}
-
-/// A source of templates, in the word that stands on pods.
-pub(crate) fn origin_word(origin: &Origin) -> &'static str {
-    match origin {
-        Origin::ConfigMap { .. } => "ConfigMap",
-        Origin::Directory => "Directory",
-        Origin::BuiltIn => "BuiltIn",
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     old::{OldPod, Place},
-    record::{self, Link, Role, Style},
+    record::{self, Asker, Link, Role, Style},
 };
 use crate::{
     Context, Error, Source, Spawner, names,
@@ -25,19 +25,22 @@ pub(crate) struct Rendered {
 }
 
 impl Spawner {
-    /// Plans the pod that takes over from `pod`, with all that can be told wrong about it beforehand. `ordinary` is whether a
-    /// user like any other wants it.
+    /// Plans the pod that takes over from `pod`, with all that can be told wrong about it beforehand.
     pub(crate) async fn render(
         &self,
         pod: &WorkspacePod,
         template: &Template,
-        ordinary: bool,
+        by: Asker,
     ) -> Result<Rendered, Error> {
         let old = self.old_pod(pod).await?;
         let refused = |reason: String| Error::NotUpgradable { id: pod.id.clone(), reason };
         let mut inputs = old.inputs(&template.spec).map_err(|error| refused(error.to_string()))?;
         // An administrator who once wanted the workspace has not seen what its owner has written into the template since.
-        inputs.ordinary |= ordinary && !template.is_curated();
+        inputs.ordinary |= by.ordinary && !template.is_curated();
+        if !by.owner && !template.is_curated() {
+            let whose = "its template is a user's, so that only its owner can have it upgraded to that";
+            return Err(refused(whose.to_owned()));
+        }
         let context = self.context_of(pod, &old, &inputs.context).await?;
         let carrying = (!inputs.carried.is_empty()).then(|| {
             let mut template = template.clone();
