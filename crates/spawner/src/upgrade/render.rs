@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    inputs::{self, SpawnInputs},
     old::{OldPod, Place},
     record::{self, Asker, Link, Role, Style},
 };
@@ -37,9 +38,8 @@ impl Spawner {
         let mut inputs = old.inputs(&template.spec).map_err(|error| refused(error.to_string()))?;
         // An administrator who once wanted the workspace has not seen what its owner has written into the template since.
         inputs.ordinary |= by.ordinary && !template.is_curated();
-        if !by.owner && !template.is_curated() {
-            let whose = "its template is a user's, so that only its owner can have it upgraded to that";
-            return Err(refused(whose.to_owned()));
+        if !by.owner {
+            check_for_owner(template, &inputs).map_err(|reason| refused(reason.to_owned()))?;
         }
         let context = self.context_of(pod, &old, &inputs.context).await?;
         let carrying = (!inputs.carried.is_empty()).then(|| {
@@ -65,6 +65,7 @@ impl Spawner {
             names::successor(&pod.id, &pod.pod_name),
         )?;
         if !inputs.carried.is_empty() {
+            inputs.restriction = inputs::restriction(template);
             annotate(&mut plan.pod, keys::SPAWN_INPUTS, record::text(&inputs));
         }
         Ok(Rendered { plan, old })
@@ -146,6 +147,20 @@ impl Spawner {
         }
         Style::Beside
     }
+}
+
+/// Refuses what nobody but a workspace's owner can decide: whether they may have a template that was not for the same users,
+/// and whether to trust a user's.
+fn check_for_owner(template: &Template, inputs: &SpawnInputs) -> Result<(), &'static str> {
+    if !template.is_curated() {
+        return Err("its template is a user's, so that only its owner can have it upgraded to that");
+    }
+    if !inputs.is_for_the_same(template) {
+        return Err(
+            "its template is not for the same users any more, so that only its owner can have it upgraded",
+        );
+    }
+    Ok(())
 }
 
 fn claims(spec: &PodSpec) -> impl Iterator<Item = &str> {

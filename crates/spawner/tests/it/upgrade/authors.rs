@@ -1,7 +1,10 @@
 //! Whose templates a workspace may be upgraded to, and by whom.
 
 use nocrd_devcluster::{kind::Kind, store::Preconditions};
-use nocrd_spawner::{Caller, UpgradeRequest, Workspace, model::Role};
+use nocrd_spawner::{
+    Caller, UpgradeRequest, Workspace,
+    model::{Grants, Role},
+};
 use serde_json::{Value, json};
 
 use super::stage::*;
@@ -151,5 +154,35 @@ async fn t53_an_upgrade_that_is_begun_does_not_go_to_another_author_either() {
     assert!(error.contains("somebody else"), "{error}");
     assert_eq!(stage.world.count(Kind::Pod, "nogoo9"), 1);
     upgrader.abort();
+    stage.stop().await;
+}
+
+fn only_for(roles: &str) -> Value {
+    json!({"nogoo9/allowed-roles": roles})
+}
+
+#[tokio::test]
+async fn t53_nobody_else_s_upgrade_gives_an_owner_a_template_that_is_not_for_them() {
+    let stage = Stage::on(cluster(false).await, quick()).await;
+    for (name, restriction) in [("w1", json!({})), ("w2", only_for("dev, ops")), ("w3", only_for("dev"))] {
+        stage.publish("1", restriction, spec("1", RUNS)).await;
+        stage.spawner.spawn(wish(name)).await.unwrap();
+    }
+    stage.publish("2", only_for("dev,ops"), spec("2", RUNS)).await;
+    // Whether the owner of the first and third may have it is not known here.
+    for request in [admins("w1"), upgrade("w1"), admins("w3")] {
+        let error = stage.spawner.begin_upgrade(request).await.unwrap_err();
+        assert_eq!(error.code().reason, "UpgradeFailed");
+        assert!(error.to_string().contains("not for the same users"), "{error}");
+    }
+    assert_eq!(stage.outcome(admins("w2")).await, "begun");
+    // The owner knows.
+    assert_eq!(stage.outcome(owners("w1")).await, "TemplateNotFound");
+    let grants = Grants { roles: ["ops".to_owned()].into(), ..Grants::default() };
+    let may = UpgradeRequest { caller: owners("w1").caller.with_grants(grants), ..owners("w1") };
+    assert_eq!(stage.outcome(may).await, "begun");
+    // What is for everybody is for every owner.
+    stage.publish("3", json!({}), spec("3", RUNS)).await;
+    assert_eq!(stage.outcome(admins("w3")).await, "begun");
     stage.stop().await;
 }

@@ -195,7 +195,9 @@ async fn k15_k29_who_may_upgrade_what() {
     let elsewhere = UpgradeRequest { namespace: Some("default".parse().unwrap()), ..upgrade("w1") };
     assert_eq!(reason(elsewhere).await, "WorkspaceNotFound");
     assert_eq!(reason(UpgradeRequest { id: id("none"), ..upgrade("w1") }).await, "WorkspaceNotFound");
-    // Without authentication everybody is the local user, who sees all.
+    // Without authentication everybody is the local user, who sees all, and can't say either what its owner may have.
+    assert_eq!(reason(upgrade("w1")).await, "UpgradeFailed");
+    stage.publish("3", json!({}), spec("3", RUNS)).await;
     assert_eq!(reason(upgrade("w1")).await, "begun");
     let inline = SpawnRequest { ..crate::world::request("w2", "ada") };
     stage.spawner.spawn(inline).await.unwrap();
