@@ -9,7 +9,7 @@ use serde_json::Value;
 use tracing::info;
 
 use super::{
-    begin::{failure_note, first_link, is_same},
+    begin::{check_running, failure_note, first_link, is_same},
     latest,
     record::{self, Link, Mark, Role, Style},
     render,
@@ -112,6 +112,8 @@ impl Spawner {
 
     async fn try_create_successor(&self, pod: &WorkspacePod) -> Result<(), Failure> {
         let mark = Mark::of(&pod.annotations).ok_or(Failure::Moved)?;
+        // It may have waited for its turn for long.
+        check_running(pod).map_err(Failure::Never)?;
         let template = latest::template(pod, &self.catalogue(), self.cluster().default_namespace())
             .map_err(|unknown| Failure::Never(unknown.to_string()))?;
         if nocrd_templates::is_newer(&mark.to, template.version()) {

@@ -186,3 +186,53 @@ async fn t53_nobody_else_s_upgrade_gives_an_owner_a_template_that_is_not_for_the
     assert_eq!(stage.outcome(admins("w3")).await, "begun");
     stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t53_what_has_finished_and_counts_no_more_is_not_started_again_by_an_upgrade() {
+    let stage = Stage::new().await;
+    for (name, script) in [("w1", "exit 0"), ("w2", "exit 1")] {
+        let mut first = spec("1", script);
+        first["restartPolicy"] = "Never".into();
+        stage.publish("1", json!({}), first).await;
+        stage.spawner.spawn(wish(name)).await.unwrap();
+        until("it has finished", || ["Succeeded", "Failed"].contains(&stage.see(name).pod().phase.as_str()))
+            .await;
+    }
+    stage.publish("2", json!({}), spec("2", RUNS)).await;
+    assert!(stage.see("w1").is_outdated());
+    assert_eq!(stage.outdated(), [""; 0]);
+    for name in ["w1", "w2"] {
+        for force in [false, true] {
+            let request = UpgradeRequest { force, ..owners(name) };
+            let error = stage.spawner.begin_upgrade(request).await.unwrap_err();
+            assert_eq!(error.code().reason, "UpgradeFailed");
+            assert!(error.to_string().contains("has finished"), "{error}");
+        }
+        assert_eq!(pods_of(stage.world.dev.store(), "nogoo9", name).len(), 1);
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn t53_nor_is_what_finishes_while_its_upgrade_waits() {
+    let world = cluster(false).await;
+    let spawner = world.spawner(quick()).await;
+    let stage = Stage { upgrader: tokio::spawn(async {}), world, spawner };
+    stage.publish("1", json!({}), spec("1", RUNS)).await;
+    stage.spawner.spawn(wish("w1")).await.unwrap();
+    stage.publish("2", json!({}), spec("2", RUNS)).await;
+    assert_eq!(stage.outcome(owners("w1")).await, "begun");
+    let finish = |pod: &mut Value| {
+        pod["status"]["phase"] = "Succeeded".into();
+        Ok(())
+    };
+    let store = stage.world.dev.store();
+    store.update(Kind::Pod, "nogoo9", "ws-w1", &Preconditions::none(), finish).unwrap();
+    until("it has finished", || stage.see("w1").pod().phase.as_str() == "Succeeded").await;
+    let upgrader = upgrader(&stage.spawner);
+    let error = stage.ended("w1").await.unwrap_err().to_string();
+    assert!(error.contains("has finished"), "{error}");
+    assert_eq!(stage.world.count(Kind::Pod, "nogoo9"), 1);
+    upgrader.abort();
+    stage.stop().await;
+}
