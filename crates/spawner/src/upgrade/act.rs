@@ -115,7 +115,7 @@ impl Spawner {
         // It may have waited for its turn for long.
         check_running(pod).map_err(Failure::Never)?;
         let template = latest::template(pod, &self.catalogue(), self.cluster().default_namespace())
-            .map_err(|unknown| Failure::Never(unknown.to_string()))?;
+            .map_err(|unknown| Failure::Never(unknown.without_broken().to_string()))?;
         if nocrd_templates::is_newer(&mark.to, template.version()) {
             return Err(Failure::Later(format!(
                 "version {} of its template is not to be seen here",

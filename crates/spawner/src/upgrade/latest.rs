@@ -23,6 +23,16 @@ pub(crate) enum Unknown {
     Author { reference: String },
 }
 
+impl Unknown {
+    /// The same for somebody who may not know which templates are broken.
+    pub(crate) fn without_broken(self) -> Self {
+        match self {
+            Self::Template(error) => Self::Template(error.without_broken()),
+            other => other,
+        }
+    }
+}
+
 /// Finds the template that `pod` was spawned from, as it is now.
 pub(crate) fn template(
     pod: &WorkspacePod,
