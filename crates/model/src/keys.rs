@@ -106,7 +106,7 @@ keys! {
     WORKSPACE_NAME = "nogoo9/workspace-name", Annotation, Copied, "text", "the pod's name", "0.4", "Display name of the workspace, as given when it was spawned.";
     LAST_UPGRADE_ERROR = "nogoo9/last-upgrade-error", Annotation, Reserved, "text", "", "0.12", "On a pod: why the last upgrade of the workspace failed.";
     SPAWN_INPUTS = "nogoo9/spawn-inputs", Annotation, Reserved, "JSON", "", "0.18", "On a pod: what was given when the workspace was spawned from its template, of `context` the names only. An upgrade makes the new pod from it. No reply shows it.";
-    TEMPLATE_ORIGIN = "nogoo9/template-origin", Annotation, Reserved, "`ConfigMap`, `Directory` or `BuiltIn`", "", "0.18", "On a pod: where its template came from. Only a template from there counts as a later version of it.";
+    TEMPLATE_ORIGIN = "nogoo9/template-origin", Annotation, Reserved, "`ConfigMap`, `Directory` or `BuiltIn`; `ConfigMap:` and a user", "", "0.18", "On a pod: where its template came from, and whose it was, if it was a user's. Only a template from there counts as a later version of it, and only one of the same user's, else one that an operator or administrator answers for.";
     UPGRADE = "nogoo9/upgrade", Annotation, Reserved, "JSON", "", "0.18", "On a pod: the upgrade that is about to replace it. Also the scheduling gate of a pod that waits for its predecessor to be gone.";
     UPGRADE_FROM = "nogoo9/upgrade-from", Annotation, Reserved, "JSON", "", "0.18", "On a pod: which pod it replaces, until it has.";
     UPGRADE_ROLLBACK = "nogoo9/upgrade-rollback", Annotation, Reserved, "JSON", "", "0.18", "On a pod: the pod it replaces as it was, to go back to when this one does not start. No reply shows it.";

@@ -177,7 +177,7 @@ fn render(inputs: &Inputs<'_>, pod_name: String, secret_name: String) -> Result<
     stamp.label(&mut labels);
     stamp.annotate(&mut annotations);
     if let Some(template) = inputs.template() {
-        SpawnInputs::note(request, &template.origin, &mut annotations, &mut warnings);
+        SpawnInputs::note(request, template, &mut annotations, &mut warnings);
     }
     metadata::check_values(&annotations)?;
 

@@ -15,21 +15,19 @@ mod drive;
 mod inputs;
 mod latest;
 mod old;
+mod origin;
 mod record;
 mod render;
 mod run;
 mod step;
+mod turns;
 mod view;
 mod wait;
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeSet, sync::Mutex};
 
 use nocrd_cluster::WorkspacePod;
 use nocrd_model::{Namespace, Subject, WorkspaceId, keys};
-use tokio::sync::Semaphore;
 
 use crate::{apply, names};
 
@@ -39,6 +37,7 @@ pub(crate) use inputs::SpawnInputs;
 pub(crate) use latest::template as latest_template;
 pub use record::Style;
 pub(crate) use record::{Link, is_involved};
+use turns::Turns;
 pub use view::Upgrade;
 pub(crate) use view::View;
 
@@ -62,13 +61,12 @@ pub(crate) fn successors(pod: &WorkspacePod) -> Vec<String> {
 pub(crate) struct Upgrades {
     /// Those that were begun here: others leave them to us.
     own: Mutex<BTreeSet<Key>>,
-    /// One for each new pod that may be starting.
-    permits: Arc<Semaphore>,
+    turns: Turns,
 }
 
 impl Upgrades {
     pub(crate) fn new(at_once: usize) -> Self {
-        Self { own: Mutex::default(), permits: Arc::new(Semaphore::new(at_once.max(1))) }
+        Self { own: Mutex::default(), turns: Turns::new(at_once) }
     }
 
     fn set(&self) -> std::sync::MutexGuard<'_, BTreeSet<Key>> {
@@ -91,7 +89,7 @@ impl Upgrades {
         self.set().remove(key);
     }
 
-    fn permits(&self) -> &Arc<Semaphore> {
-        &self.permits
+    fn turns(&self) -> &Turns {
+        &self.turns
     }
 }

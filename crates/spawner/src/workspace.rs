@@ -14,7 +14,14 @@ pub struct Workspace {
     upgrade: Option<Upgrade>,
     /// What it is doing, where that is not its pod's alone.
     status: Option<Status>,
-    latest_template_version: Option<String>,
+    latest: Option<Latest>,
+}
+
+/// The present version of its template.
+#[derive(Debug, Clone)]
+struct Latest {
+    version: String,
+    is_curated: bool,
 }
 
 impl Workspace {
@@ -26,9 +33,11 @@ impl Workspace {
 
     pub(crate) fn of(view: View, catalogue: &Catalogue, default_namespace: &Namespace) -> Self {
         let View { pod, upgrade, status } = view;
-        let template = latest_template(&pod, catalogue, default_namespace).ok();
-        let latest_template_version = template.map(|template| template.version().to_owned());
-        Self { pod, upgrade, status, latest_template_version }
+        let latest = latest_template(&pod, catalogue, default_namespace).ok().map(|template| Latest {
+            version: template.version().to_owned(),
+            is_curated: template.is_curated(),
+        });
+        Self { pod, upgrade, status, latest }
     }
 
     /// The upgrade that is under way.
@@ -120,17 +129,21 @@ impl Workspace {
     }
 
     /// Present version of its template; `None` without a template, when that can't be read, and when there is
-    /// only another template of its name.
+    /// only another template of its name: from another source, or somebody else's.
     #[must_use]
     pub fn latest_template_version(&self) -> Option<&str> {
-        self.latest_template_version.as_deref()
+        self.latest.as_ref().map(|latest| latest.version.as_str())
+    }
+
+    /// Whether an operator or administrator answers for that version, so that others than its owner may choose it.
+    pub(crate) fn is_latest_curated(&self) -> bool {
+        self.latest.as_ref().is_some_and(|latest| latest.is_curated)
     }
 
     /// Tells whether a newer version of its template is known.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
-        self.latest_template_version
-            .as_deref()
+        self.latest_template_version()
             .is_some_and(|latest| nocrd_templates::is_newer(latest, self.template_version()))
     }
 

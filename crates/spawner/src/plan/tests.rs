@@ -145,7 +145,8 @@ fn k21_stamps_what_identifies_the_workspace() {
             "annotations": {
                 "nogoo9/description": "for w1", "nogoo9/template-ref": "ns/t", "nogoo9/template-version": "2.1",
                 "nogoo9/user-sub": "a@b", "nogoo9/workspace-name": "Mine", "nogoo9/template-origin": "BuiltIn",
-                "nogoo9/spawn-inputs": r#"{"name":"Mine","ordinary":false,"mayWrite":true}"#,
+                "nogoo9/spawn-inputs":
+                    r#"{"name":"Mine","ordinary":false,"mayWrite":true,"restriction":{"nogoo9/allowed-roles":"gpu"}}"#,
             },
         })
     );

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tracing::info;
 
 use super::{
-    begin::{failure_note, first_link, is_same},
+    begin::{check_running, failure_note, first_link, is_same},
     latest,
     record::{self, Link, Mark, Role, Style},
     render,
@@ -112,8 +112,10 @@ impl Spawner {
 
     async fn try_create_successor(&self, pod: &WorkspacePod) -> Result<(), Failure> {
         let mark = Mark::of(&pod.annotations).ok_or(Failure::Moved)?;
+        // It may have waited for its turn for long.
+        check_running(pod).map_err(Failure::Never)?;
         let template = latest::template(pod, &self.catalogue(), self.cluster().default_namespace())
-            .map_err(|unknown| Failure::Never(unknown.to_string()))?;
+            .map_err(|unknown| Failure::Never(unknown.without_broken().to_string()))?;
         if nocrd_templates::is_newer(&mark.to, template.version()) {
             return Err(Failure::Later(format!(
                 "version {} of its template is not to be seen here",
@@ -124,7 +126,7 @@ impl Spawner {
         if template.version() != mark.to {
             return Err(Failure::Never(format!("its template is at version {} now", template.version())));
         }
-        let rendered = self.render(pod, &template, mark.ordinary).await?;
+        let rendered = self.render(pod, &template, mark.by).await?;
         let mut plan = rendered.plan;
         let until = (mark.style == Style::Beside).then(|| self.deadline());
         render::link(&mut plan.pod, &first_link(pod, &mark, until)).map_err(Failure::Never)?;

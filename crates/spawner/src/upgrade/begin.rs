@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use nocrd_cluster::{Changes, Error as ClusterError, Version, WorkspacePod};
+use nocrd_cluster::{Changes, Error as ClusterError, Phase, Version, WorkspacePod};
 use nocrd_model::{Caller, Namespace, Subject, WorkspaceId, keys};
 use nocrd_templates::{Error as TemplateError, Template};
 use tracing::{info, instrument};
 
 use super::{
     Style, latest,
-    record::{self, Link, Mark, Role},
+    record::{self, Asker, Link, Mark, Role},
     render,
 };
 use crate::{Error, ListFilter, Spawner, Workspace, names};
@@ -62,8 +62,8 @@ impl Spawner {
     ///
     /// # Errors
     /// [`Error::NotFound`] when it is not there or not the caller's; [`Error::Stopping`] when it is going away;
-    /// [`Error::UpgradeUnderWay`] when it is being upgraded to another version; [`Error::NotUpgradable`] when it has no template
-    /// or its context can't be had; [`Error::Template`] when there is no template for the caller; and those of a spawn.
+    /// [`Error::UpgradeUnderWay`] when it is being upgraded to another version; [`Error::NotUpgradable`] when it has no
+    /// template or one that the caller can't choose for its owner, when its context can't be had, or it has finished; [`Error::Template`] when there is no template for the caller; and those of a spawn.
     /// Nothing has changed after any of them.
     #[instrument(skip_all, fields(workspace.id = %request.id))]
     pub async fn begin_upgrade(&self, request: UpgradeRequest) -> Result<Begun, Error> {
@@ -101,15 +101,16 @@ impl Spawner {
         if upgraded.others > 0 {
             return Err(Error::UpgradeUnderWay { id: id.clone(), to: "one that is not known".to_owned() });
         }
+        check_running(pod).map_err(|reason| Error::NotUpgradable { id: id.clone(), reason })?;
         if !force && !nocrd_templates::is_newer(template.version(), &upgraded.from) {
             let mut unchanged = begun(Style::Beside, false, pod.pod_name.clone(), Vec::new());
             unchanged.to.clone_from(&unchanged.from);
             return Ok(unchanged);
         }
-        let rendered = self.render(pod, &template, caller.is_ordinary()).await?;
+        let by = Asker::new(caller, &pod.owner);
+        let rendered = self.render(pod, &template, by).await?;
         let style = self.style(&pod.namespace, &rendered.old, &rendered.plan.pod).await;
-        let (to, ordinary) = (template.version().to_owned(), caller.is_ordinary());
-        let mark = Mark { to, style, since: Timestamp::now(), ordinary };
+        let mark = Mark { to: template.version().to_owned(), style, since: Timestamp::now(), by };
         let mut manifest = rendered.plan.pod;
         render::link(&mut manifest, &first_link(pod, &mark, None))
             .map_err(|reason| Error::NotUpgradable { id: id.clone(), reason })?;
@@ -198,14 +199,16 @@ impl Spawner {
         patched.map(drop)
     }
 
-    /// The workspaces that have a newer version of their template to upgrade to. A template that can't be read makes nothing
-    /// outdated.
+    /// The workspaces that have a newer version of their template to upgrade to, whoever owns them: a curated one. A template
+    /// that can't be read makes nothing outdated, and what has finished is not to be upgraded.
     ///
     /// # Errors
     /// [`Error::NotSynced`] before the cluster's state has been read.
     pub fn outdated(&self, filter: &ListFilter) -> Result<Vec<Workspace>, Error> {
         let mut all = self.list(filter)?.items;
-        all.retain(Workspace::is_outdated);
+        all.retain(|workspace| {
+            workspace.is_outdated() && workspace.is_latest_curated() && check_running(workspace.pod()).is_ok()
+        });
         Ok(all)
     }
 
@@ -266,6 +269,15 @@ pub(crate) fn first_link(pod: &WorkspacePod, mark: &Mark, until: Option<Timestam
 
 fn version(pod: &WorkspacePod) -> &str {
     pod.template_version.as_deref().unwrap_or(keys::DEFAULT_TEMPLATE_VERSION)
+}
+
+/// Refuses a pod that has finished. It counts towards no quota, and its upgrade would start another one that nobody has
+/// counted.
+pub(crate) fn check_running(pod: &WorkspacePod) -> Result<(), String> {
+    match pod.phase {
+        Phase::Succeeded | Phase::Failed => Err("it has finished; spawn it anew".to_owned()),
+        _ => Ok(()),
+    }
 }
 
 /// What stands on the surviving pod about an upgrade that failed.

@@ -2,16 +2,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
 use nocrd_cluster::{State, WorkspacePod};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use super::{
@@ -19,6 +17,7 @@ use super::{
     act::Failure,
     record::{Link, Mark},
     step::{Health, Seen, Step, next},
+    turns::Turn,
 };
 use crate::Spawner;
 
@@ -40,7 +39,7 @@ pub(crate) struct Driver {
     complete: HashSet<String>,
     /// Since when it is tried to create the new pod.
     trying_since: Option<Instant>,
-    permit: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
     failures: u32,
 }
 
@@ -54,7 +53,7 @@ impl Driver {
             bad_since: HashMap::new(),
             complete: HashSet::new(),
             trying_since: None,
-            permit: None,
+            turn: None,
             failures: 0,
         }
     }
@@ -72,12 +71,12 @@ impl Driver {
                     self.pause(&pods, timer).await;
                     continue;
                 }
-                Step::Create { .. } if self.permit.is_none() => {
-                    self.wait_for_turn(&pods).await;
+                Step::Create { .. } if self.turn.is_none() => {
+                    self.wait_for_turn(pods).await;
                     continue;
                 }
                 // From here on nothing more is started than goes.
-                Step::Retire { .. } | Step::Discard { .. } | Step::Strip { .. } => self.permit = None,
+                Step::Retire { .. } | Step::Discard { .. } | Step::Strip { .. } => self.turn = None,
                 _ => {}
             }
             if !self.own {
@@ -148,12 +147,24 @@ impl Driver {
         let _ = self.spawner.cluster().workspaces().wait_for(id, limit, changed).await;
     }
 
-    /// Of many upgrades a few start their pods at a time.
-    async fn wait_for_turn(&mut self, pods: &[Arc<WorkspacePod>]) {
-        let permits = Arc::clone(self.spawner.upgrades().permits());
-        tokio::select! {
-            permit = permits.acquire_owned() => self.permit = permit.ok(),
-            () = self.pause(pods, LONGEST_PAUSE) => {}
+    /// Of many upgrades a few start their pods at a time. The others keep their places in the queue for as long as they have
+    /// a pod to start.
+    async fn wait_for_turn(&mut self, mut pods: Vec<Arc<WorkspacePod>>) {
+        let spawner = self.spawner.clone();
+        let owner = self.key.2.clone();
+        let mut turn = pin!(spawner.upgrades().turns().next(&owner));
+        loop {
+            tokio::select! {
+                turn = &mut turn => {
+                    self.turn = turn;
+                    return;
+                }
+                () = self.pause(&pods, LONGEST_PAUSE) => {}
+            }
+            pods = self.pods();
+            if !matches!(next(&self.observe(&pods).0), Step::Create { .. }) {
+                return;
+            }
         }
     }
 
@@ -194,7 +205,7 @@ impl Driver {
 
     /// Of the old pod it matters for how long it was tried to create another one.
     fn health_of_old(&mut self) -> Health {
-        if self.permit.is_none() {
+        if self.turn.is_none() {
             return Health::Waiting;
         }
         let since = *self.trying_since.get_or_insert_with(Instant::now);

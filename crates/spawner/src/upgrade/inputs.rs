@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use nocrd_model::{Caller, Role, Subject, keys};
-use nocrd_templates::{Origin, overrides::ContainerOverride};
+use nocrd_model::{Caller, Restriction, Role, Subject, keys};
+use nocrd_templates::{Template, overrides::ContainerOverride};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::old::Carried;
+use super::{old::Carried, origin};
 use crate::{Context, Product, Source, SpawnRequest, metadata::Pairs};
 
 /// Longest text of [`SpawnInputs`] in bytes: all annotations of a pod together have 256 KiB, and a successor may have to
@@ -34,13 +34,17 @@ pub(crate) struct SpawnInputs {
     /// Whether they came from a user like any other: then what they brought is checked as theirs again.
     pub(crate) ordinary: bool,
     pub(crate) may_write: bool,
+    /// Who may start pods from its template, in the annotations' words. Pods that were spawned before this was kept say the
+    /// same as those from a template for everybody.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) restriction: Pairs,
     /// What an earlier version's pod had besides.
     #[serde(skip_serializing_if = "Carried::is_empty")]
     pub(crate) carried: Carried,
 }
 
 impl SpawnInputs {
-    pub(crate) fn of(request: &SpawnRequest<Product>) -> Self {
+    fn of(request: &SpawnRequest<Product>, template: &Template) -> Self {
         Self {
             name: request.name.clone(),
             labels: request.labels.clone(),
@@ -50,6 +54,7 @@ impl SpawnInputs {
             context: request.context.names().map(str::to_owned).collect(),
             ordinary: request.caller.is_ordinary(),
             may_write: request.may_write,
+            restriction: restriction(template),
             carried: Carried::default(),
         }
     }
@@ -57,13 +62,13 @@ impl SpawnInputs {
     /// Notes on a pod what its successor will need: what its request gave, and where its template comes from.
     pub(crate) fn note(
         request: &SpawnRequest<Product>,
-        origin: &Origin,
+        template: &Template,
         annotations: &mut Pairs,
         warnings: &mut Vec<String>,
     ) {
         let Product::Workspace(_) = &request.id else { return };
-        annotations.insert(keys::TEMPLATE_ORIGIN.into(), origin_word(origin).into());
-        if !Self::of(request).write(annotations) {
+        annotations.insert(keys::TEMPLATE_ORIGIN.into(), origin::note(template));
+        if !Self::of(request, template).write(annotations) {
             warnings.push(
                 "the overrides, labels and annotations are too long to be kept, so the workspace can't be upgraded"
                     .into(),
@@ -84,6 +89,12 @@ impl SpawnInputs {
     /// Reads it from a pod; `None` when there is none.
     pub(crate) fn read(annotations: &Pairs) -> Option<Result<Self, serde_json::Error>> {
         annotations.get(keys::SPAWN_INPUTS).map(|text| serde_json::from_str(text))
+    }
+
+    /// Whether everybody who might have the template that these were given beside may have this one as well.
+    pub(crate) fn is_for_the_same(&self, template: &Template) -> bool {
+        let now = template.restriction();
+        now == Restriction::default() || now == Restriction::of(&self.restriction)
     }
 
     /// The same request once more, for another version of its template.
@@ -112,11 +123,9 @@ impl SpawnInputs {
     }
 }
 
-/// A source of templates, in the word that stands on pods.
-pub(crate) fn origin_word(origin: &Origin) -> &'static str {
-    match origin {
-        Origin::ConfigMap { .. } => "ConfigMap",
-        Origin::Directory => "Directory",
-        Origin::BuiltIn => "BuiltIn",
-    }
+/// The annotations that restrict a template.
+pub(crate) fn restriction(template: &Template) -> Pairs {
+    let restricting = |key: &str| [keys::ALLOWED_ROLES, keys::ALLOWED_SCOPES].contains(&key);
+    let all = template.annotations.iter().filter(|(key, _)| restricting(key));
+    all.map(|(key, value)| (key.clone(), value.clone())).collect()
 }

@@ -6,7 +6,7 @@ use nocrd_cluster::WorkspacePod;
 use nocrd_model::{Namespace, keys};
 use nocrd_templates::{Catalogue, Error as TemplateError, Template, TemplateRef};
 
-use super::inputs::origin_word;
+use super::origin::Recorded;
 
 /// Why it is not known. Unknown is not outdated.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,19 @@ pub(crate) enum Unknown {
     /// There is a template of that name, but another one: its ConfigMap is gone or can't be read.
     #[error("its template {reference} came from another source ({origin}) than the one there is now")]
     Elsewhere { reference: String, origin: String },
+    /// Likewise of the same source.
+    #[error("the template {reference} that there is now is somebody else's than the one it was spawned from")]
+    Author { reference: String },
+}
+
+impl Unknown {
+    /// The same for somebody who may not know which templates are broken.
+    pub(crate) fn without_broken(self) -> Self {
+        match self {
+            Self::Template(error) => Self::Template(error.without_broken()),
+            other => other,
+        }
+    }
 }
 
 /// Finds the template that `pod` was spawned from, as it is now.
@@ -26,16 +39,18 @@ pub(crate) fn template(
     catalogue: &Catalogue,
     default_namespace: &Namespace,
 ) -> Result<Arc<Template>, Unknown> {
-    let recorded = pod.template_ref.as_deref().ok_or(Unknown::NoTemplate)?;
-    let reference: TemplateRef = recorded.parse().map_err(Unknown::Template)?;
-    let found = catalogue.resolve(&reference, default_namespace).map_err(Unknown::Template)?;
+    let reference = pod.template_ref.clone().ok_or(Unknown::NoTemplate)?;
+    let parsed: TemplateRef = reference.parse().map_err(Unknown::Template)?;
+    let found = catalogue.resolve(&parsed, default_namespace).map_err(Unknown::Template)?;
     // Pods of earlier versions don't say where theirs came from; but only ConfigMaps have a namespace.
-    let recorded_origin = pod.annotations.get(keys::TEMPLATE_ORIGIN).map(String::as_str);
-    let origin = recorded_origin.or_else(|| reference.namespace.as_ref().map(|_| "ConfigMap"));
-    match origin {
-        Some(origin) if origin != origin_word(&found.origin) => {
-            Err(Unknown::Elsewhere { reference: recorded.to_owned(), origin: origin.to_owned() })
-        }
-        _ => Ok(found),
+    let note = pod.annotations.get(keys::TEMPLATE_ORIGIN).map(String::as_str);
+    let recorded = Recorded::read(note.or_else(|| parsed.namespace.as_ref().map(|_| "ConfigMap")));
+    if !recorded.is_source_of(&found) {
+        let origin = recorded.source.unwrap_or_default().to_owned();
+        return Err(Unknown::Elsewhere { reference, origin });
     }
+    if !recorded.is_author_of(&found) {
+        return Err(Unknown::Author { reference });
+    }
+    Ok(found)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use nocrd_model::keys;
+use nocrd_model::{Caller, Subject, keys};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// How a new pod takes over from the old one.
@@ -24,10 +24,27 @@ pub(crate) struct Mark {
     pub(crate) style: Style,
     /// When the upgrade was begun. It tells one upgrade of a pod from another.
     pub(crate) since: Timestamp,
-    /// Whether it was begun by a user like any other: what such users have written into a template is then worth no more
-    /// than they are.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(flatten)]
+    pub(crate) by: Asker,
+}
+
+/// Who began an upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Asker {
+    /// A user like any other: what such users have written into a template is then worth no more than they are.
+    #[serde(skip_serializing_if = "is_false")]
     pub(crate) ordinary: bool,
+    /// The workspace's owner. Nobody else can say which users' templates they trust with their context.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) owner: bool,
+}
+
+impl Asker {
+    /// Of an upgrade of what is `owner`'s.
+    pub(crate) fn new(caller: &Caller, owner: &Subject) -> Self {
+        Self { ordinary: caller.is_ordinary(), owner: caller.subject == *owner }
+    }
 }
 
 /// How a pod came to replace another.
@@ -113,10 +130,12 @@ mod tests {
     #[test]
     fn records_are_read_as_they_were_written() {
         let since: Timestamp = "2026-01-01T00:00:00.123456789Z".parse().unwrap();
-        let mark = Mark { to: "2".into(), style: Style::Recreate, since, ordinary: false };
+        let mark = Mark { to: "2".into(), style: Style::Recreate, since, by: Asker::default() };
         let written = text(&mark);
         assert_eq!(written, r#"{"to":"2","style":"recreate","since":"2026-01-01T00:00:00.123456789Z"}"#);
-        assert_eq!(Mark::of(&[(keys::UPGRADE.to_owned(), written)].into()), Some(mark));
+        assert_eq!(Mark::of(&[(keys::UPGRADE.to_owned(), written)].into()), Some(mark.clone()));
+        let mark = Mark { by: Asker { ordinary: true, owner: true }, ..mark };
+        assert_eq!(Mark::of(&[(keys::UPGRADE.to_owned(), text(&mark))].into()), Some(mark));
         let link = Link {
             uid: "u".into(),
             since,

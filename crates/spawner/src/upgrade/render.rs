@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    inputs::{self, SpawnInputs},
     old::{OldPod, Place},
-    record::{self, Link, Role, Style},
+    record::{self, Asker, Link, Role, Style},
 };
 use crate::{
     Context, Error, Source, Spawner, names,
@@ -25,19 +26,21 @@ pub(crate) struct Rendered {
 }
 
 impl Spawner {
-    /// Plans the pod that takes over from `pod`, with all that can be told wrong about it beforehand. `ordinary` is whether a
-    /// user like any other wants it.
+    /// Plans the pod that takes over from `pod`, with all that can be told wrong about it beforehand.
     pub(crate) async fn render(
         &self,
         pod: &WorkspacePod,
         template: &Template,
-        ordinary: bool,
+        by: Asker,
     ) -> Result<Rendered, Error> {
         let old = self.old_pod(pod).await?;
         let refused = |reason: String| Error::NotUpgradable { id: pod.id.clone(), reason };
         let mut inputs = old.inputs(&template.spec).map_err(|error| refused(error.to_string()))?;
         // An administrator who once wanted the workspace has not seen what its owner has written into the template since.
-        inputs.ordinary |= ordinary && !template.is_curated();
+        inputs.ordinary |= by.ordinary && !template.is_curated();
+        if !by.owner {
+            check_for_owner(template, &inputs).map_err(|reason| refused(reason.to_owned()))?;
+        }
         let context = self.context_of(pod, &old, &inputs.context).await?;
         let carrying = (!inputs.carried.is_empty()).then(|| {
             let mut template = template.clone();
@@ -62,6 +65,7 @@ impl Spawner {
             names::successor(&pod.id, &pod.pod_name),
         )?;
         if !inputs.carried.is_empty() {
+            inputs.restriction = inputs::restriction(template);
             annotate(&mut plan.pod, keys::SPAWN_INPUTS, record::text(&inputs));
         }
         Ok(Rendered { plan, old })
@@ -143,6 +147,20 @@ impl Spawner {
         }
         Style::Beside
     }
+}
+
+/// Refuses what nobody but a workspace's owner can decide: whether they may have a template that was not for the same users,
+/// and whether to trust a user's.
+fn check_for_owner(template: &Template, inputs: &SpawnInputs) -> Result<(), &'static str> {
+    if !template.is_curated() {
+        return Err("its template is a user's, so that only its owner can have it upgraded to that");
+    }
+    if !inputs.is_for_the_same(template) {
+        return Err(
+            "its template is not for the same users any more, so that only its owner can have it upgraded",
+        );
+    }
+    Ok(())
 }
 
 fn claims(spec: &PodSpec) -> impl Iterator<Item = &str> {

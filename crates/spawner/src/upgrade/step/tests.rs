@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::upgrade::record::Style;
+use crate::upgrade::record::{Asker, Style};
 
 #[derive(Debug, Clone)]
 struct Pod {
@@ -41,7 +41,7 @@ enum Event {
 }
 
 fn mark(style: Style, since: i64) -> Mark {
-    Mark { to: "2".into(), style, since: Timestamp::from_second(since).unwrap(), ordinary: false }
+    Mark { to: "2".into(), style, since: Timestamp::from_second(since).unwrap(), by: Asker::default() }
 }
 
 impl Cluster {

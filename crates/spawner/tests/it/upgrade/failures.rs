@@ -149,6 +149,31 @@ async fn a_template_that_changes_meanwhile_is_not_what_was_checked() {
     stage.stop().await;
 }
 
+#[tokio::test]
+async fn t53_what_is_wrong_with_a_template_does_not_stand_on_a_workspace() {
+    let world = cluster(false).await;
+    let spawner = world.spawner(quick()).await;
+    let stage = Stage { upgrader: tokio::spawn(async {}), world, spawner };
+    stage.publish("1", json!({}), spec("1", RUNS)).await;
+    stage.spawner.spawn(wish("w1")).await.unwrap();
+    stage.publish("2", json!({}), spec("2", RUNS)).await;
+    assert!(stage.begin("w1").await.unwrap().changed);
+    let broken = json!({"containers": "of-somebody-s"});
+    publish(stage.world.dev.store(), "nogoo9", "2", json!({}), broken);
+    let shown = || {
+        let found = stage.spawner.catalogue().resolve(&"t".parse().unwrap(), &"nogoo9".parse().unwrap());
+        found.err().map(|error| error.to_string())
+    };
+    until("the template is known to be broken", || shown().is_some()).await;
+    let upgrader = upgrader(&stage.spawner);
+    let reason = failed(stage.ended("w1").await);
+    let told = shown().unwrap();
+    assert!(told.contains("containers") && !reason.contains("containers"), "{reason}; {told}");
+    assert!(reason.contains("not found"), "{reason}");
+    upgrader.abort();
+    stage.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_of_its_own_is_there_as_long_as_a_pod_may_need_it() {
     let config = nocrd_spawner::Config {

@@ -1,5 +1,6 @@
 //! Workspaces get new versions of their templates.
 
+mod authors;
 mod bulk;
 mod failures;
 mod fire;

@@ -36,7 +36,7 @@ pub(super) fn quick() -> Config {
 pub(super) struct Stage {
     pub(super) world: World,
     pub(super) spawner: Spawner,
-    upgrader: JoinHandle<()>,
+    pub(super) upgrader: JoinHandle<()>,
 }
 
 pub(super) fn upgrader(spawner: &Spawner) -> JoinHandle<()> {
