@@ -69,7 +69,7 @@ async fn nothing_is_left_half_done_after_a_kill() {
 }
 
 /// Pods without the Secret they wait for, and Secrets without the pod that owns them.
-fn half_done(kubectl: &Kubectl) -> Vec<String> {
+pub(crate) fn half_done(kubectl: &Kubectl) -> Vec<String> {
     let list = |kind: &str| kubectl.get(kind)["items"].as_array().unwrap().clone();
     let (pods, secrets) = (list("pods"), list("secrets"));
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();

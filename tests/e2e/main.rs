@@ -35,3 +35,4 @@ mod split;
 mod startup;
 mod stdio;
 mod tools;
+mod upgrades;

@@ -3,16 +3,19 @@
 //! | module | what it measures |
 //! |---|---|
 //! | [`overview`] | start, memory, spawn and list, requests through the proxy beside direct ones |
+//! | [`mcp`] | tools and resources, with few and with many workspaces and pods |
 //! | [`proxy`] | the proxy beside nginx, case by case, and whether it keeps within its budgets |
 //!
 //! The server under measurement is a process of its own; the cluster it works on is that of a second process
 //! (`nocrd-all dev`).
 
+mod mcp;
 mod measured;
 mod overview;
 mod proxy;
 mod resources;
 mod statistics;
+mod workspaces;
 mod wrk;
 
 use clap::{Args, Subcommand};
@@ -31,6 +34,8 @@ pub(crate) struct Bench {
 
 #[derive(Subcommand)]
 enum What {
+    /// The MCP server: latency, size and Kubernetes API calls, with few and with many workspaces and pods.
+    Mcp(mcp::Options),
     /// The proxy beside nginx, and any other: requests, latency, WebSockets, memory.
     Proxy(proxy::Options),
 }
@@ -39,6 +44,7 @@ enum What {
 pub(crate) fn run(steps: &mut Steps, bench: &Bench) -> Result {
     match &bench.what {
         None => overview::run(steps, &bench.overview),
+        Some(What::Mcp(options)) => mcp::run(steps, options),
         Some(What::Proxy(options)) => proxy::run(steps, options),
     }
 }

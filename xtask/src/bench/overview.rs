@@ -96,7 +96,7 @@ async fn compare(pod: &str, base: &str, rounds: usize) -> Result {
 }
 
 /// A workspace that no node takes, so that it costs the machine nothing.
-fn idle_workspace(number: usize) -> Value {
+pub(super) fn idle_workspace(number: usize) -> Value {
     json!({
         "id": format!("idle-{number}"),
         "spec": {

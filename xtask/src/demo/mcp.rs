@@ -68,7 +68,8 @@ impl Client {
         }
     }
 
-    async fn request(&mut self, method: &str, params: Value) -> Result<Value> {
+    /// Sends a request, and gives its result.
+    pub(crate) async fn request(&mut self, method: &str, params: Value) -> Result<Value> {
         self.last_id += 1;
         let id = self.last_id;
         let mut response =

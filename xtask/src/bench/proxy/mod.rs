@@ -4,7 +4,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`world`] | what is measured, and what it takes: pods, nginx, the servers |
-//! | [`nginx`], [`workspaces`], [`tokens`] | how those are made |
+//! | [`nginx`], [`tokens`] | how those are made |
 //! | [`bare`] | the library that the proxy is made of, by itself |
 //! | [`rates`] | as many requests as are answered |
 //! | [`pace`] | latency at a constant rate |
@@ -19,7 +19,6 @@ mod rates;
 mod sockets;
 mod table;
 mod tokens;
-mod workspaces;
 mod world;
 
 use std::time::{Duration, Instant};

@@ -13,13 +13,15 @@ use tokio::{
 };
 
 use super::{
-    super::measured::{Counts, Measured, free_port},
+    super::{
+        measured::{Counts, Measured, free_port},
+        workspaces::{Api, Workspace},
+    },
     Options, Other,
     bare::{self, Bare},
     nginx::Nginx,
     sockets::Way,
     tokens::{Mint, SECRET, session},
-    workspaces::{Api, Workspace},
 };
 use crate::Result;
 

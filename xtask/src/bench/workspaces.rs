@@ -1,4 +1,4 @@
-//! Workspaces of the embedded cluster, made straight through its API: pods that no scheduler takes, so that they cost the
+//! Workspaces and other pods of the embedded cluster, made straight through its API: pods that no scheduler takes, so that they cost the
 //! machine nothing. Where there is something to reach, the status says so.
 
 use std::{error::Error as _, fs, path::Path};
@@ -51,6 +51,15 @@ impl Api {
         made.buffer_unordered(AT_ONCE).try_collect().await
     }
 
+    /// Makes so many pods that belong to `owner` and are no workspaces.
+    pub(super) async fn create_raw(&self, owner: &str, names: impl IntoIterator<Item = String>) -> Result {
+        let authority = [self.authority.clone()];
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only(authority).build()?;
+        let made =
+            stream::iter(names).map(|name| self.send(http.post(&self.pods).json(&raw_pod(&name, owner))));
+        made.buffer_unordered(AT_ONCE).try_collect().await
+    }
+
     async fn create_one(&self, http: &reqwest::Client, workspace: Workspace) -> Result {
         self.send(http.post(&self.pods).json(&pod(&workspace))).await?;
         if workspace.port.is_some() {
@@ -89,6 +98,17 @@ fn pod(workspace: &Workspace) -> Value {
             "schedulerName": "nobody",
             "containers": [{ "name": keys::MAIN_CONTAINER, "image": "busybox" }],
         },
+    })
+}
+
+fn raw_pod(name: &str, owner: &str) -> Value {
+    json!({
+        "metadata": {
+            "name": name,
+            "labels": { keys::MANAGED_BY: keys::MANAGED_BY_VALUE, keys::USER_SUB: owner },
+            "annotations": { keys::USER_SUB: owner },
+        },
+        "spec": { "schedulerName": "nobody", "containers": [{ "name": "main", "image": "busybox" }] },
     })
 }
 
