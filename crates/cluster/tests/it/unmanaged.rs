@@ -35,7 +35,7 @@ async fn they_are_known_a_moment_after_the_first_question() {
     until("they are known", || names(&cluster).is_some()).await;
     assert_eq!(names(&cluster).unwrap(), ["b"]);
     let found = cluster.unmanaged(&namespace("nogoo9")).unwrap();
-    assert_eq!((found[0].owner.as_ref().unwrap().as_str(), found[0].annotations.len()), ("alice", 0));
+    assert_eq!((found[0].owner.as_ref().unwrap().as_str(), found[0].annotations.len()), ("alice", 1));
     assert_eq!(found[0].field("status.phase").as_deref(), Some("Running"));
     assert!(api.count("labelSelector=nogoo9%2Fmanaged-by%21%3Dnogoo9-spawner") > 0);
 
