@@ -14,7 +14,9 @@
 //! | `arguments`, `schema` | input schemas, and the check of arguments against them |
 //! | `respond` | results and errors as `tools/call` results; the only place that maps an error to a reply |
 //! | `report` | what became of a call, for audit logs and metrics |
+//! | `run` | from a call to its answer: who may, what the user is asked, the tool itself |
 //! | `elicit` | questions to the users of clients |
+//! | `tasks` | work that goes on when its call has been answered |
 //! | `extension` | what another program adds |
 //! | `transport` | Streamable HTTP and stdio |
 //!
