@@ -35,7 +35,7 @@ fn t65_nothing_but_protocol_is_written_and_no_port_is_opened() {
     let env = [
         ("KUBECONFIG", kubeconfig.to_str().unwrap()),
         ("LOG_LEVEL", "debug"),
-        ("CONFIRM_DESTRUCTIVE", "true"),
+        ("THEMES_CONFIGMAP", "themes"),
     ];
     let mut server = Program::start(&["--transport=stdio"], &env);
     server.says("ready");
@@ -49,7 +49,7 @@ fn t65_nothing_but_protocol_is_written_and_no_port_is_opened() {
     assert!(ended.status.success(), "{}", ended.stderr);
     assert_eq!(answered(&ended.stdout), [1, 2]);
     // What an operator should know stands in the log.
-    assert!(ended.stderr.contains("CONFIRM_DESTRUCTIVE is set, but"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("THEMES_CONFIGMAP is set, but"), "{}", ended.stderr);
     dev.stop();
 }
 

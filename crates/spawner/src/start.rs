@@ -51,7 +51,11 @@ impl Spawner {
             apply::undo(self.cluster(), &created).await;
             return Err(error);
         }
-        info!(k8s.pod = %created.pod_name, k8s.namespace = %namespace, "started");
+        let what = match &request.id {
+            Product::Workspace(_) => "workspace spawned",
+            Product::Pod(_) => "pod created",
+        };
+        info!(k8s.pod = %created.pod_name, k8s.namespace = %namespace, "{what}");
         warnings.extend(plan.warnings);
         Ok(Started { namespace, pod_name: created.pod_name, warnings })
     }
