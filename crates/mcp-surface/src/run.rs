@@ -35,8 +35,14 @@ impl Surface {
             Err(error) => Err(Stop::Failed(error)),
         };
         match outcome {
-            Ok(answer) => Ok(answer),
-            Err(Stop::Failed(error)) => Ok(respond::error(error.into()).into()),
+            Ok(answer) => {
+                debug!("answered");
+                Ok(answer)
+            }
+            Err(Stop::Failed(error)) => {
+                debug!(code = error.code().id, "failed");
+                Ok(respond::error(error.into()).into())
+            }
             Err(Stop::Ask(question)) => Ok((*question).into()),
             Err(Stop::Invalid(error)) => Err(error),
         }
