@@ -20,7 +20,7 @@ use rmcp::{
     ErrorData, RoleServer,
     model::{
         CallToolRequestParams, ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction,
-        ElicitationSchema, InputRequest, InputRequiredResult, InputResponses, ProtocolVersion,
+        ElicitationSchema, InputRequest, InputRequiredResult, ProtocolVersion,
     },
     service::{Peer, RequestContext, ServiceError},
 };
@@ -75,10 +75,8 @@ enum Way<'a> {
 
 struct Retry<'a> {
     keys: &'a KeyRing,
-    /// What the question and its answer belong to.
-    binding: Vec<u8>,
-    answers: InputResponses,
-    state: Option<String>,
+    caller: &'a Caller,
+    request: &'a CallToolRequestParams,
 }
 
 /// What a client keeps for us.
@@ -95,8 +93,8 @@ struct State {
 impl<'a> Asking<'a> {
     pub(crate) fn new(
         keys: &'a KeyRing,
-        caller: &Caller,
-        request: &CallToolRequestParams,
+        caller: &'a Caller,
+        request: &'a CallToolRequestParams,
         context: &'a RequestContext<RoleServer>,
     ) -> Self {
         let ability = context.client_capabilities().and_then(|capabilities| capabilities.elicitation);
@@ -105,12 +103,7 @@ impl<'a> Asking<'a> {
         let urls = ability.is_some_and(|ability| ability.url.is_some());
         let way =
             if context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28) {
-                Way::Retry(Retry {
-                    keys,
-                    binding: binding(caller, request),
-                    answers: request.input_responses.clone().unwrap_or_default(),
-                    state: request.request_state.clone(),
-                })
+                Way::Retry(Retry { keys, caller, request })
             } else {
                 Way::Request(&context.peer)
             };
@@ -164,8 +157,9 @@ impl<'a> Asking<'a> {
 impl Retry<'_> {
     /// The answer to a question of ours, if this call brings one.
     fn answer(&self, question: &str) -> Result<Option<ElicitResult>, Stop> {
-        let Some(answer) = self.answers.get(question) else { return Ok(None) };
-        let state = self.state.as_deref().and_then(|text| self.open(text));
+        let answers = self.request.input_responses.as_ref();
+        let Some(answer) = answers.and_then(|answers| answers.get(question)) else { return Ok(None) };
+        let state = self.state();
         if !state.is_some_and(|state| state.question == question && state.expires > now()) {
             return Err(invalid(
                 "requestState is not of this call, or too old: call the tool anew without it",
@@ -179,11 +173,13 @@ impl Retry<'_> {
 
     /// The page that the answer is about.
     fn opened(&self) -> Option<Opened> {
-        self.open(self.state.as_deref()?)?.opened
+        self.state()?.opened
     }
 
-    fn open(&self, text: &str) -> Option<State> {
-        let state = self.keys.open(Purpose::RequestState, &self.binding, text).ok()?;
+    /// What the client kept for us, if this call brings it back as it was given.
+    fn state(&self) -> Option<State> {
+        let sealed = self.request.request_state.as_deref()?;
+        let state = self.keys.open(Purpose::RequestState, &self.binding(), sealed).ok()?;
         serde_json::from_slice(&state).ok()
     }
 
@@ -191,10 +187,22 @@ impl Retry<'_> {
         let state = State { question: question.to_owned(), expires: now() + PATIENCE.as_secs(), opened };
         let sealed = serde_json::to_vec(&state)
             .ok()
-            .and_then(|state| self.keys.seal(Purpose::RequestState, &self.binding, &state).ok());
+            .and_then(|state| self.keys.seal(Purpose::RequestState, &self.binding(), &state).ok());
         let Some(sealed) = sealed else { return Stop::Failed(Error::Internal) };
         let requests = [(question.to_owned(), InputRequest::Elicitation(ElicitRequest::new(asked)))].into();
         Stop::Ask(Box::new(InputRequiredResult::new(Some(requests), Some(sealed))))
+    }
+
+    /// What the question and its answer belong to: who calls what, with which arguments, in whatever order they stand.
+    fn binding(&self) -> Vec<u8> {
+        let arguments = self.request.arguments.clone().map(|arguments| sorted(Value::Object(arguments)));
+        let all = (
+            self.caller.trust == nocrd_model::caller::Trust::Local,
+            self.caller.subject.as_str(),
+            &self.request.name,
+            arguments,
+        );
+        serde_json::to_vec(&all).unwrap_or_default()
     }
 }
 
@@ -204,18 +212,6 @@ fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Stop {
 
 fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// Who calls what, with which arguments, in whatever order they stand.
-fn binding(caller: &Caller, request: &CallToolRequestParams) -> Vec<u8> {
-    let arguments = request.arguments.clone().map(|arguments| sorted(Value::Object(arguments)));
-    let all = (
-        caller.trust == nocrd_model::caller::Trust::Local,
-        caller.subject.as_str(),
-        &request.name,
-        arguments,
-    );
-    serde_json::to_vec(&all).unwrap_or_default()
 }
 
 fn sorted(value: Value) -> Value {

@@ -69,18 +69,19 @@ impl Surface {
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, Stop> {
         let asking = Asking::new(self.keys(), &caller, &request, context);
-        let mut arguments = request.arguments;
         if self.options().confirm_destructive && listed.entry.effect.is_destructive() {
-            confirm::ask(&asking, listed.entry, &arguments).await?;
+            confirm::ask(&asking, listed.entry, &request.arguments).await?;
         }
         let forms = self.options().forms.as_deref();
-        let mut outcome = self.run(listed, caller.clone(), arguments.clone(), context).await;
+        let mut outcome = self.run(listed, caller.clone(), request.arguments.clone(), context).await;
         if let Err(failure) = &outcome
             && let Some(lacking) = missing_context::Lacking::of(failure)
-            && lacking.ask(&asking, listed.entry, &caller, forms, &mut arguments).await?
         {
-            // Nothing was done yet: what lacks is found out before anything else.
-            outcome = self.run(listed, caller.clone(), arguments, context).await;
+            let mut arguments = request.arguments.clone();
+            if lacking.ask(&asking, listed.entry, &caller, forms, &mut arguments).await? {
+                // Nothing was done yet: what lacks is found out before anything else.
+                outcome = self.run(listed, caller.clone(), arguments, context).await;
+            }
         }
         match outcome {
             Ok((result, Some(follow))) => {

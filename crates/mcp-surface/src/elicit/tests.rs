@@ -1,4 +1,5 @@
 use nocrd_model::Role;
+use rmcp::model::InputResponses;
 use serde_json::json;
 
 use super::*;
@@ -9,13 +10,8 @@ fn request(tool: &str, arguments: Value) -> CallToolRequestParams {
     request
 }
 
-fn retry<'a>(keys: &'a KeyRing, caller: &Caller, request: &CallToolRequestParams) -> Retry<'a> {
-    Retry {
-        keys,
-        binding: binding(caller, request),
-        answers: request.input_responses.clone().unwrap_or_default(),
-        state: request.request_state.clone(),
-    }
+fn retry<'a>(keys: &'a KeyRing, caller: &'a Caller, request: &'a CallToolRequestParams) -> Retry<'a> {
+    Retry { keys, caller, request }
 }
 
 fn question() -> ElicitRequestParams {
@@ -93,7 +89,7 @@ fn t61_an_answer_comes_too_late() {
     let mut call = request("delete_pod", json!({"name": "p"}));
     for (expires, good) in [(now() + 60, true), (now() - 1, false), (0, false)] {
         let state = serde_json::to_vec(&State { question: "confirm".into(), expires, opened: None }).unwrap();
-        let state = keys.seal(Purpose::RequestState, &binding(&ada, &call), &state).unwrap();
+        let state = keys.seal(Purpose::RequestState, &retry(&keys, &ada, &call).binding(), &state).unwrap();
         // Sealed for something else it is worth nothing.
         call.request_state = Some(state);
         call.input_responses = Some(accept());
@@ -101,6 +97,7 @@ fn t61_an_answer_comes_too_late() {
     }
     let cursor =
         serde_json::to_vec(&State { question: "confirm".into(), expires: now() + 60, opened: None }).unwrap();
-    call.request_state = Some(keys.seal(Purpose::Cursor, &binding(&ada, &call), &cursor).unwrap());
+    call.request_state =
+        Some(keys.seal(Purpose::Cursor, &retry(&keys, &ada, &call).binding(), &cursor).unwrap());
     assert!(retry(&keys, &ada, &call).answer("confirm").is_err());
 }
