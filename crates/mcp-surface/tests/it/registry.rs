@@ -4,10 +4,6 @@ use std::time::Duration;
 
 use nocrd_mcp_surface::Options;
 use nocrd_registry::{Config, Registry};
-use rmcp::{
-    model::{CallToolRequest, CallToolRequestParams, ClientRequest},
-    service::PeerRequestOptions,
-};
 use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
@@ -132,10 +128,7 @@ async fn t62_a_cancelled_list_asks_no_more_of_the_registry() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let client = client(Some(&url)).await;
-    let params = CallToolRequestParams::new("list_registry_images");
-    let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
-    let handle =
-        client.mcp.send_cancellable_request(request, PeerRequestOptions::no_options()).await.unwrap();
+    let handle = client.begin("list_registry_images", Value::Null).await;
     let (mut connection, _) = listener.accept().await.unwrap();
     let mut asked = [0; 4];
     connection.read_exact(&mut asked).await.unwrap();

@@ -3,10 +3,6 @@
 use std::time::Duration;
 
 use nocrd_mcp_surface::Options;
-use rmcp::{
-    model::{CallToolRequest, CallToolRequestParams, ClientRequest},
-    service::PeerRequestOptions,
-};
 use serde_json::{Value, json};
 
 use crate::{
@@ -164,11 +160,8 @@ async fn waiting_ends_with_the_time_limit() {
 #[tokio::test(start_paused = true)]
 async fn t62_a_cancelled_wait_ends_and_the_workspace_stays() {
     let (world, mut client) = world().await;
-    let mut params = CallToolRequestParams::new("spawn_workspace");
-    params.arguments = json!({"id": "w1", "spec": spec(), "wait": true}).as_object().cloned();
-    let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
-    let handle =
-        client.mcp.send_cancellable_request(request, PeerRequestOptions::no_options()).await.unwrap();
+    let arguments = json!({"id": "w1", "spec": spec(), "wait": true});
+    let handle = client.begin("spawn_workspace", arguments).await;
     assert!(matches!(client.hears().await, Heard::Progress(..)), "it waits");
     handle.cancel(Some("changed my mind".to_owned())).await.unwrap();
     // No step of the workspace is reported any more, and everything else goes on.
