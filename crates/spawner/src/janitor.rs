@@ -119,11 +119,6 @@ impl Spawner {
     }
 
     async fn sweep_service_accounts(&self, pods: &[Arc<WorkspacePod>]) {
-        let kept: Vec<(&Namespace, String)> =
-            pods.iter().filter_map(|pod| Some((&pod.namespace, kept_account(pod)?))).collect();
-        let mut used: BTreeSet<(&Namespace, &str)> =
-            pods.iter().filter_map(|pod| Some((&pod.namespace, pod.service_account.as_deref()?))).collect();
-        used.extend(kept.iter().map(|(namespace, account)| (*namespace, account.as_str())));
         let accounts = match self.cluster().list_service_accounts(None).await {
             Ok(accounts) => accounts,
             Err(error) => {
@@ -131,16 +126,20 @@ impl Spawner {
                 return;
             }
         };
+        let all_pods = self.cluster().pods().all();
+        let kept: Vec<(&Namespace, String)> =
+            pods.iter().filter_map(|pod| Some((&pod.namespace, kept_account(pod)?))).collect();
+        let mut used: BTreeSet<(&Namespace, &str)> = all_pods
+            .iter()
+            .filter_map(|pod| Some((&pod.namespace, pod.service_account.as_deref()?)))
+            .collect();
+        used.extend(kept.iter().map(|(namespace, account)| (*namespace, account.as_str())));
         for account in accounts {
             let ours = match &account.workspace_id {
                 Some(id) => account.name.starts_with(&names::service_account_prefix(id)),
                 None => account.name.starts_with(names::SERVICE_ACCOUNT_OF_POD),
             };
-            let is_of_a_pod = || {
-                let pods = self.cluster().pods().in_namespace(&account.namespace);
-                pods.iter().any(|pod| pod.service_account.as_deref() == Some(account.name.as_str()))
-            };
-            let unused = !used.contains(&(&account.namespace, account.name.as_str())) && !is_of_a_pod();
+            let unused = !used.contains(&(&account.namespace, account.name.as_str()));
             if ours && unused && is_older_than(account.created, self.config().left_behind_after) {
                 self.remove_service_account(&account.namespace, &account.name, Some(&account.uid)).await;
             }

@@ -114,7 +114,8 @@ impl PodIndex {
     }
 
     /// Everything, in no order.
-    pub(super) fn all(&self) -> Vec<Arc<ManagedPod>> {
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<ManagedPod>> {
         read(&self.by_name).values().flat_map(BTreeMap::values).cloned().collect()
     }
 
