@@ -113,6 +113,12 @@ impl Caller {
     pub fn owner_filter(&self) -> Option<&Subject> {
         (!self.is_admin()).then_some(&self.subject)
     }
+
+    /// Whether this caller sees what belongs to `owner`. What belongs to nobody only administrators see.
+    #[must_use]
+    pub fn sees_things_of(&self, owner: Option<&Subject>) -> bool {
+        self.owner_filter().is_none_or(|subject| owner == Some(subject))
+    }
 }
 
 #[cfg(test)]

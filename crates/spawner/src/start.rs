@@ -88,9 +88,7 @@ impl Spawner {
                     finished = pods;
                 } else {
                     // Of somebody else's no more is told than that the id is taken.
-                    let may_know = |pod: &Arc<WorkspacePod>| {
-                        request.caller.owner_filter().is_none_or(|subject| pod.owner == *subject)
-                    };
+                    let may_know = |pod: &Arc<WorkspacePod>| request.caller.sees_things_of(Some(&pod.owner));
                     let id = id.clone();
                     return Err(if pods.iter().all(|pod| pod.deleting && may_know(pod)) {
                         Error::Stopping { id }

@@ -58,8 +58,7 @@ impl Spawner {
     /// Whether a caller sees a pod: with [`Config::managed_only`](crate::Config::managed_only) only those that this
     /// server manages, whoever asks, and of those only their own, administrators everybody's.
     pub(super) fn sees(&self, caller: &Caller, is_managed: bool, owner: Option<&Subject>) -> bool {
-        (is_managed || !self.config().managed_only)
-            && caller.owner_filter().is_none_or(|subject| owner == Some(subject))
+        (is_managed || !self.config().managed_only) && caller.sees_things_of(owner)
     }
 
     /// Looks a pod up for a caller.

@@ -73,8 +73,7 @@ impl Spawner {
             )));
         }
         let is_meant = |pod: &PodSummary| {
-            caller.owner_filter().is_none_or(|subject| pod.owner.as_ref() == Some(subject))
-                && pod.is_selected(&filter.labels, &filter.fields)
+            caller.sees_things_of(pod.owner.as_ref()) && pod.is_selected(&filter.labels, &filter.fields)
         };
         let managed = self.cluster().pods().in_namespace(&filter.namespace);
         let mut pods: Vec<ListedPod> =
