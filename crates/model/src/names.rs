@@ -20,6 +20,38 @@ fn too_long(limit: usize) -> String {
     format!("must be no more than {limit} bytes")
 }
 
+/// DNS label (RFC 1123): names of namespaces, containers and volumes.
+#[must_use]
+pub fn dns_label(text: &str) -> Vec<String> {
+    let mut objections = Vec::new();
+    if text.len() > 63 {
+        objections.push(too_long(63));
+    }
+    if !bounded(text, is_lower, |c| c == '-') {
+        objections.push(format!("a lowercase RFC 1123 label must consist of lower case {ALNUM} or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"));
+    }
+    objections
+}
+
+/// Key in the data of a ConfigMap or Secret.
+#[must_use]
+pub fn data_key(text: &str) -> Vec<String> {
+    let mut objections = Vec::new();
+    if text.len() > 253 {
+        objections.push(too_long(253));
+    }
+    if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
+        objections.push(format!("a valid config key must consist of {ALNUM}, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"));
+    }
+    match text {
+        "." => objections.push("must not be '.'".into()),
+        ".." => objections.push("must not be '..'".into()),
+        _ if text.starts_with("..") => objections.push("must not start with '..'".into()),
+        _ => {}
+    }
+    objections
+}
+
 /// DNS subdomain (RFC 1123): names of most objects, and prefixes of keys.
 #[must_use]
 pub fn dns_subdomain(text: &str) -> Vec<String> {

@@ -1,53 +1,6 @@
 //! Names, labels, keys and ports. Each check answers with its objections: none means valid.
 
-pub(crate) use nocrd_model::names::{dns_subdomain, label_value, qualified_name};
-
-const ALNUM: &str = "alphanumeric characters";
-
-fn is_lower(c: char) -> bool {
-    c.is_ascii_lowercase() || c.is_ascii_digit()
-}
-
-fn bounded(text: &str, edge: fn(char) -> bool, inner: impl Fn(char) -> bool) -> bool {
-    !text.is_empty()
-        && text.chars().all(|c| edge(c) || inner(c))
-        && text.starts_with(edge)
-        && text.ends_with(edge)
-}
-
-fn too_long(limit: usize) -> String {
-    format!("must be no more than {limit} bytes")
-}
-
-/// RFC 1123 label: names of namespaces, containers and volumes.
-pub(crate) fn dns_label(text: &str) -> Vec<String> {
-    let mut objections = Vec::new();
-    if text.len() > 63 {
-        objections.push(too_long(63));
-    }
-    if !bounded(text, is_lower, |c| c == '-') {
-        objections.push(format!("a lowercase RFC 1123 label must consist of lower case {ALNUM} or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"));
-    }
-    objections
-}
-
-/// Key in the data of a ConfigMap or Secret.
-pub(crate) fn data_key(text: &str) -> Vec<String> {
-    let mut objections = Vec::new();
-    if text.len() > 253 {
-        objections.push(too_long(253));
-    }
-    if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
-        objections.push(format!("a valid config key must consist of {ALNUM}, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"));
-    }
-    match text {
-        "." => objections.push("must not be '.'".into()),
-        ".." => objections.push("must not be '..'".into()),
-        _ if text.starts_with("..") => objections.push("must not start with '..'".into()),
-        _ => {}
-    }
-    objections
-}
+pub(crate) use nocrd_model::names::{data_key, dns_label, dns_subdomain, label_value, qualified_name};
 
 /// Name of an environment variable.
 pub(crate) fn environment_name(text: &str) -> Vec<String> {
@@ -74,7 +27,7 @@ pub(crate) fn port_name(text: &str) -> Vec<String> {
     if text.len() > 15 {
         objections.push("must be no more than 15 characters".to_owned());
     }
-    if !text.chars().all(|c| is_lower(c) || c == '-') {
+    if !text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
         objections.push("must contain only alphanumeric characters (a-z, 0-9), and hyphens (-)".into());
     }
     if !text.chars().any(|c| c.is_ascii_lowercase()) {
