@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{Origin, Problem, Template, spec};
 
 /// Key of a ConfigMap's data that holds the pod spec.
-const SPEC_KEY: &str = "spec";
+pub const SPEC_KEY: &str = "spec";
 
 /// Reads the template in a ConfigMap.
 ///

@@ -26,7 +26,7 @@ mod version;
 pub use built_in::{BuiltInOptions, built_in};
 pub use catalogue::{Catalogue, Listing};
 pub use directory::load_directory;
-pub use document::parse_config_map;
+pub use document::{SPEC_KEY, parse_config_map};
 pub use error::Error;
 pub use reference::TemplateRef;
 pub use template::{Origin, Problem, Template};

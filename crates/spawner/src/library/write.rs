@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 use nocrd_cluster::{Error as ClusterError, Version};
 use nocrd_model::{Caller, Namespace, caller::Trust, keys};
-use nocrd_templates::{Template, parse_config_map};
+use nocrd_templates::{SPEC_KEY, Template, parse_config_map};
 use serde_json::{Map, Value};
 use tracing::{info, instrument};
 
@@ -14,9 +14,6 @@ use super::{
     check::{check_kept, check_name, check_owner, not_found},
 };
 use crate::{Error, Spawner, metadata::Pairs};
-
-/// Key of a ConfigMap's data that holds the pod spec.
-const SPEC_KEY: &str = "spec";
 
 impl Spawner {
     /// Stores a new template. It is checked as a whole; what an ordinary caller stores may do no more than a spec that
@@ -35,19 +32,20 @@ impl Spawner {
     ) -> Result<StoredTemplate, Error> {
         let namespace = self.cluster().resolve_namespace_of_spawn(namespace, caller)?;
         check_name(name)?;
-        if self.catalogue().has_local(name) {
+        let catalogue = self.catalogue();
+        if catalogue.has_local(name) {
             return Err(Error::TemplateImmutable { name: name.to_owned() });
         }
         // A name alone would mean another template there than it does elsewhere.
         let is_shadow = namespace != *self.cluster().default_namespace()
-            && self.catalogue().holds_template(self.cluster().default_namespace(), name);
+            && catalogue.holds_template(self.cluster().default_namespace(), name);
         if caller.is_ordinary() && is_shadow {
             return Err(Error::TemplateExists { name: name.to_owned() });
         }
         let mut warnings = change.check_metadata(caller, self.config())?;
         let Some(spec) = &change.spec else { return Err(Error::NoSource) };
         let limit = self.config().max_templates_per_user;
-        if caller.is_ordinary() && self.catalogue().owned_by(&caller.subject) >= limit {
+        if caller.is_ordinary() && catalogue.owned_by(&caller.subject) >= limit {
             return Err(Error::TooManyTemplates { limit });
         }
         let mut annotations = change.all_annotations();
