@@ -99,12 +99,6 @@ pub enum Error {
         /// The API server's message.
         message: String,
     },
-    /// The list that a page was asked of is too old to be gone on with.
-    #[error("the place in the list has expired ({what}): ask for the first page again")]
-    Expired {
-        /// What was asked.
-        what: String,
-    },
     /// Any other refusal.
     #[error("the Kubernetes API server answered {code}{}", detail(reason, message))]
     Api {
@@ -167,7 +161,6 @@ impl Error {
             Self::NotFound { .. } => codes::CLUSTER_NOT_FOUND,
             Self::AlreadyExists { .. } => codes::CLUSTER_EXISTS,
             Self::Conflict { .. } => codes::CLUSTER_CONFLICT,
-            Self::Expired { .. } => codes::INVALID_ARGUMENT,
             Self::Api { .. } | Self::Unreadable { .. } => codes::CLUSTER_ERROR,
             Self::InvalidNamespace(_) => codes::INVALID_NAMESPACE,
             Self::NamespaceNotAllowed { .. } => codes::NAMESPACE_NOT_ALLOWED,

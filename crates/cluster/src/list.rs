@@ -47,7 +47,7 @@ impl Calls {
         let mut next: Option<String> = None;
         loop {
             let accept = metadata_only.then_some(METADATA_ONLY);
-            let page = self.one_page(asked, path, selector, PAGE, next.as_deref(), accept).await?;
+            let page = self.page(asked, path, selector, next.as_deref(), accept).await?;
             each(page.items.unwrap_or_default());
             if page.metadata.next.is_empty() {
                 return Ok(page.metadata.resource_version);
@@ -56,34 +56,18 @@ impl Calls {
         }
     }
 
-    /// Reads one page of the collection at `path`, and tells how to ask for the next one. `token` is what the page before
-    /// told.
-    pub(crate) async fn page<K: DeserializeOwned>(
+    async fn page<K: DeserializeOwned>(
         &self,
         asked: Asked<'_>,
         path: &str,
         selector: &Selector,
-        limit: u32,
-        token: Option<&str>,
-    ) -> Result<(Vec<K>, Option<String>), Error> {
-        let page = self.one_page(asked, path, selector, limit, token, None).await?;
-        let next = Some(page.metadata.next).filter(|next| !next.is_empty());
-        Ok((page.items.unwrap_or_default(), next))
-    }
-
-    async fn one_page<K: DeserializeOwned>(
-        &self,
-        asked: Asked<'_>,
-        path: &str,
-        selector: &Selector,
-        limit: u32,
         token: Option<&str>,
         accept: Option<http::HeaderValue>,
     ) -> Result<Page<K>, Error> {
         let params = ListParams {
             label_selector: selector.labels.clone(),
             field_selector: selector.fields.clone(),
-            limit: Some(limit),
+            limit: Some(PAGE),
             continue_token: token.map(str::to_owned),
             ..ListParams::default()
         };

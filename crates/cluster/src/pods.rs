@@ -1,7 +1,6 @@
 //! Calls about pods.
 
 mod change;
-mod page;
 
 use std::sync::Arc;
 
@@ -22,7 +21,6 @@ use crate::{
 };
 
 pub use change::Changes;
-pub use page::LivePage;
 
 /// How to delete a pod.
 #[derive(Debug, Clone, Default)]

@@ -301,16 +301,3 @@ async fn events_of_one_second_come_in_the_order_of_writing() {
     let reasons: Vec<_> = events.iter().map(|event| event.reason.as_str()).collect();
     assert_eq!(reasons, ["scheduled", "created", "started"]);
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_page_of_a_list_that_is_too_old_says_so() {
-    let api = Api::default();
-    let cluster = synced(&api).await;
-    api.script(Method::GET, PODS, 410, status(410, "Expired", "too old").to_string());
-    let (labels, fields) = Default::default();
-    let error =
-        cluster.list_pods_page(&namespace("nogoo9"), &labels, &fields, 5, Some("t")).await.unwrap_err();
-    assert!(matches!(error, Error::Expired { .. }), "{error:?}");
-    assert_eq!(error.code(), codes::INVALID_ARGUMENT);
-    assert_eq!(last(&api, Method::GET).target, format!("{PODS}?&limit=5&continue=t"));
-}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 use nocrd_cluster::{AccessMode, Changes, Cluster, DeletePod, Error, Scope, Version};
 use nocrd_devcluster::DevCluster;
-use nocrd_model::{FieldSelector, LabelSelector, error as codes};
+use nocrd_model::error as codes;
 use serde_json::{Value, json};
 
 use crate::{
@@ -131,44 +131,6 @@ async fn t57_a_gate_is_taken_off_by_name() {
         let open = cluster.ungate_pod(&home, "p", &any, "example.com/a").await.unwrap();
         assert!(open["spec"].get("schedulingGates").is_none_or(|gates| gates == &json!([])), "{open}");
     }
-}
-
-#[tokio::test]
-async fn pages_of_any_pods() {
-    let (_embedded, cluster) = world().await;
-    let home = namespace("nogoo9");
-    for name in ["a", "b", "c"] {
-        pod(&cluster, name, &["g"]).await;
-    }
-    let strange = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "d", "labels": {"app": "a"}},
-        "spec": {"containers": [{"name": "c", "image": "i"}]},
-    });
-    cluster.create_pod(&home, &strange).await.unwrap();
-    let (labels, fields) = (
-        LabelSelector::parse("app in (a),!none").unwrap(),
-        FieldSelector::parse("metadata.name!=b").unwrap(),
-    );
-    let mut seen = Vec::new();
-    let mut token = None;
-    loop {
-        let page = cluster.list_pods_page(&home, &labels, &fields, 1, token.as_deref()).await.unwrap();
-        assert!(page.pods.len() <= 1);
-        seen.extend(
-            page.pods.into_iter().map(|pod| (pod.name.clone(), pod.is_managed(), pod.owner.is_some())),
-        );
-        token = page.next;
-        if token.is_none() {
-            break;
-        }
-    }
-    assert_eq!(seen, [("a".into(), true, true), ("c".into(), true, true), ("d".into(), false, false)]);
-
-    let odd = FieldSelector::parse("spec.none=x").unwrap();
-    let refused = cluster.list_pods_page(&home, &labels, &odd, 1, None).await;
-    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
-    let forged = cluster.list_pods_page(&home, &labels, &fields, 1, Some("forged&limit=9")).await;
-    assert!(matches!(forged, Err(Error::Invalid { .. })), "{forged:?}");
 }
 
 fn template(name: &str) -> ConfigMap {
