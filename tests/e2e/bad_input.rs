@@ -39,7 +39,6 @@ fn refused() -> Vec<(Value, u16, &'static str)> {
         (json!({ "id": "w1", "templateRef": "no-such-template" }), 404, "TemplateNotFound"),
         (json!({ "id": "w1", "templateRef": "a/b/c" }), 400, "InvalidTemplateRef"),
         (json!({ "id": "w1" }), 400, "NoPodSource"),
-        (json!({ "id": "w1", "spec": simple, "templateRef": "default-agent-workspace" }), 400, "NoPodSource"),
         (json!({ "id": "w1", "spec": simple, "idd": "w2" }), 400, "InvalidArgument"),
         (json!({ "id": "w1", "spec": "containers: []" }), 400, "InvalidArgument"),
         (json!({ "id": "w1", "spec": simple, "namespace": "No_Such" }), 400, "InvalidNamespace"),

@@ -105,7 +105,7 @@ codes! {
     RESERVED_KEY = "NCR0207", "ReservedKey", Forbidden, "A request sets a label or annotation that is not the caller's to set.", "Leave the key out, or use one whose prefix the operator lists in ALLOWED_METADATA_PREFIXES.";
     MISSING_CONTEXT = "NCR0208", "MissingContext", Unprocessable, "The template requires context variables that were not given.", "Give every variable the message names in `context`.";
     INVALID_TEMPLATE_REF = "NCR0209", "InvalidTemplateRef", Invalid, "A template reference has none of the three forms.", "Write `name`, `namespace/name` or `pod-template://namespace/name`.";
-    NO_SOURCE = "NCR0210", "NoPodSource", Invalid, "Neither a template nor a pod spec was given, or both.", "Give exactly one of `templateRef` and `spec`.";
+    NO_SOURCE = "NCR0210", "NoPodSource", Invalid, "Neither a template nor a pod spec was given.", "Give `templateRef` or `spec`.";
     TEMPLATE_EXISTS = "NCR0211", "TemplateExists", Conflict, "A template of that name exists already.", "Choose another name, or change that template with `update_template`.";
     TEMPLATE_IMMUTABLE = "NCR0212", "TemplateImmutable", Forbidden, "The template comes with the server, or from its directory of templates, and no tool changes it.", "Create a template of another name; the operator can change the directory.";
     // 03: workspaces

@@ -9,8 +9,8 @@ pub enum Error {
     /// An argument that can't be used.
     #[error("{0}")]
     InvalidArgument(String),
-    /// Both or neither of template and spec.
-    #[error("give exactly one of a template and a pod spec")]
+    /// Neither a template nor a spec.
+    #[error("give a template or a pod spec")]
     NoSource,
     /// Something about a template.
     #[error(transparent)]

@@ -22,7 +22,7 @@ pub(crate) struct ListNamespaces;
 
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct ListNamespacesParams {
-    /// Entries per page, 50 if absent; more than 200 count as 200.
+    /// Default 50, at most 200.
     #[schemars(range(min = 1))]
     limit: Option<u32>,
     /// `nextCursor` of the page before.

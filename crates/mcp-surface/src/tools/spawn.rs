@@ -32,7 +32,7 @@ pub(crate) struct SpawnParams {
     id: String,
     /// `name` or `namespace/name`, from list_templates.
     template_ref: Option<String>,
-    /// Kubernetes PodSpec; may also hold `labels` and `annotations`.
+    /// Kubernetes PodSpec, instead of `templateRef`; may also hold `labels` and `annotations`.
     spec: Option<Map<String, Value>>,
     /// Display name.
     name: Option<String>,
@@ -102,19 +102,23 @@ impl Tool for SpawnWorkspace {
 
     const NAME: &'static str = "spawn_workspace";
     const TITLE: &'static str = "Spawn a workspace";
-    const DESCRIPTION: &'static str = "Start a new workspace from a template (`templateRef`) or your own pod spec (`spec`): exactly \
-        one of them. Returns once the pod is created, with `wait: true` once it is ready, or says why it does not \
+    const DESCRIPTION: &'static str = "Start a new workspace from a template (`templateRef`) or your own pod spec (`spec`). Returns once the pod is created, with `wait: true` once it is ready, or says why it does not \
         start. Then use its `url`; call stop_workspace when done.";
     const EFFECT: Effect = Effect::Create;
     const ACTION: Option<Action> = Some(Action::WorkspaceWrite);
 
-    async fn run(call: Call, params: SpawnParams) -> Result<Reply<SpawnView>, Failure> {
+    async fn run(call: Call, mut params: SpawnParams) -> Result<Reply<SpawnView>, Failure> {
+        // Clients that send both have always got the template.
+        let ignored = params.template_ref.is_some() && params.spec.take().is_some();
         if params.is_raw() {
             call.check(Self::NAME, Action::Write)?;
         }
         let (wait, timeout) = (params.wait, params.timeout_seconds);
         let spawned = call.spawner().spawn(request(&call, params)?).await.map_err(Error::Spawner)?;
         let mut view = SpawnView::new(&call, &spawned);
+        if ignored {
+            view.warnings.push("`spec` was ignored, since `templateRef` was given".to_owned());
+        }
         if !wait {
             let hint = format!("It starts now; get_workspace tells when it is ready at {}.", view.url);
             return Ok(Reply::new(view.text(&hint), view));

@@ -30,8 +30,8 @@ pub(crate) struct ListWorkspaces;
 pub(crate) struct ListWorkspacesParams {
     /// Only this namespace. Default: all.
     namespace: Option<String>,
-    /// Default 50.
-    #[schemars(range(min = 1, max = 200))]
+    /// Default 50, at most 200.
+    #[schemars(range(min = 1))]
     limit: Option<u32>,
     /// `nextCursor` of the page before.
     cursor: Option<String>,

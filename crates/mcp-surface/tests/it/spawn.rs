@@ -63,7 +63,6 @@ async fn what_is_asked_for_must_make_sense() {
     let template = "default-agent-workspace";
     for (arguments, id) in [
         (json!({"id": "w1"}), "NCR0210"),
-        (json!({"id": "w1", "templateRef": template, "spec": spec()}), "NCR0210"),
         (json!({"id": "w1", "templateRef": "no-such-template"}), "NCR0201"),
         (json!({"id": "w1", "templateRef": "a/b/c/d"}), "NCR0209"),
         (json!({"id": "w1", "templateRef": "open-webui"}), "NCR0208"),
@@ -84,6 +83,22 @@ async fn what_is_asked_for_must_make_sense() {
     assert!(world.api.objects("pods").is_empty() && world.api.objects("secrets").is_empty());
     let missing = client.call("spawn_workspace", json!({"id": "w1", "templateRef": "open-webui"})).await;
     assert_eq!(missing.structured["error"]["details"], json!(["OPENAI_API_KEY"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_template_and_a_spec_the_template_is_taken() {
+    let (world, client) = world().await;
+    let arguments = json!({"id": "w1", "templateRef": "default-agent-workspace", "spec": spec()});
+    let reply = client.call("spawn_workspace", arguments).await;
+    assert!(!reply.failed, "{}", reply.text);
+    let warnings = reply.structured["warnings"].as_array().unwrap();
+    assert!(
+        warnings.len() == 1 && warnings[0].as_str().unwrap().starts_with("`spec` was ignored"),
+        "{warnings:?}"
+    );
+    let pod = &world.api.objects("pods")[0];
+    assert_eq!(pod["metadata"]["annotations"]["nogoo9/template-ref"], "default-agent-workspace");
+    assert_ne!(pod["spec"]["containers"][0]["image"], "i");
 }
 
 #[tokio::test(start_paused = true)]

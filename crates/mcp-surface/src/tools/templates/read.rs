@@ -26,8 +26,8 @@ pub(crate) struct ListTemplates;
 pub(crate) struct ListTemplatesParams {
     /// Default: the server's.
     namespace: Option<String>,
-    /// Default 50.
-    #[schemars(range(min = 1, max = 200))]
+    /// Default 50, at most 200.
+    #[schemars(range(min = 1))]
     limit: Option<u32>,
     /// `nextCursor` of the page before.
     cursor: Option<String>,
