@@ -253,7 +253,8 @@ impl ServerHandler for Surface {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let caller = self.known(&context)?;
-        match (self.give_up(&caller, &request.task_id).await, self.extension().tasks()) {
+        let given_up = self.give_up(&caller, &request.task_id, http_extensions(&context)).await;
+        match (given_up, self.extension().tasks()) {
             (Some(outcome), _) => outcome.map_err(|error| respond::protocol_error(&error)),
             (None, Some(added)) => added.cancel_task(&request.task_id),
             (None, None) => Err(tasks::unknown()),

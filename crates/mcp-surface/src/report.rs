@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nocrd_model::{Caller, Code, error as codes};
+use nocrd_model::{Caller, Code, WorkspaceId, error as codes};
 use rmcp::{
     ErrorData,
     model::{CallToolResponse, CallToolResult},
@@ -14,6 +14,7 @@ use rmcp::{
 use serde_json::Value;
 
 use crate::{
+    Error,
     catalogue::Entry,
     text,
     tool::{Arguments, Effect, Thing},
@@ -36,6 +37,8 @@ pub struct Report<'a> {
     pub tool: &'static str,
     /// What it does to the world.
     pub effect: Effect,
+    /// Whether this is no call of the tool but the end that somebody has put to what an earlier one began.
+    pub cancels: bool,
     /// Who called; `None` when that was not known, and the call refused.
     pub caller: Option<&'a Caller>,
     /// The extensions of the HTTP request that brought the call; `None` over standard input and output.
@@ -74,6 +77,7 @@ pub(crate) struct Reporting<'a> {
     observer: Option<Arc<dyn Observer>>,
     tool: &'static str,
     effect: Effect,
+    cancels: bool,
     caller: Option<Caller>,
     request: Option<&'a http::Extensions>,
     named: Named,
@@ -120,12 +124,25 @@ impl<'a> Reporting<'a> {
             observer,
             tool: entry.name,
             effect: entry.effect,
+            cancels: false,
             caller,
             request,
             named,
             outcome: Outcome::Abandoned,
             start: Instant::now(),
         }
+    }
+
+    /// What a call of the tool began for a workspace is cancelled.
+    pub(crate) fn cancels(mut self, workspace: &WorkspaceId) -> Self {
+        self.cancels = true;
+        self.named.workspace = Some(workspace.to_string());
+        self
+    }
+
+    /// It has come to this.
+    pub(crate) fn came_to<T>(mut self, result: &Result<T, Error>) {
+        self.outcome = result.as_ref().map_or_else(|error| Outcome::Failed(error.code()), |_| Outcome::Done);
     }
 
     /// The call has this answer.
@@ -155,6 +172,7 @@ impl Drop for Reporting<'_> {
         observer.called(&Report {
             tool: self.tool,
             effect: self.effect,
+            cancels: self.cancels,
             caller: self.caller.as_ref(),
             request: self.request,
             workspace: self.named.workspace.as_deref(),

@@ -23,7 +23,9 @@ use rmcp::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Surface, catalogue, text,
+    Error, Surface, catalogue,
+    report::Reporting,
+    text,
     tool::Tool as _,
     tools::{
         spawn::SpawnWorkspace,
@@ -68,12 +70,9 @@ impl Work {
     }
 
     /// The upgrade of these.
-    pub(crate) fn upgrade_all<'a>(
-        namespace: Option<Namespace>,
-        ids: impl Iterator<Item = &'a WorkspaceId> + Clone,
-    ) -> Self {
-        let bytes: usize = ids.clone().map(|id| id.as_str().len() + 3).sum();
-        Self::UpgradeAll { namespace, ids: (bytes <= MAX_IDS).then(|| ids.cloned().collect()) }
+    pub(crate) fn upgrade_all(namespace: Option<Namespace>, ids: Vec<WorkspaceId>) -> Self {
+        let bytes: usize = ids.iter().map(|id| id.as_str().len() + 3).sum();
+        Self::UpgradeAll { namespace, ids: (bytes <= MAX_IDS).then_some(ids) }
     }
 }
 
@@ -144,11 +143,20 @@ impl Surface {
     }
 
     /// Gives a task of the caller's up: the waiting, and the work as far as that is possible. `None` when the id is none of
-    /// theirs.
-    pub(crate) async fn give_up(&self, caller: &Caller, id: &str) -> Option<Result<(), Error>> {
+    /// theirs. `request` are the extensions of the HTTP request that asks for it.
+    pub(crate) async fn give_up(
+        &self,
+        caller: &Caller,
+        id: &str,
+        request: Option<&http::Extensions>,
+    ) -> Option<Result<(), Error>> {
         let handle = self.open_task(caller, id)?;
         if let Work::Upgrade { id: workspace, .. } = &handle.work {
-            return Some(match self.spawner().cancel_upgrade(workspace, caller.owner_filter()).await {
+            let entry = catalogue::find(handle.work.tool())?.entry;
+            let observer = self.options().observer.clone();
+            let reporting = Reporting::begin(observer, entry, Some(caller.clone()), request, &None);
+            let reporting = reporting.cancels(workspace);
+            let outcome = match self.spawner().cancel_upgrade(workspace, caller.owner_filter()).await {
                 Ok(true) => {
                     self.given_up().add(id);
                     Ok(())
@@ -156,7 +164,9 @@ impl Surface {
                 // It was too late. What has become of it is told by the workspace.
                 Ok(false) | Err(nocrd_spawner::Error::NotFound { .. }) => Ok(()),
                 Err(error) => Err(error.into()),
-            });
+            };
+            reporting.came_to(&outcome);
+            return Some(outcome);
         }
         self.given_up().add(id);
         Some(Ok(()))

@@ -151,7 +151,9 @@ impl Observer for Books {
             // The call that brings the answer is the act.
             CallOutcome::Asked => return,
         };
-        if let Some(metrics) = &self.metrics {
+        if let Some(metrics) = &self.metrics
+            && !report.cancels
+        {
             metrics.called(report.tool, outcome, report.took);
         }
         if report.effect == Effect::Read {
@@ -166,7 +168,8 @@ impl Observer for Books {
             ..About::default()
         };
         let visit = report.request.and_then(Visit::of).map(AsRef::as_ref);
-        Act { action: report.tool, outcome, who: report.caller.map(Who::from), visit, about }.record();
+        let action = if report.cancels { "task.cancel" } else { report.tool };
+        Act { action, outcome, who: report.caller.map(Who::from), visit, about }.record();
     }
 }
 

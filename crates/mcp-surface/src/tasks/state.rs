@@ -106,14 +106,16 @@ impl Surface {
         ids: Option<&[WorkspaceId]>,
     ) -> State {
         let filter = ListFilter { namespace: namespace.cloned(), ..ListFilter::default() };
-        let workspaces = match self.spawner().list(&filter) {
-            Ok(page) => page.items,
-            Err(error) => return State::Ended(Err(Error::Spawner(error).into())),
+        let all = self.spawner().list(&filter).map(|page| page.items);
+        let (workspaces, outdated) = match (all, self.spawner().outdated(&filter)) {
+            (Ok(all), Ok(outdated)) => (all, outdated),
+            (Err(error), _) | (_, Err(error)) => return State::Ended(Err(Error::Spawner(error).into())),
         };
-        let meant = workspaces.iter().filter(|workspace| match ids {
+        let is_meant = |workspace: &&Workspace| match ids {
             Some(ids) => ids.contains(workspace.id()),
             None => self.spawner().cluster().serves(&workspace.pod().namespace),
-        });
+        };
+        let meant = workspaces.iter().filter(is_meant);
         let under_way = meant.clone().filter(|workspace| workspace.upgrade().is_some()).count();
         if under_way > 0 {
             return State::Working(format!("{under_way} upgrades are under way"));
@@ -121,9 +123,14 @@ impl Surface {
         let is_done = |workspace: &&Workspace| {
             !workspace.is_outdated() && (ids.is_some() || is_since(workspace, handle))
         };
+        // What has finished meanwhile, or has another author's template, was not to be upgraded unless it was begun.
+        let left: Vec<&Workspace> = match ids {
+            Some(_) => meant.clone().filter(|workspace| workspace.is_outdated()).collect(),
+            None => outdated.iter().filter(is_meant).collect(),
+        };
         let reply = upgrade::all_done(
-            meant.clone().filter(is_done),
-            meant.filter(|workspace| workspace.is_outdated()),
+            meant.filter(is_done),
+            left.into_iter(),
             ids.into_iter().flatten().filter(|id| !workspaces.iter().any(|workspace| workspace.id() == *id)),
         );
         State::Ended(Ok(respond::success(reply)))

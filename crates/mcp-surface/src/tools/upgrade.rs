@@ -252,6 +252,7 @@ impl Tool for UpgradeAllWorkspaces {
             upgraded_pods: Vec::new(),
             status: if none { UNCHANGED } else { UPGRADING },
         };
+        let meant = begun.iter().map(|(id, _)| id.clone()).collect();
         let mut pending = Vec::new();
         for (id, outcome) in begun {
             match outcome {
@@ -262,7 +263,7 @@ impl Tool for UpgradeAllWorkspaces {
         if params.wait && !none {
             let (timeout, _) = call.patience(params.timeout_seconds);
             if call.takes_tasks {
-                let work = Work::upgrade_all(namespace, pending.iter().map(|begun| &begun.id));
+                let work = Work::upgrade_all(namespace, meant);
                 return Ok(Reply::new(view.text(), view).followed_by(work, timeout));
             }
             view.status = UPGRADED;

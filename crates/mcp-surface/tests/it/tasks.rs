@@ -1,9 +1,12 @@
 //! Work that goes on when its call has been answered.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use nocrd_devcluster::{Config as DevConfig, DevCluster, kind::Kind};
-use nocrd_mcp_surface::Options;
+use nocrd_mcp_surface::{Observer, Options, Report};
 use nocrd_model::{Caller, Role};
 use nocrd_spawner::UpgradeConfig;
 use rmcp::{
@@ -49,11 +52,29 @@ fn ada() -> Caller {
     Caller::verified("ada".into(), Role::User)
 }
 
+/// What was cancelled.
+#[derive(Debug, Default)]
+struct Cancelled(Mutex<Vec<String>>);
+
+impl Observer for Cancelled {
+    fn called(&self, report: &Report<'_>) {
+        if report.cancels {
+            let who = report.caller.unwrap().subject.as_str();
+            let line = format!("{} {:?} {who} {:?}", report.tool, report.workspace, report.outcome);
+            self.0.lock().unwrap().push(line);
+        }
+    }
+}
+
 async fn world() -> (DevWorld, AbortOnDropHandle<()>) {
+    observed(None).await
+}
+
+async fn observed(observer: Option<Arc<dyn Observer>>) -> (DevWorld, AbortOnDropHandle<()>) {
     let dev = DevCluster::start(DevConfig::default()).await.unwrap();
     let upgrade = UpgradeConfig { settle: Duration::from_secs(2), ..UpgradeConfig::default() };
     let limits = nocrd_spawner::Config { upgrade, ..nocrd_spawner::Config::default() };
-    let world = DevWorld::over(dev, limits, Options::default(), |_| {}).await;
+    let world = DevWorld::over(dev, limits, Options { observer, ..Options::default() }, |_| {}).await;
     let spawner = world.spawner.clone();
     let upgrader = AbortOnDropHandle::new(tokio::spawn(async move { spawner.upgrader().await }));
     (world, upgrader)
@@ -171,7 +192,8 @@ async fn t61_a_task_is_nobody_else_s() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t62_a_task_that_is_cancelled_stops_what_can_be_stopped() {
-    let (world, _upgrader) = world().await;
+    let book = Arc::new(Cancelled::default());
+    let (world, _upgrader) = observed(Some(book.clone())).await;
     let (admin, owner) = (
         client(&world, Caller::verified("root".into(), Role::Admin), true).await,
         client(&world, ada(), true).await,
@@ -202,15 +224,29 @@ async fn t62_a_task_that_is_cancelled_stops_what_can_be_stopped() {
     owner.cancel_task(CancelTaskParams::new(&id)).await.unwrap();
     assert_eq!(end(&owner, &id).await.0, TaskStatus::Cancelled);
     assert_eq!(world.objects(Kind::Pod).len(), 2);
+    // Of these the first has changed something.
+    assert_eq!(*book.0.lock().unwrap(), ["upgrade_workspace Some(\"w1\") ada Done"]);
 
-    // All of them, to a version that starts.
+    // All of them, to a version that starts, and to one that can't be begun. What an owner's own template has become is
+    // the owner's affair.
+    let own = json!({"name": "own", "spec": spec(RUNS)});
+    call(&owner, "create_template", own).await;
+    call(&owner, "spawn_workspace", json!({"id": "w3", "templateRef": "own"})).await;
+    let newer = json!({"name": "own", "spec": spec("true"), "annotations": {"nogoo9/template-version": "9"}});
+    call(&owner, "update_template", newer).await;
     store("update_template", "3", spec(RUNS)).await;
+    let wish = json!({"name": "needs", "spec": spec(RUNS), "annotations": {"nogoo9/template-version": "1"}});
+    call(&admin, "create_template", wish).await;
+    call(&owner, "spawn_workspace", json!({"id": "w4", "templateRef": "needs"})).await;
+    let wish = json!({"name": "needs", "spec": spec(RUNS),
+        "annotations": {"nogoo9/template-version": "2", "nogoo9/required-context": "KEY"}});
+    call(&admin, "update_template", wish).await;
     let id = begun(&admin, "upgrade_all_workspaces", json!({"wait": true})).await;
     let (status, result) = end(&admin, &id).await;
     let told = &result["structuredContent"];
     assert_eq!(
-        (status, &told["upgraded"], &told["failed"]),
-        (TaskStatus::Completed, &json!(["w1"]), &json!([])),
+        (status, &told["upgraded"], &told["failed"][0]["id"], &told["failed"][1]),
+        (TaskStatus::Completed, &json!(["w1"]), &json!("w4"), &Value::Null),
         "{result}"
     );
     world.stop().await;
