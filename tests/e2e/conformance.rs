@@ -9,9 +9,6 @@ use crate::{
     tools,
 };
 
-/// How often a run is tried. The suite gives some answers half a second, which on a busy machine can be too little.
-const ATTEMPTS: usize = 3;
-
 /// A revision of the protocol.
 struct Revision {
     name: &'static str,
@@ -48,6 +45,7 @@ const REVISIONS: [Revision; 2] = [
 ];
 
 #[test]
+#[ignore = "runs alone (the suite gives some answers half a second)"]
 fn the_product_conforms_as_far_as_it_needs_no_fixtures() {
     let server = Server::start(Path::new(PROGRAM));
     for revision in &REVISIONS {
@@ -57,6 +55,7 @@ fn the_product_conforms_as_far_as_it_needs_no_fixtures() {
 }
 
 #[test]
+#[ignore = "runs alone (the suite gives some answers half a second)"]
 fn with_fixtures_everything_required_passes() {
     let server = Server::start(&fixture_build());
     for revision in &REVISIONS {
@@ -89,19 +88,14 @@ impl Server {
     /// Runs what a revision requires. What fails is exactly what is listed in a file of the suite's directory.
     fn passes(&self, revision: &str, expected: &str, also: &[&str]) {
         let expected = tools::conformance_list(expected);
-        for attempt in 1..=ATTEMPTS {
-            let Ended { status, stdout, stderr } = self.run(revision, &expected);
-            let passing: Vec<_> =
-                entries(&expected).into_iter().filter(|name| !has_failed(&stdout, name)).collect();
-            let failing: Vec<_> = also.iter().filter(|scenario| !has_passed(&stdout, scenario)).collect();
-            if status.success() && passing.is_empty() && failing.is_empty() {
-                return;
-            }
-            assert!(
-                attempt < ATTEMPTS,
-                "{revision}: {status}; not required and failing: {failing:?}; listed and not failing: {passing:?}\n{stdout}\n{stderr}"
-            );
-        }
+        let Ended { status, stdout, stderr } = self.run(revision, &expected);
+        let passing: Vec<_> =
+            entries(&expected).into_iter().filter(|name| !has_failed(&stdout, name)).collect();
+        let failing: Vec<_> = also.iter().filter(|scenario| !has_passed(&stdout, scenario)).collect();
+        assert!(
+            status.success() && passing.is_empty() && failing.is_empty(),
+            "{revision}: {status}; not required and failing: {failing:?}; listed and not failing: {passing:?}\n{stdout}\n{stderr}"
+        );
     }
 
     fn run(&self, revision: &str, expected: &Path) -> Ended {

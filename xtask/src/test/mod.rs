@@ -34,7 +34,7 @@ pub(crate) fn everything(steps: &mut Steps, filter: Option<&str>) -> Result {
     check(steps)?;
     steps.step("generated pages", docs::check)?;
     steps.step("tests", || run(prepared.tell(&mut tests(filter))))?;
-    ignored_tests(steps, "measurements", Reason::Measures, filter)?;
+    ignored_tests(steps, "tests that run alone", Reason::RunsAlone, filter)?;
     steps.step("doctests", || run(cargo().args(["test", "--workspace", "--doc", "--locked"]).args(filter)))
 }
 

@@ -9,21 +9,21 @@ use crate::{Result, tidy::files};
 pub(crate) enum Reason {
     /// It needs a real cluster: `cargo xtask test --cluster` runs it.
     NeedsCluster,
-    /// It measures its own process and must be alone: `cargo xtask test` runs it after the others.
-    Measures,
+    /// Nothing may run beside it, for it measures or goes by the clock: `cargo xtask test` runs it after the others.
+    RunsAlone,
     /// None that is known.
     Other,
 }
 
 impl Reason {
     /// The words.
-    pub(crate) const WORDS: [&str; 2] = ["needs cluster", "measures"];
+    pub(crate) const WORDS: [&str; 2] = ["needs cluster", "runs alone"];
 
     fn of(text: &str) -> Self {
-        let [needs_cluster, measures] = Self::WORDS;
+        let [needs_cluster, runs_alone] = Self::WORDS;
         match text.trim_matches('"') {
             text if text.starts_with(needs_cluster) => Self::NeedsCluster,
-            text if text.starts_with(measures) => Self::Measures,
+            text if text.starts_with(runs_alone) => Self::RunsAlone,
             _ => Self::Other,
         }
     }
@@ -86,19 +86,19 @@ fn is_ignore(attribute: &Group) -> bool {
 mod tests {
     #[test]
     fn ignored_tests_are_found_with_their_reason() {
-        use super::Reason::{Measures, NeedsCluster, Other};
+        use super::Reason::{NeedsCluster, Other, RunsAlone};
         let text = r#"
             #[test] fn plain() {}
             #[test] #[ignore] fn a() { fn inner() {} }
             mod deep {
                 #[tokio::test] #[ignore = "needs cluster (creates pods)"] #[cfg(x)] async fn b() {}
-                #[test] #[ignore = "measures memory"] fn c() {}
+                #[test] #[ignore = "runs alone (measures memory)"] fn c() {}
             }
         "#;
         let found: Vec<_> =
             super::tests(text.parse().unwrap()).into_iter().map(|test| (test.name, test.reason)).collect();
         let expected =
-            [("a", Other), ("b", NeedsCluster), ("c", Measures)].map(|(name, why)| (name.to_owned(), why));
+            [("a", Other), ("b", NeedsCluster), ("c", RunsAlone)].map(|(name, why)| (name.to_owned(), why));
         assert_eq!(found, expected);
     }
 }

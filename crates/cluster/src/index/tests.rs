@@ -349,7 +349,7 @@ async fn waiting_for_a_pod_that_is_no_workspace() {
 /// Ten thousand workspaces as they come from a real cluster.
 #[cfg(target_os = "linux")]
 #[test]
-#[ignore = "measures the memory of its process, so it must run alone"]
+#[ignore = "runs alone (measures the memory of its process)"]
 fn ten_thousand_workspaces_fit_into_sixty_megabytes() {
     fn resident() -> usize {
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
