@@ -1,6 +1,8 @@
 //! On the cluster of the current kubeconfig: the main job, and what is left of it without some right.
 
+mod place;
 mod rights;
+mod upgrades;
 
 use std::{env, time::Duration};
 

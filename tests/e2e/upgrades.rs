@@ -1,6 +1,6 @@
 //! Upgrades, and a server that is killed in the middle of them.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -16,79 +16,64 @@ const KILLED_AFTER: [u64; 6] = [0, 50, 150, 400, 900, 1500];
 
 /// A workspace is upgraded beside its old pod, unless it has a claim that is for one pod at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Style {
+pub(crate) enum Style {
     Beside,
     Recreate,
 }
 
 impl Style {
-    const ALL: [Self; 2] = [Self::Beside, Self::Recreate];
+    pub(crate) const ALL: [Self; 2] = [Self::Beside, Self::Recreate];
 
     /// The name of the template, the id of the workspace, and what the answer calls it.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Beside => "beside",
             Self::Recreate => "recreate",
         }
     }
 
-    /// A version of the template. Its container tells which it is, the context and, where there is one, the file.
-    fn template(self, version: u64) -> Value {
+    /// A spec for the embedded cluster. Its container tells the context and, where there is one, the file.
+    fn spec(self) -> Value {
         let script =
             "echo $VERSION $GREETING; cat /data/mine 2>/dev/null; trap 'exit 0' TERM; sleep 3600 & wait";
-        let mut spec = json!({
+        let volume = match self {
+            Self::Beside => json!({ "name": "data", "emptyDir": {} }),
+            Self::Recreate => json!({ "name": "data", "persistentVolumeClaim": { "claimName": "notes" } }),
+        };
+        json!({
             "terminationGracePeriodSeconds": 1,
             "containers": [{
                 "name": "agent", "image": "busybox", "command": ["sh", "-c", script],
-                "env": [{ "name": "VERSION", "value": format!("v{version}") }],
                 "volumeMounts": [{ "name": "data", "mountPath": "/data" }],
             }],
-            "volumes": [{ "name": "data", "emptyDir": {} }],
-        });
-        if self == Self::Recreate {
-            spec["volumes"] = json!([{ "name": "data", "persistentVolumeClaim": { "claimName": "notes" } }]);
-        }
+            "volumes": [volume],
+        })
+    }
+}
+
+/// Workspaces that are upgraded, one in each style, as a server and kubectl show them.
+pub(crate) struct Workspaces {
+    pub(crate) rpc: Rpc,
+    pub(crate) kubectl: Kubectl,
+    /// What the template of a style begins with: a version and the context `GREETING`, which its container logs as a line,
+    /// are added.
+    pub(crate) spec: fn(Style) -> Value,
+    /// What the container logs after that, when nothing is lost.
+    pub(crate) logged: fn(Style) -> &'static str,
+}
+
+impl Workspaces {
+    /// A version of a template, which the variable `VERSION` tells.
+    fn template(&self, style: Style, version: u64) -> Value {
+        let mut spec = (self.spec)(style);
+        spec["containers"][0]["env"] = json!([{ "name": "VERSION", "value": format!("v{version}") }]);
         let annotations =
             json!({ "nogoo9/template-version": version.to_string(), "nogoo9/required-context": "GREETING" });
-        json!({ "name": self.name(), "annotations": annotations, "spec": spec })
+        json!({ "name": style.name(), "annotations": annotations, "spec": spec })
     }
 
-    /// What the container of that version logs when nothing is lost. Whoever is upgraded beside has no file.
-    fn log(self, version: u64) -> Vec<String> {
-        let file = (self == Self::Recreate).then(|| "kept".to_owned());
-        [format!("v{version} hello")].into_iter().chain(file).collect()
-    }
-}
-
-/// A server that can be killed and started again on what it has kept.
-struct Stage {
-    directory: TempDir,
-    dev: Program,
-    rpc: Rpc,
-}
-
-impl Stage {
-    fn start(directory: TempDir) -> Self {
-        let (kubeconfig, data) = (directory.path().join("kubeconfig"), directory.path().join("data"));
-        let dev =
-            Program::dev(&kubeconfig, &["--data-dir", data.to_str().unwrap()], &[("STATELESS", "true")]);
-        let rpc = Rpc::new(&dev.base());
-        dev.says("ready");
-        Self { directory, dev, rpc }
-    }
-
-    fn kill(self) -> TempDir {
-        self.dev.signal(Signal::KILL);
-        assert!(!self.dev.end().status.success());
-        self.directory
-    }
-
-    fn kubeconfig(&self) -> PathBuf {
-        self.directory.path().join("kubeconfig")
-    }
-
-    async fn spawn(&self, style: Style) {
-        self.rpc.call("create_template", style.template(1)).await;
+    pub(crate) async fn spawn(&self, style: Style) {
+        self.rpc.call("create_template", self.template(style, 1)).await;
         let id = style.name();
         let arguments =
             json!({ "id": id, "templateRef": id, "context": { "GREETING": "hello" }, "wait": true });
@@ -106,8 +91,8 @@ impl Stage {
     }
 
     /// Begins to upgrade to a new version of the template.
-    async fn upgrade(&self, style: Style, version: u64) {
-        self.rpc.call("update_template", style.template(version)).await;
+    pub(crate) async fn upgrade(&self, style: Style, version: u64) {
+        self.rpc.call("update_template", self.template(style, version)).await;
         let deadline = Instant::now() + PATIENCE;
         loop {
             let begun = self.rpc.call("upgrade_workspace", json!({ "id": style.name() })).await;
@@ -124,14 +109,14 @@ impl Stage {
     }
 
     /// Whether an upgrade is under way.
-    async fn is_upgrading(&self, style: Style) -> bool {
+    pub(crate) async fn is_upgrading(&self, style: Style) -> bool {
         let workspace = self.rpc.call("get_workspace", json!({ "id": style.name() })).await;
         workspace["upgrade"].is_object()
     }
 
     /// Waits for the end of an upgrade, and checks what has come of it: one pod, of the new version, or of the old one and
     /// with the reason, and nothing is lost.
-    async fn check(&self, style: Style, version: u64) {
+    pub(crate) async fn check(&self, style: Style, version: u64) {
         let deadline = Instant::now() + PATIENCE;
         let workspace = loop {
             let result = self.rpc.attempt("get_workspace", json!({ "id": style.name() })).await.unwrap();
@@ -147,8 +132,14 @@ impl Stage {
         let runs: u64 = workspace["templateVersion"].as_str().unwrap().parse().unwrap();
         let failed = runs + 1 == version && workspace["lastUpgradeError"].is_string();
         assert!(runs == version || failed, "{workspace:#}");
-        let pods = self.pods(style);
-        let [pod] = &pods[..] else { panic!("not one pod: {pods:#?}") };
+        let mut pods = self.pods(style);
+        // The other one has its time to stop.
+        while pods.len() > 1 {
+            assert!(Instant::now() < deadline, "not one pod: {pods:#?}");
+            sleep(Duration::from_millis(20)).await;
+            pods = self.pods(style);
+        }
+        let [pod] = &pods[..] else { panic!("no pod: {workspace:#}") };
         let name = &workspace["podName"];
         assert_eq!(&pod["metadata"]["name"], name);
         let notes = ["nogoo9/upgrade", "nogoo9/upgrade-from", "nogoo9/upgrade-rollback"];
@@ -158,11 +149,11 @@ impl Stage {
         let is_ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
         assert!(conditions.iter().any(is_ready), "{conditions:#?}");
         // A pod is ready before it has logged.
-        let wanted = style.log(runs);
+        let wanted = format!("v{runs} hello\n") + (self.logged)(style);
         loop {
             let logs = self.rpc.call("get_pod_logs", json!({ "name": name })).await;
             let text = logs["logs"].as_str().unwrap_or_else(|| panic!("{logs}")).to_owned();
-            if text.lines().eq(wanted.iter().map(String::as_str)) {
+            if text == wanted {
                 return;
             }
             assert!(Instant::now() < deadline, "{style:?}: {text:?} is not {wanted:?}");
@@ -170,53 +161,83 @@ impl Stage {
         }
     }
 
-    fn pods(&self, style: Style) -> Vec<Value> {
+    pub(crate) fn pods(&self, style: Style) -> Vec<Value> {
         let selector = format!("nogoo9/workspace-id={}", style.name());
-        let listed = Kubectl::at(self.kubeconfig()).run(&["get", "pods", "-l", &selector, "-o", "json"]);
+        let listed = self.kubectl.run(&["get", "pods", "-l", &selector, "-o", "json"]);
         serde_json::from_str::<Value>(&listed).unwrap()["items"].as_array().unwrap().clone()
+    }
+}
+
+/// A server that can be killed and started again on what it has kept.
+struct Stage {
+    directory: TempDir,
+    dev: Program,
+    workspaces: Workspaces,
+}
+
+impl Stage {
+    fn start(directory: TempDir) -> Self {
+        let (kubeconfig, data) = (directory.path().join("kubeconfig"), directory.path().join("data"));
+        let dev =
+            Program::dev(&kubeconfig, &["--data-dir", data.to_str().unwrap()], &[("STATELESS", "true")]);
+        let workspaces = Workspaces {
+            rpc: Rpc::new(&dev.base()),
+            kubectl: Kubectl::at(kubeconfig),
+            spec: Style::spec,
+            // Whoever is upgraded beside has no file.
+            logged: |style| if style == Style::Recreate { "kept\n" } else { "" },
+        };
+        dev.says("ready");
+        Self { directory, dev, workspaces }
+    }
+
+    fn kill(self) -> TempDir {
+        self.dev.signal(Signal::KILL);
+        assert!(!self.dev.end().status.success());
+        self.directory
     }
 }
 
 #[tokio::test]
 async fn whenever_the_server_is_killed_an_upgrade_comes_to_its_end() {
     let mut stage = Stage::start(tempfile::tempdir().unwrap());
-    let kubectl = Kubectl::at(stage.kubeconfig());
+    let kubectl = &stage.workspaces.kubectl;
     kubectl.apply(&json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": "notes" },
         "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Mi" } } },
     }));
     for style in Style::ALL {
-        stage.spawn(style).await;
+        stage.workspaces.spawn(style).await;
     }
-    let pod = stage.pods(Style::Recreate).remove(0);
+    let pod = stage.workspaces.pods(Style::Recreate).remove(0);
     let pod = pod["metadata"]["name"].as_str().unwrap();
     kubectl.run(&["exec", pod, "--", "sh", "-c", "echo kept > /data/mine"]);
 
     let mut interrupted = 0;
     for (version, after) in (2..).zip(KILLED_AFTER) {
         for style in Style::ALL {
-            stage.upgrade(style, version).await;
+            stage.workspaces.upgrade(style, version).await;
         }
         sleep(Duration::from_millis(after)).await;
         if after > 0 {
             for style in Style::ALL {
-                interrupted += usize::from(stage.is_upgrading(style).await);
+                interrupted += usize::from(stage.workspaces.is_upgrading(style).await);
             }
         }
         let family = processes::descendants(stage.dev.id());
         stage = Stage::start(stage.kill());
         for style in Style::ALL {
-            stage.check(style, version).await;
+            stage.workspaces.check(style, version).await;
         }
         let left = processes::still_alive(&family);
         assert!(left.is_empty(), "processes of the killed server live on: {}", left.join(", "));
     }
     // That was no test if each upgrade was over before the server was killed.
     assert!(interrupted > 0);
-    let kubectl = Kubectl::at(stage.kubeconfig());
+    let kubectl = &stage.workspaces.kubectl;
     let deadline = Instant::now() + PATIENCE;
-    while !half_done(&kubectl).is_empty() {
-        assert!(Instant::now() < deadline, "left behind: {:?}", half_done(&kubectl));
+    while !half_done(kubectl).is_empty() {
+        assert!(Instant::now() < deadline, "left behind: {:?}", half_done(kubectl));
         sleep(Duration::from_millis(50)).await;
     }
     let family = processes::descendants(stage.dev.id());

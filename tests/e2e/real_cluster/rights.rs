@@ -1,105 +1,17 @@
 //! The rights of the server's own identity on a real cluster, less one at a time.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::collections::BTreeSet;
 
 use nocrd_cluster::{NEEDS, Permission, Scope};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
 
-use super::{kubeconfig, spec};
-use crate::{dev::PATIENCE, kubectl::Kubectl, program::Program, rpc::Rpc};
+use super::{place::Place, spec};
+use crate::{dev::PATIENCE, rpc::Rpc};
 
-/// The server's ServiceAccount, its role, and what binds them.
-const NAME: &str = "no-crd";
 /// The pod, workspace and template that stay: the tools only look at them.
 const KEPT: &str = "kept";
 
-/// A namespace of the test's own. It is deleted when this is dropped.
-struct Place {
-    kubectl: Kubectl,
-    namespace: String,
-    /// The directory of the kubeconfig of the server's ServiceAccount.
-    dir: TempDir,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.kubectl.attempt(&["delete", "namespace", &self.namespace, "--wait=false"], "");
-    }
-}
-
 impl Place {
-    fn new() -> Self {
-        let kubectl = Kubectl::at(kubeconfig().into());
-        let namespace = format!("no-crd-e2e-{}", std::process::id());
-        kubectl.run(&["create", "namespace", &namespace]);
-        let place = Self { kubectl, namespace, dir: tempfile::tempdir().unwrap() };
-        place.apply(json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": NAME } }));
-        place.apply(json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": NAME },
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME },
-            "subjects": [{ "kind": "ServiceAccount", "name": NAME, "namespace": place.namespace }],
-        }));
-        place.log_in();
-        place
-    }
-
-    fn kubeconfig(&self) -> PathBuf {
-        self.dir.path().join("kubeconfig")
-    }
-
-    fn apply(&self, mut object: Value) {
-        object["metadata"]["namespace"] = json!(self.namespace);
-        self.kubectl.apply(&object);
-    }
-
-    /// Writes a kubeconfig for the ServiceAccount, with a token that the cluster issues.
-    fn log_in(&self) {
-        let token =
-            self.kubectl.run(&["create", "token", NAME, "--namespace", &self.namespace, "--duration=1h"]);
-        let mut config: Value =
-            serde_json::from_str(&self.kubectl.line("config view --minify --raw --flatten --output=json"))
-                .unwrap();
-        let cluster = config["clusters"][0]["name"].clone();
-        config["users"] = json!([{ "name": NAME, "user": { "token": token.trim() } }]);
-        config["contexts"] = json!([{ "name": NAME, "context": {
-            "cluster": cluster, "user": NAME, "namespace": self.namespace } }]);
-        config["current-context"] = json!(NAME);
-        std::fs::write(self.kubeconfig(), config.to_string()).unwrap();
-    }
-
-    /// Gives the ServiceAccount everything in the table but one right, and waits until the cluster goes by that.
-    async fn grant_all_but(&self, missing: Option<&Permission>) {
-        let granted =
-            NEEDS.iter().filter(|need| need.applies_in(Scope::Namespaced) && Some(*need) != missing);
-        let rules: Vec<Value> = granted
-            .map(|need| {
-                json!({ "apiGroups": [Permission::GROUP], "resources": [need.full_resource()], "verbs": [need.verb] })
-            })
-            .collect();
-        self.apply(json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": NAME },
-            "rules": rules,
-        }));
-        let deadline = Instant::now() + PATIENCE;
-        for need in NEEDS.iter().filter(|need| need.applies_in(Scope::Namespaced)) {
-            let expected = if Some(need) == missing { "no" } else { "yes" };
-            let user = format!("--as=system:serviceaccount:{}:{NAME}", self.namespace);
-            let mut question =
-                vec!["auth", "can-i", need.verb, need.resource, "--namespace", &self.namespace, &user];
-            let subresource = format!("--subresource={}", need.subresource);
-            if !need.subresource.is_empty() {
-                question.push(&subresource);
-            }
-            // It ends with an error where the answer is no.
-            while self.kubectl.attempt(&question, "").stdout.trim() != expected {
-                assert!(Instant::now() < deadline, "{need:?}");
-                sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-
     /// Puts what the tools are used on.
     fn put(&self, name: &str) {
         let labels = json!({ "nogoo9/managed-by": "nogoo9-spawner", "nogoo9/user-sub": "guest" });
@@ -126,17 +38,6 @@ impl Place {
             let fixed = ["delete", "--namespace", &self.namespace, "--grace-period=1", "--ignore-not-found"];
             self.kubectl.run(&[&fixed[..], &pods].concat());
         }
-    }
-
-    fn serve(&self) -> Program {
-        let kubeconfig = self.kubeconfig();
-        let env = [
-            ("KUBECONFIG", kubeconfig.to_str().unwrap()),
-            ("STATELESS", "true"),
-            ("MODE", "namespaced"),
-            ("NAMESPACE", &self.namespace),
-        ];
-        Program::start(&["--port=0"], &env)
     }
 }
 
@@ -186,7 +87,7 @@ fn is_blind(need: &Permission) -> bool {
 #[tokio::test]
 #[ignore = "needs cluster (creates namespaces, roles, pods)"]
 async fn t55_k39_each_right_alone_is_missed_by_the_tools_that_need_it() {
-    let place = Place::new();
+    let place = Place::new("rights");
     place.put(KEPT);
     // Its log is read.
     let timeout = format!("--timeout={}s", PATIENCE.as_secs());
@@ -199,7 +100,7 @@ async fn t55_k39_each_right_alone_is_missed_by_the_tools_that_need_it() {
         let name = format!("t{number}");
         place.put(&name);
         place.grant_all_but(missing).await;
-        let server = place.serve();
+        let server = place.serve(&[]);
         let rpc = Rpc::new(&server.base());
         if !missing.is_some_and(is_blind) {
             server.says("ready");
