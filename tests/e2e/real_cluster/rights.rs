@@ -35,7 +35,14 @@ impl Place {
         let kept = [format!("pod/{KEPT}"), format!("pod/ws-{KEPT}")];
         let pods: Vec<&str> = all.lines().filter(|pod| !kept.iter().any(|kept| kept == pod)).collect();
         if !pods.is_empty() {
-            let fixed = ["delete", "--namespace", &self.namespace, "--grace-period=1", "--ignore-not-found"];
+            let fixed = [
+                "delete",
+                "--namespace",
+                &self.namespace,
+                "--grace-period=1",
+                "--ignore-not-found",
+                "--wait=false",
+            ];
             self.kubectl.run(&[&fixed[..], &pods].concat());
         }
     }
