@@ -234,6 +234,11 @@ impl Cluster {
         self.shared.templates.snapshot()
     }
 
+    /// Where they can't be watched, has the template ConfigMaps read anew: one was changed from here.
+    pub(crate) fn templates_changed(&self) {
+        self.shared.templates.poll();
+    }
+
     /// Counts changes of the template ConfigMaps.
     #[must_use]
     pub fn template_changes(&self) -> watch::Receiver<u64> {

@@ -48,7 +48,9 @@ impl Cluster {
         map: &ConfigMap,
     ) -> Result<ConfigMap, Error> {
         let asked = Asked { verb: "create", resource: RESOURCE, namespace: Some(namespace), name: None };
-        read(asked, self.calls().create(namespace, RESOURCE, &object(map, namespace, None)).await?)
+        let stored = self.calls().create(namespace, RESOURCE, &object(map, namespace, None)).await?;
+        self.templates_changed();
+        read(asked, stored)
     }
 
     /// Replaces a template's ConfigMap, if it is still the one that was read, and gives it as the API server stored it.
@@ -66,7 +68,9 @@ impl Cluster {
         let asked =
             Asked { verb: "update", resource: RESOURCE, namespace: Some(namespace), name: Some(name) };
         let object = object(map, namespace, Some(of));
-        read(asked, self.calls().replace(namespace, RESOURCE, name, &object).await?)
+        let stored = self.calls().replace(namespace, RESOURCE, name, &object).await?;
+        self.templates_changed();
+        read(asked, stored)
     }
 
     /// Deletes a template's ConfigMap, if it is still the one that was read; one that is not there is deleted already.
@@ -79,6 +83,8 @@ impl Cluster {
         name: &str,
         of: &Version,
     ) -> Result<(), Error> {
-        self.calls().delete(namespace, RESOURCE, name, Some(of), None).await
+        self.calls().delete(namespace, RESOURCE, name, Some(of), None).await?;
+        self.templates_changed();
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use k8s_openapi::api::core::v1::ConfigMap;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{Error, strip, supervise::Events, watch::Sink};
 
@@ -21,11 +21,18 @@ pub(crate) struct TemplateStore {
     objects: Mutex<ByName>,
     snapshot: ArcSwap<Vec<ConfigMap>>,
     changes: watch::Sender<u64>,
+    /// That somebody has changed one, and wants to see it here.
+    poll: Arc<Notify>,
 }
 
 impl Default for TemplateStore {
     fn default() -> Self {
-        Self { objects: Mutex::default(), snapshot: ArcSwap::default(), changes: watch::Sender::new(0) }
+        Self {
+            objects: Mutex::default(),
+            snapshot: ArcSwap::default(),
+            changes: watch::Sender::new(0),
+            poll: Arc::default(),
+        }
     }
 }
 
@@ -36,6 +43,11 @@ impl TemplateStore {
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Has them read anew soon, where they can't be watched.
+    pub(crate) fn poll(&self) {
+        self.poll.notify_one();
     }
 
     /// Lets `change` change the objects, and publishes them when it says that it did.
@@ -105,6 +117,10 @@ impl Sink for TemplateSink {
 
     fn heard(&mut self) {
         self.events.heard();
+    }
+
+    fn polled(&self) -> Option<Arc<Notify>> {
+        Some(Arc::clone(&self.store.poll))
     }
 
     fn failed(&mut self, error: &Error) -> ControlFlow<()> {

@@ -4,13 +4,14 @@
 //! again after an outage, and the bookmarks that show a quiet one to be alive. Health is made of both. It also asks
 //! for ever for a version the server answers with a plain 410.
 
-use std::{fmt::Debug, ops::ControlFlow, pin::pin, time::Duration};
+use std::{fmt::Debug, ops::ControlFlow, pin::pin, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use k8s_openapi::{Metadata, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::core::{Request, WatchEvent, params::WatchParams};
 use rand::Rng;
 use serde::de::DeserializeOwned;
+use tokio::{sync::Notify, time::Instant};
 use tracing::{debug, warn};
 
 use crate::{
@@ -28,6 +29,11 @@ const WATCH_SLACK: Duration = Duration::from_secs(5);
 /// A watch that ends sooner, without having delivered anything, has failed.
 const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 
+/// A collection that can be listed but not watched is listed so often.
+const POLL: Duration = Duration::from_secs(10);
+/// For how long that is done before the watch is tried again.
+const POLLED: Duration = Duration::from_secs(300);
+
 /// What a collection is kept in.
 pub(crate) trait Sink: Send {
     /// The objects.
@@ -43,6 +49,11 @@ pub(crate) trait Sink: Send {
     fn deleted(&mut self, object: Self::Object);
     /// The API server was heard of.
     fn heard(&mut self) {}
+    /// Whether it will do, where watching is not permitted, to list now and then, and who says when that is to be done at
+    /// once.
+    fn polled(&self) -> Option<Arc<Notify>> {
+        None
+    }
     /// The collection can't be followed at the moment. `Break` gives up.
     fn failed(&mut self, error: &Error) -> ControlFlow<()>;
 }
@@ -67,13 +78,31 @@ impl Collection<'_> {
     pub(crate) async fn follow(&self, sink: &mut impl Sink) {
         let mut backoff = Backoff::default();
         let mut version: Option<String> = None;
+        let mut polled_until = Instant::now();
         loop {
+            if version.is_some()
+                && polled_until > Instant::now()
+                && let Some(now) = sink.polled()
+            {
+                version = None;
+                tokio::select! {
+                    () = tokio::time::sleep(POLL) => {}
+                    () = now.notified() => {}
+                }
+            }
             let step = match version.as_mut() {
                 None => self.list(sink).await.map(|listed| version = Some(listed)),
                 Some(version) => self.watch(version, sink, &mut backoff).await,
             };
             let error = match step {
                 Ok(()) => continue,
+                Err(Broken::Failed(error @ Error::Forbidden { .. }))
+                    if version.is_some() && sink.polled().is_some() =>
+                {
+                    debug!(resource = self.asked.resource, %error, "listed now and then instead");
+                    polled_until = Instant::now() + POLLED;
+                    continue;
+                }
                 Err(Broken::Failed(error)) => error,
                 Err(Broken::Expired(error)) => {
                     version = None;
@@ -127,7 +156,7 @@ impl Collection<'_> {
             }));
         };
         let mut events = pin!(opened.map_err(|error| self.broken(error))?);
-        let since = tokio::time::Instant::now();
+        let since = Instant::now();
         let patience = Duration::from_secs(WATCH_SECONDS.into()) + WATCH_SLACK;
         let mut delivered = false;
         sink.heard();

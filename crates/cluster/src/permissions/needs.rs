@@ -108,7 +108,7 @@ needs! {
     "list" "configmaps"/"" false: [] + ["list_templates" "get_template" "spawn_workspace" "create_pod_from_template" "upgrade_workspace" "upgrade_all_workspaces"]
         "Reads the templates in the cluster; without it only those of the directory and the built-in ones are known.";
     "watch" "configmaps"/"" false: [] + ["list_templates" "get_template" "spawn_workspace" "create_pod_from_template" "upgrade_workspace" "upgrade_all_workspaces"]
-        "Keeps the templates up to date.";
+        "Keeps the templates up to date; without it they are read anew every ten seconds.";
     "get" "configmaps"/"" false: ["update_template" "delete_template"] + []
         "Makes sure that a ConfigMap is a template, and whose, before it is changed.";
     "create" "configmaps"/"" false: ["create_template"] + []

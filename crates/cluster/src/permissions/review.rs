@@ -165,12 +165,14 @@ impl Reviewer {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(&question).copied()
     }
 
-    /// Where a resource can be watched, going by the answers. What is not known is tried.
+    /// Where a resource can be followed, going by the answers. What is not known is tried.
     pub(crate) fn watchable(&self, resource: &'static str) -> Watched {
+        // Templates that can't be watched are listed again and again.
+        let verbs = if resource == "pods" { &["list", "watch"][..] } else { &["list"] };
         let denied = |here: bool| {
-            ["list", "watch"]
-                .into_iter()
-                .any(|verb| self.known(Question { verb, resource, subresource: "", here }) == Some(false))
+            verbs
+                .iter()
+                .any(|&verb| self.known(Question { verb, resource, subresource: "", here }) == Some(false))
         };
         if self.config.scope == Scope::Cluster && !denied(false) {
             return Watched::AllNamespaces;

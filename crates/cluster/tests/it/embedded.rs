@@ -70,7 +70,7 @@ async fn t55_missing_rights_are_named() {
     embedded.access().set(vec![
         Rule::deny("create", "pods"),
         Rule::deny("*", "events"),
-        Rule::deny("watch", "configmaps").within(Namespaces::Except(vec!["nogoo9".into()])),
+        Rule::deny("list", "configmaps").within(Namespaces::Except(vec!["nogoo9".into()])),
     ]);
     let cluster = start(&embedded, Scope::Cluster).await;
     let report = cluster.permissions();

@@ -1,9 +1,11 @@
 //! What is kept in memory follows the cluster, whatever happens to the connection.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use nocrd_cluster::{ChangeKind, Cluster, Scope, Watched, WorkspacePod};
+use http::Method;
+use nocrd_cluster::{ChangeKind, Cluster, Config, Scope, Watched, WorkspacePod};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{
     PATIENCE, config,
@@ -261,6 +263,46 @@ async fn templates_are_kept_without_ballast_and_changes_told() {
     changes.changed().await.unwrap();
     assert_eq!(names(&cluster), ["t0"]);
     assert!(api.count("labelSelector=nogoo9%2Fpod-template%3Dtrue") > 0);
+}
+
+/// Roles made for versions up to 0.17 don't let templates be watched.
+#[tokio::test(start_paused = true)]
+async fn templates_that_must_not_be_watched_are_listed_now_and_then() {
+    for check_permissions in [true, false] {
+        let api = Api::default();
+        api.put("configmaps", template("t1", "{}"));
+        api.deny("watch", "configmaps", "*");
+        api.deny("watch", "configmaps", "nogoo9");
+        let cluster = start(&api, Config { check_permissions, ..config(Scope::Cluster) }).await;
+        cluster.synced().await;
+        let health = cluster.health();
+        assert_eq!((health.watched_templates, health.stale_for), (Watched::AllNamespaces, None));
+        let mut changes = cluster.template_changes();
+        assert_eq!(cluster.template_config_maps().len(), 1);
+        api.put("configmaps", template("t0", "{}"));
+        changes.changed().await.unwrap();
+        assert_eq!(cluster.template_config_maps().len(), 2);
+
+        // One's own changes are seen at once.
+        let before = Instant::now();
+        let map = template("t2", "{}");
+        api.script(Method::POST, "/api/v1/namespaces/nogoo9/configmaps", 201, map.to_string());
+        api.put("configmaps", map.clone());
+        let map = serde_json::from_value(map).unwrap();
+        cluster.create_template_config_map(&namespace("nogoo9"), &map).await.unwrap();
+        changes.changed().await.unwrap();
+        assert!(before.elapsed() < Duration::from_secs(1));
+        assert_eq!(cluster.template_config_maps().len(), 3);
+
+        // Whether it is permitted by now is asked seldom, and found out.
+        let (tries, lists) = (api.count("configmaps?&watch"), api.count("configmaps?"));
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        assert_eq!(api.count("configmaps?&watch"), tries);
+        assert!((15..=25).contains(&(api.count("configmaps?") - lists)));
+        assert_eq!(cluster.health().stale_for, None);
+        api.allow_all();
+        until("both watches", || api.watching() == 2).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -97,7 +97,7 @@ async fn walk(client: &Client, need: &Permission, name: &str) {
 /// What a tool that works without a right says of doing without.
 fn loss(need: &Permission, tool: &str) -> Option<&'static str> {
     match (need.verb, need.resource, tool) {
-        ("list" | "watch", "configmaps", "list_templates") => Some("⚠ ConfigMap templates unavailable"),
+        ("list", "configmaps", "list_templates") => Some("⚠ ConfigMap templates unavailable"),
         ("create", "secrets", "spawn_workspace" | "create_pod_from_template") => Some("⚠"),
         _ => None,
     }

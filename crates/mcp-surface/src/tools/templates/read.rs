@@ -87,7 +87,7 @@ impl Tool for ListTemplates {
 fn render(call: &Call, list: &TemplateList) -> String {
     let mut out = String::new();
     let permissions = call.permissions();
-    if !["list", "watch"].into_iter().all(|verb| permissions.allows(verb, "configmaps")) {
+    if !permissions.allows("list", "configmaps") {
         out.push_str(
             "⚠ ConfigMap templates unavailable (missing permissions). Showing local/built-in templates only.\n",
         );
