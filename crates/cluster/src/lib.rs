@@ -66,7 +66,7 @@ pub use index::{Change, ChangeKind, Elapsed, PodIndex, WorkspaceIndex};
 pub use own::{OwnConfigMap, OwnSecret, OwnSecretName};
 pub use permissions::{NEEDS, OWN_NEEDS, OwnNeed, Permission, PermissionReport};
 pub use pod_summary::{Incomplete, ManagedPod, Phase, PodSummary, owner_of};
-pub use pods::{Changes, DeletePod, LogOptions};
+pub use pods::{Changes, DeletePod, LogOptions, PodLog};
 pub use secret_values::SecretValues;
 pub use status::{State, Status};
 pub use version::Version;

@@ -1,6 +1,7 @@
 //! Calls about pods.
 
 mod change;
+mod log;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::{
 };
 
 pub use change::Changes;
+pub use log::{DEFAULT_LOG_BYTES, DEFAULT_LOG_LINES, MAX_LOG_BYTES, PodLog};
 
 /// How to delete a pod.
 #[derive(Debug, Clone, Default)]
@@ -36,23 +38,18 @@ pub struct DeletePod {
 pub struct LogOptions {
     /// The container; needed when the pod has several.
     pub container: Option<String>,
-    /// Lines from the end; [`DEFAULT_LOG_LINES`] when nothing is said.
+    /// Lines from the end. When neither this nor `limit_bytes` is said, [`DEFAULT_LOG_LINES`].
     pub tail_lines: Option<u32>,
     /// Not older than this.
     pub since_seconds: Option<u32>,
-    /// At most this many bytes, and never more than [`MAX_LOG_BYTES`].
+    /// The first so many bytes of what the other options choose, as Kubernetes has it, and never more than
+    /// [`MAX_LOG_BYTES`]. When nothing is said, the last [`DEFAULT_LOG_BYTES`].
     pub limit_bytes: Option<u32>,
     /// Whether each line begins with its time (RFC 3339).
     pub timestamps: bool,
     /// Whether to read the log of the container's previous run.
     pub previous: bool,
 }
-
-/// Lines that are read when a caller names no number.
-pub const DEFAULT_LOG_LINES: u32 = 2000;
-
-/// Most bytes of a log that are read at once.
-pub const MAX_LOG_BYTES: u32 = 1024 * 1024;
 
 impl Cluster {
     /// Creates a pod and gives it as the API server stored it. Fields the API server does not know are refused.
@@ -164,15 +161,15 @@ impl Cluster {
         namespace: &Namespace,
         name: &str,
         options: LogOptions,
-    ) -> Result<String, Error> {
+    ) -> Result<PodLog, Error> {
         let asked = Asked { verb: "get", resource: "pods/log", namespace: Some(namespace), name: Some(name) };
         check_name(asked)?;
-        let limit = options.limit_bytes.unwrap_or(MAX_LOG_BYTES).min(MAX_LOG_BYTES);
+        let part = log::Part::of(&options);
         let params = LogParams {
             container: options.container,
-            tail_lines: Some(options.tail_lines.unwrap_or(DEFAULT_LOG_LINES).into()),
+            tail_lines: part.tail_lines().map(i64::from),
             since_seconds: options.since_seconds.map(i64::from),
-            limit_bytes: Some(limit.into()),
+            limit_bytes: Some(part.limit_bytes().into()),
             timestamps: options.timestamps,
             previous: options.previous,
             ..LogParams::default()
@@ -185,13 +182,9 @@ impl Cluster {
         calls
             .in_time(asked, async {
                 let body = calls.client.request_stream(request).await.map_err(failed)?;
-                let mut log = Vec::new();
                 // The API server may give slightly more than it was asked for.
-                std::pin::pin!(body.take(limit.into()))
-                    .read_to_end(&mut log)
-                    .await
-                    .map_err(|error| failed(kube::Error::ReadEvents(error)))?;
-                Ok(String::from_utf8_lossy(&log).into_owned())
+                let body = std::pin::pin!(body.take(part.limit_bytes().into()));
+                part.read(body).await.map_err(|error| failed(kube::Error::ReadEvents(error)))
             })
             .await
     }

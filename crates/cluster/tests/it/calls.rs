@@ -146,9 +146,9 @@ async fn logs_are_bounded_and_any_bytes_will_do() {
     let path = format!("{PODS}/p1/log");
     api.script(Method::GET, &path, 200, vec![b'o', b'k', 0xff, b'\n']);
     let log = cluster.pod_logs(&namespace("nogoo9"), "p1", LogOptions::default()).await.unwrap();
-    assert_eq!(log, "ok\u{fffd}\n");
+    assert_eq!(log.text, "ok\u{fffd}\n");
     let sent = last(&api, Method::GET).target;
-    assert!(sent.contains("limitBytes=1048576") && sent.contains("tailLines=2000"), "{sent}");
+    assert!(sent.contains("limitBytes=67108864") && sent.contains("tailLines=2001"), "{sent}");
 
     api.script(Method::GET, &path, 200, "0123456789");
     let options = LogOptions {
@@ -159,8 +159,9 @@ async fn logs_are_bounded_and_any_bytes_will_do() {
         ..LogOptions::default()
     };
     let log = cluster.pod_logs(&namespace("nogoo9"), "p1", options).await.unwrap();
-    assert_eq!(log, "0123");
+    assert_eq!((log.text.as_str(), log.truncated), ("0123", true));
     let sent = last(&api, Method::GET).target;
+    assert!(!sent.contains("tailLines"), "{sent}");
     for part in ["container=a+b", "limitBytes=4", "previous=true", "timestamps=true"] {
         assert!(sent.contains(part), "{sent}");
     }

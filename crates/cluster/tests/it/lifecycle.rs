@@ -122,7 +122,7 @@ impl World {
             // Without a readiness probe the pod is ready as soon as it runs, which may be before it has written.
             let logged = async {
                 loop {
-                    let log = cluster.pod_logs(namespace, &name, LogOptions::default()).await.unwrap();
+                    let log = cluster.pod_logs(namespace, &name, LogOptions::default()).await.unwrap().text;
                     if !log.is_empty() {
                         break log;
                     }

@@ -1,6 +1,6 @@
 //! What may be done to a pod that is there.
 
-use nocrd_cluster::{DeletePod, Error as ClusterError, LogOptions, Version};
+use nocrd_cluster::{DeletePod, Error as ClusterError, LogOptions, PodLog, Version};
 use nocrd_model::Caller;
 use serde_json::Value;
 
@@ -42,6 +42,9 @@ impl Spawner {
         pod: &VisiblePod,
         patch: &PodPatch,
     ) -> Result<String, Error> {
+        if patch.name.as_ref().is_some_and(|name| *name != pod.name) {
+            return Err(Error::InvalidArgument("patch.metadata.name: it is not the pod's".into()));
+        }
         metadata::check_changed_labels(&patch.labels, caller, self.config())?;
         metadata::check_changed_annotations(&patch.annotations, caller, self.config())?;
         if let Some(unknown) = patch.containers().find(|name| !pod.containers().any(|own| own == *name)) {
@@ -85,9 +88,8 @@ impl Spawner {
             names.find(|name| *name == nocrd_model::keys::MAIN_CONTAINER).or(first).unwrap_or_default()
         };
         let container = options.container.clone().unwrap_or_else(|| main().to_owned());
-        let limit = options.limit_bytes.unwrap_or(DEFAULT_LOG_BYTES).min(nocrd_cluster::pods::MAX_LOG_BYTES);
-        let options = LogOptions { container: Some(container.clone()), limit_bytes: Some(limit), ..options };
-        let text = match self.cluster().pod_logs(&pod.namespace, &pod.name, options).await {
+        let options = LogOptions { container: Some(container.clone()), ..options };
+        let log = match self.cluster().pod_logs(&pod.namespace, &pod.name, options).await {
             Err(ClusterError::NotFound { .. }) => return Err(pod.not_found()),
             result => result?,
         };
@@ -97,10 +99,7 @@ impl Spawner {
             Ok(_) | Err(ClusterError::NotFound { .. }) => return Err(pod.not_found()),
             Err(error) => return Err(error.into()),
         }
-        let truncated = text.len() >= limit as usize;
+        let PodLog { text, truncated } = log;
         Ok(PodLogs { container, text, truncated })
     }
 }
-
-/// Bytes of a log that are read when the caller names no number.
-const DEFAULT_LOG_BYTES: u32 = 64 * 1024;

@@ -39,8 +39,12 @@ spec:
     let workspace = spawner.wait_ready(&id("w1"), None, patient(), |step| steps.push(step)).await.unwrap();
     assert!(workspace.is_ready() && workspace.status().state == State::Running, "{:?}", workspace.status());
     assert!(steps.windows(2).all(|pair| pair[0].step < pair[1].step) && !steps.is_empty(), "{steps:?}");
-    let log =
-        spawner.cluster().pod_logs(&workspace.pod().namespace, "ws-w1", Default::default()).await.unwrap();
+    let log = spawner
+        .cluster()
+        .pod_logs(&workspace.pod().namespace, "ws-w1", Default::default())
+        .await
+        .unwrap()
+        .text;
     assert!(log.contains("apollo $(HOME) for ada@example.com") && log.lines().count() == 2, "{log}");
     let events = spawner.events(&id("w1"), None).await.unwrap();
     assert!(events.iter().any(|event| event.reason == "Started"), "{events:?}");

@@ -68,8 +68,12 @@ async fn cluster_spawn_wait_and_stop() {
     let pod = spawner.cluster().get_pod(&spawned.namespace, &spawned.pod_name).await.unwrap();
     assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], json!(7));
     assert!(!pod.to_string().contains("s3cret"));
-    let log =
-        spawner.cluster().pod_logs(&spawned.namespace, &spawned.pod_name, Default::default()).await.unwrap();
+    let log = spawner
+        .cluster()
+        .pod_logs(&spawned.namespace, &spawned.pod_name, Default::default())
+        .await
+        .unwrap()
+        .text;
     assert_eq!(log.trim(), "6", "the context reached the container");
     spawner.stop(&id, None, Default::default()).await.unwrap();
     gone(&spawner, &id).await;

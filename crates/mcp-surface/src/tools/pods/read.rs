@@ -162,12 +162,12 @@ pub(crate) struct GetPodLogsParams {
     namespace: Option<String>,
     /// Default: `agent`, else the first.
     container: Option<String>,
-    /// From the end. Default 2000.
+    /// From the end. Default 2000, unless `limitBytes` is given.
     #[schemars(range(min = 1))]
     tail_lines: Option<u32>,
     #[schemars(range(min = 1))]
     since_seconds: Option<u32>,
-    /// Default 65536, at most 1048576.
+    /// The first so many bytes of that, at most 1048576. Default: the last 65536.
     #[schemars(range(min = 1))]
     limit_bytes: Option<u32>,
     #[serde(default)]
@@ -181,7 +181,7 @@ pub(crate) struct GetPodLogsParams {
 pub(crate) struct Logs {
     logs: String,
     container: String,
-    /// Whether the limit was reached, so that there may be more. Left out when false.
+    /// Whether there is more: after this with `limitBytes`, else before. Left out when false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
 }

@@ -135,7 +135,7 @@ pub(super) async fn until_log(spawner: &Spawner, namespace: &Namespace, pod: &st
     let logged = async {
         while log.lines().ne(lines.iter().copied()) {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            log = spawner.cluster().pod_logs(namespace, pod, options.clone()).await.unwrap();
+            log = spawner.cluster().pod_logs(namespace, pod, options.clone()).await.unwrap().text;
         }
     };
     let logged = tokio::time::timeout(PATIENCE, logged).await.is_ok();
