@@ -23,13 +23,38 @@ pub(crate) fn parse<T: DeserializeOwned>(
     let mut arguments = arguments.unwrap_or_default();
     arguments.remove(IGNORED);
     arguments.retain(|_, value| !value.is_null());
+    arguments.values_mut().for_each(settle_numbers);
     let mut check = Check::default();
     check.object(schema, &arguments, "");
     if !check.problems.is_empty() {
         check.problems.truncate(MAX_PROBLEMS);
         return Err(Error::Arguments { problems: check.problems });
     }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let is_count =
+        |name: &str| properties.is_some_and(|all| all.get(name).is_some_and(|of| of["type"] == "integer"));
+    for (_, value) in arguments.iter_mut().filter(|(name, _)| is_count(name)) {
+        // As many as there can be.
+        *value = value.as_u64().map_or(Value::Null, |count| count.min(u32::MAX.into()).into());
+    }
     serde_json::from_value(Value::Object(arguments)).map_err(|error| Error::argument(error.to_string()))
+}
+
+/// Whole numbers are integers, however a client writes them (JSON Schema 2020-12, Core, 6.3.1): `80.0` is `80`.
+fn settle_numbers(value: &mut Value) {
+    /// The integers up to here are told apart by a double.
+    const EXACT: f64 = 9_007_199_254_740_991.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() <= EXACT);
+            if let Some(whole) = whole {
+                *value = (whole as i64).into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(settle_numbers),
+        Value::Object(members) => members.values_mut().for_each(settle_numbers),
+        _ => {}
+    }
 }
 
 /// The candidate that was most likely meant by `name`.
@@ -185,6 +210,16 @@ mod tests {
             "jwtPayload": {"sub": "admin", "deep": [1, {}]}}));
         let context = BTreeMap::from([("K".to_owned(), "v".to_owned())]);
         assert_eq!(params, Ok(Params { id: "a".into(), context, limit: Some(200), ..Params::default() }));
+    }
+
+    #[test]
+    fn whole_numbers_are_integers_and_counts_have_no_end() {
+        let params = parse(json!({"id": "a", "limit": 10.0, "depth": 9_007_199_254_740_991_u64})).unwrap();
+        assert_eq!((params.limit, params.depth), (Some(10), Some(u32::MAX)));
+        assert_eq!(parse(json!({"id": "a", "depth": 1e300})).unwrap_err().len(), 1);
+        let mut value = json!({"spec": [{"containerPort": 80.0, "cpu": 0.5, "n": -3.0}]});
+        settle_numbers(&mut value);
+        assert_eq!(value, json!({"spec": [{"containerPort": 80, "cpu": 0.5, "n": -3}]}));
     }
 
     #[test]

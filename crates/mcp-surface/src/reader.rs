@@ -103,14 +103,14 @@ impl<'a> Reader<'a> {
         let owner = self.caller.owner_filter().cloned();
         let filter = ListFilter { owner, ..ListFilter::default() };
         match self.surface.spawner().list(&filter) {
-            Err(nocrd_spawner::Error::NotSynced) if self.is_blind() => Ok(Vec::new()),
+            Err(nocrd_spawner::Error::NotSynced) if is_blind(self.cluster()) => Ok(Vec::new()),
             listed => Ok(listed?.items),
         }
     }
+}
 
-    /// Whether the server lacks the right to know the pods, rather than the time.
-    fn is_blind(&self) -> bool {
-        let permissions = self.cluster().permissions();
-        permissions.complete && !["list", "watch"].into_iter().all(|verb| permissions.allows(verb, "pods"))
-    }
+/// Whether the server lacks the right to know the pods, rather than the time.
+pub(crate) fn is_blind(cluster: &Cluster) -> bool {
+    let permissions = cluster.permissions();
+    permissions.complete && !["list", "watch"].into_iter().all(|verb| permissions.allows(verb, "pods"))
 }

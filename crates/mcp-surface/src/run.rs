@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
+use nocrd_cluster::NEEDS;
 use nocrd_model::Caller;
 use rmcp::{
     ErrorData, RoleServer,
@@ -17,6 +18,7 @@ use crate::{
     catalogue::Listed,
     elicit::{Asking, Stop, confirm, context as missing_context},
     error::Failure,
+    reader::is_blind,
     respond,
     tasks::Follow,
     tool::Arguments,
@@ -94,6 +96,18 @@ impl Surface {
         }
     }
 
+    /// Waits until the cluster's state is known, for tools that go by it: a client that starts the server itself calls at
+    /// once.
+    async fn settle(&self, listed: &Listed) {
+        let cluster = self.spawner().cluster();
+        let goes_by_it = NEEDS.iter().any(|need| {
+            need.verb == "list" && need.tools.iter().chain(need.helps).any(|tool| *tool == listed.entry.name)
+        });
+        if goes_by_it && !cluster.health().synced && !is_blind(cluster) {
+            let _ = tokio::time::timeout(self.spawner().config().index_wait, cluster.synced()).await;
+        }
+    }
+
     async fn run(
         &self,
         listed: &'static Listed,
@@ -101,6 +115,7 @@ impl Surface {
         arguments: Arguments,
         context: &RequestContext<RoleServer>,
     ) -> Result<(CallToolResult, Option<Follow>), Failure> {
+        self.settle(listed).await;
         let call = Call::new(self.clone(), caller, context);
         // Without an answer the client would wait for ever.
         AssertUnwindSafe(listed.run(call, arguments)).catch_unwind().await.unwrap_or_else(|_| {

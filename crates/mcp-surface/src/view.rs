@@ -15,12 +15,14 @@ use crate::{redact, text};
 pub(crate) const IN_LIST: usize = 160;
 /// Most bytes of the labels, and of the annotations, of one entry of a list.
 const METADATA_IN_LIST: usize = 8 * 1024;
-/// Longest text in details.
+/// Longest text in details that the cluster or a pod wrote.
 pub(crate) const IN_DETAILS: usize = 2_000;
+/// What an author wrote is whole in details: it may be sent back.
+pub(crate) const WHOLE: usize = usize::MAX;
 
-/// Labels or annotations, with values made safe to show.
+/// Labels or annotations, with values made safe to show. Their lengths are bounded by the API server.
 pub(crate) fn metadata(map: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    shown(map, |value| text::block(value, IN_DETAILS))
+    shown(map, |value| text::block(value, WHOLE))
 }
 
 /// The same for a list: of somebody's thousands the first, so that one entry does not fill a page.

@@ -35,7 +35,7 @@ impl Context {
         if let Some(name) = self.0.keys().find(|name| !is_variable_name(name)) {
             let shown: String = name.chars().take(80).collect();
             return Some(format!(
-                "context variable {shown:?} is no environment variable name: use letters, digits and '_', not beginning with a digit"
+                "context variable {shown:?} is no environment variable name: use letters, digits, '_', '-' and '.', not beginning with a digit"
             ));
         }
         let bytes: usize = self.0.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -48,10 +48,13 @@ impl Context {
     }
 }
 
+/// Whether Kubernetes, of whatever version, takes it as the name of a variable and as a key of a Secret.
 fn is_variable_name(name: &str) -> bool {
     name.len() <= 250
-        && name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        && name != "."
+        && !name.starts_with("..")
 }
 
 impl fmt::Debug for Context {
@@ -78,12 +81,14 @@ mod tests {
 
     #[test]
     fn refuses_what_no_process_can_have() {
-        for name in ["", "1A", "A-B", "A.B", "A=B", "A B", "Ä", "A\n"] {
+        for name in ["", "1A", ".", "..A", "A=B", "A B", "Ä", "A\n"] {
             let context: Context = [(name, "x")].into_iter().collect();
             assert!(context.problem().is_some(), "{name:?}");
         }
         assert!([("A", "a\0b")].into_iter().collect::<Context>().problem().is_some());
         assert!([("A", "x".repeat(MAX_BYTES))].into_iter().collect::<Context>().problem().is_some());
-        assert_eq!([("_a9", "")].into_iter().collect::<Context>().problem(), None);
+        for name in ["_a9", "A-B", "a.b", "-x"] {
+            assert_eq!([(name, "")].into_iter().collect::<Context>().problem(), None, "{name}");
+        }
     }
 }

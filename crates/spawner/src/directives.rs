@@ -158,7 +158,9 @@ fn list(value: Option<&str>) -> Vec<String> {
 }
 
 fn parse_grace_period(text: &str) -> Result<u32, Error> {
-    text.parse().ok().filter(|seconds| *seconds <= MAX_GRACE_PERIOD).ok_or_else(|| Error::Annotation {
+    // Templates for versions up to 0.17 may say `30s`.
+    let seconds = text.strip_suffix('s').unwrap_or(text);
+    seconds.parse().ok().filter(|seconds| *seconds <= MAX_GRACE_PERIOD).ok_or_else(|| Error::Annotation {
         key: keys::DEFAULT_GRACE_PERIOD.into(),
         reason: format!("{text:?} is no number of seconds from 0 to {MAX_GRACE_PERIOD}"),
     })

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use nocrd_model::Namespace;
 use serde_json::{Map, Value};
 
+use crate::metadata::Pairs;
+
 /// What is to be stored of a template. What is absent stays as it is.
 #[derive(Debug, Clone, Default)]
 pub struct TemplateChange {
@@ -21,6 +23,21 @@ pub struct TemplateChange {
     pub annotations: BTreeMap<String, String>,
     /// The pod spec; a new template needs one.
     pub spec: Option<Map<String, Value>>,
+}
+
+impl TemplateChange {
+    /// The change without what is so already: whoever sends back what they have read, changes nothing by that.
+    fn beside(&self, labels: &Pairs, annotations: &Pairs) -> Self {
+        let new = |pairs: &Pairs, there: &Pairs| -> Pairs {
+            let new = pairs.iter().filter(|(key, value)| there.get(*key) != Some(*value));
+            new.map(|(key, value)| (key.clone(), value.clone())).collect()
+        };
+        Self {
+            labels: new(&self.labels, labels),
+            annotations: new(&self.annotations, annotations),
+            ..self.clone()
+        }
+    }
 }
 
 /// A template that was stored or deleted.

@@ -115,7 +115,7 @@ pub(crate) fn check_changed_annotations(
     caller: &Caller,
     config: &Config,
 ) -> Result<(), Error> {
-    if let Some(key) = changes.keys().find(|key| key.starts_with(keys::PREFIX)) {
+    if let Some(key) = changes.keys().find(|key| key.starts_with(keys::PREFIX) && !is_for_show(key)) {
         return Err(Error::ReservedKey { what: "annotation", key: key.clone() });
     }
     check_foreign_annotations(&as_set(changes), caller, config)
@@ -141,9 +141,14 @@ pub(crate) fn check_inline_annotations(annotations: &Pairs) -> Result<(), Error>
     Ok(())
 }
 
+/// Whether an annotation is only shown to people, so that whoever has the workspace may say what it is.
+fn is_for_show(key: &str) -> bool {
+    matches!(key, keys::WORKSPACE_NAME | keys::DESCRIPTION)
+}
+
 /// Refuses annotations beside a template that would change what the template's author decided.
 pub(crate) fn check_annotations_beside_template(annotations: &Pairs) -> Result<(), Error> {
-    match annotations.keys().find(|key| key.starts_with(keys::PREFIX)) {
+    match annotations.keys().find(|key| key.starts_with(keys::PREFIX) && !is_for_show(key)) {
         Some(key) if keys::is_reserved(key) => {
             Err(Error::ReservedKey { what: "annotation", key: key.clone() })
         }

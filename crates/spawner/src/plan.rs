@@ -115,6 +115,7 @@ fn render(inputs: &Inputs<'_>, pod_name: String, secret_name: String) -> Result<
     let directives = Directives::parse(&source.directives)?;
     directives.require(|name| request.context.contains(name) || is_overridden(request, name))?;
     let mut warnings = directives.warnings.clone();
+    warnings.extend(inputs.template().and_then(|template| template.warning()));
 
     let mut tree = source.spec;
     placeholders.replace_in(&mut tree);

@@ -154,6 +154,7 @@ mod tests {
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             spec: json!({"containers": []}),
+            ignored: Vec::new(),
         }
     }
 

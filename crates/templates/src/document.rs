@@ -29,10 +29,10 @@ pub fn parse_config_map(config_map: &ConfigMap) -> Result<Template, Problem> {
     }
     let text = config_map.data.as_ref().and_then(|data| data.get(SPEC_KEY));
     let text = text.ok_or_else(|| refuse(format!("the ConfigMap has no key {SPEC_KEY:?} in its data")))?;
-    let spec = spec::parse_text(text).map_err(|error| refuse(error.to_string()))?;
-    spec::validate(&spec).map_err(|error| refuse(error.to_string()))?;
+    let mut spec = spec::parse_text(text).map_err(|error| refuse(error.to_string()))?;
+    let ignored = spec::settle(&mut spec).map_err(|error| refuse(error.to_string()))?;
     let annotations = metadata.annotations.clone().unwrap_or_default();
-    Ok(Template { name, origin: origin.clone(), labels, annotations, spec })
+    Ok(Template { name, origin: origin.clone(), labels, annotations, spec, ignored })
 }
 
 /// Reads a template file: an object with `metadata` (`name`, `labels`, `annotations`) and `spec`. A file that names no
@@ -65,9 +65,9 @@ fn parse_parts(text: &str, name: &mut String, origin: &Origin) -> Result<Templat
     let mut labels: std::collections::BTreeMap<String, String> = pairs("labels")?;
     labels.entry(keys::POD_TEMPLATE.to_owned()).or_insert_with(|| "true".to_owned());
     let annotations = pairs("annotations")?;
-    let spec = document.get("spec").ok_or("the file has no `spec`")?;
-    spec::validate(spec).map_err(|error| error.to_string())?;
-    Ok(Template { name: name.clone(), origin: origin.clone(), labels, annotations, spec: spec.clone() })
+    let mut spec = document.get("spec").ok_or("the file has no `spec`")?.clone();
+    let ignored = spec::settle(&mut spec).map_err(|error| error.to_string())?;
+    Ok(Template { name: name.clone(), origin: origin.clone(), labels, annotations, spec, ignored })
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::Error;
 
 pub use fields::FIELDS;
 pub use text::{MAX_BYTES, MAX_DEPTH, parse_text};
-pub use validate::{read, validate};
+pub use validate::{read, settle, validate};
 
 /// A pod spec that fits the Kubernetes schema.
 #[derive(Debug, Clone)]

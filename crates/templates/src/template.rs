@@ -59,6 +59,8 @@ pub struct Template {
     pub annotations: BTreeMap<String, String>,
     /// The pod spec, an object. Its members `labels` and `annotations`, if any, are the pod's.
     pub spec: Value,
+    /// Some of the fields that its spec had and that Kubernetes does not know: they were left out.
+    pub ignored: Vec<String>,
 }
 
 /// A template that could not be read.
@@ -80,6 +82,13 @@ impl Template {
     fn list(&self, key: &str) -> Vec<String> {
         let items = self.annotation(key).into_iter().flat_map(|text| text.split(','));
         items.map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// What whoever uses it should know of it.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let fields = self.ignored.join(", ");
+        (!fields.is_empty()).then(|| format!("unknown fields were left out of its spec: {fields}"))
     }
 
     /// What it is for; empty when it does not say.

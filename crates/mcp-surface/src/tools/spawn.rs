@@ -108,6 +108,7 @@ impl Tool for SpawnWorkspace {
     const ACTION: Option<Action> = Some(Action::WorkspaceWrite);
 
     async fn run(call: Call, mut params: SpawnParams) -> Result<Reply<SpawnView>, Failure> {
+        params.template_ref.take_if(|reference| reference.is_empty());
         // Clients that send both have always got the template.
         let ignored = params.template_ref.is_some() && params.spec.take().is_some();
         if params.is_raw() {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{IN_LIST, api::ApiView, metadata};
+use super::{IN_LIST, WHOLE, api::ApiView, metadata};
 use crate::text;
 
 /// A template without its spec.
@@ -79,7 +79,14 @@ pub(crate) struct TemplateDetails {
 impl TemplateDetails {
     pub(crate) fn new(template: &Template, namespace: &Namespace) -> Self {
         Self {
-            entry: TemplateEntry::new(template, namespace),
+            entry: TemplateEntry {
+                description: text::block(template.description(), WHOLE),
+                tag: text::block(template.tag(), WHOLE),
+                version: text::block(template.version(), WHOLE),
+                workspace_path: text::block(template.workspace_path(), WHOLE),
+                user_sub: template.user_sub().map(|subject| subject.to_string()).unwrap_or_default(),
+                ..TemplateEntry::new(template, namespace)
+            },
             labels: metadata(&template.labels),
             annotations: metadata(&template.annotations),
             spec: template.spec.clone(),
@@ -100,7 +107,7 @@ impl TemplateDetails {
     }
 }
 
-/// A template that can't be used.
+/// A template that can't be used, or not as it stands.
 #[derive(Serialize, JsonSchema)]
 #[schemars(inline)]
 pub(crate) struct ProblemView {
@@ -111,6 +118,12 @@ pub(crate) struct ProblemView {
 }
 
 impl ProblemView {
+    /// What is to be known of a template that can be used all the same.
+    pub(crate) fn warning(template: &Template) -> Option<Self> {
+        let reason = template.warning()?;
+        Some(Self::new(&Problem { name: template.name.clone(), origin: template.origin.clone(), reason }))
+    }
+
     pub(crate) fn new(problem: &Problem) -> Self {
         Self {
             name: text::line(&problem.name, IN_LIST),

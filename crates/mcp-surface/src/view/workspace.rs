@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{IN_DETAILS, IN_LIST, api::ApiView, metadata};
+use super::{IN_DETAILS, IN_LIST, WHOLE, api::ApiView, metadata};
 use crate::text;
 
 /// A workspace in a list.
@@ -32,13 +32,19 @@ pub(crate) struct WorkspaceEntry {
     /// Left out when false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_outdated: bool,
+    /// Of one that is outdated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template_version: Option<String>,
+    /// Of one that is outdated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latest_template_version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_upgrade_error: Option<String>,
 }
 
 impl WorkspaceEntry {
     pub(crate) fn new(workspace: &Workspace, default_namespace: &Namespace) -> Self {
-        let (pod, status) = (workspace.pod(), workspace.status());
+        let (pod, status, is_outdated) = (workspace.pod(), workspace.status(), workspace.is_outdated());
         Self {
             id: workspace.id().to_string(),
             name: text::line(workspace.name(), 80),
@@ -46,11 +52,16 @@ impl WorkspaceEntry {
             status: status.state.to_string(),
             reason: text::line(&status.reason, 80),
             message: text::line(&status.message, 100),
-            user_sub: text::line(workspace.owner().as_str(), 100),
+            user_sub: text::line(workspace.owner().as_str(), IN_DETAILS),
             template_ref: pod.template_ref.as_deref().map(|name| text::line(name, IN_LIST)),
+            template_version: is_outdated.then(|| text::line(workspace.template_version(), 80)),
             pod_name: pod.pod_name.clone(),
             creation_time: workspace.created().to_string(),
-            is_outdated: workspace.is_outdated(),
+            is_outdated,
+            latest_template_version: workspace
+                .latest_template_version()
+                .filter(|_| is_outdated)
+                .map(|text| text::line(text, 80)),
             last_upgrade_error: workspace.last_upgrade_error().map(|text| text::line(text, 80)),
         }
     }
@@ -153,12 +164,12 @@ pub(crate) struct WorkspaceDetails {
 impl WorkspaceDetails {
     pub(crate) fn new(workspace: &Workspace, base_url: &str) -> Self {
         let (pod, status) = (workspace.pod(), workspace.status());
-        let path = text::line(workspace.path(), IN_LIST);
+        let path = text::block(workspace.path(), WHOLE);
         let kind = text::line(workspace.kind(), IN_LIST);
         let owner = text::line(workspace.owner().as_str(), IN_DETAILS);
         Self {
             id: workspace.id().to_string(),
-            name: text::line(workspace.name(), IN_LIST),
+            name: text::block(workspace.name(), WHOLE),
             namespace: pod.namespace.to_string(),
             status: status.state.to_string(),
             reason: text::line(&status.reason, IN_LIST),
@@ -175,7 +186,7 @@ impl WorkspaceDetails {
             workspace_type: kind,
             user_sub: owner.clone(),
             owner,
-            description: text::block(workspace.description(), IN_DETAILS),
+            description: text::block(workspace.description(), WHOLE),
             creation_time: workspace.created().to_string(),
             template_ref: pod.template_ref.as_deref().map(|name| text::line(name, IN_LIST)),
             template_version: text::line(workspace.template_version(), IN_LIST),

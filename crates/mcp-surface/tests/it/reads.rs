@@ -69,7 +69,7 @@ async fn templates_of_all_sources_are_listed_and_broken_ones_reported() {
     assert_eq!(named("broken"), Value::Null);
     assert_eq!(reply.structured["problems"][0]["name"], "broken");
     assert!(reply.text.starts_with("mine\tRuns things\n"), "{}", reply.text);
-    assert!(reply.text.contains("broken can't be used"), "{}", reply.text);
+    assert!(reply.text.contains("⚠ broken: no valid YAML"), "{}", reply.text);
 
     let reply = client.call("get_template", json!({"name": "mine"})).await;
     assert_eq!(reply.structured["spec"]["containers"][0]["image"], "i");
@@ -281,6 +281,26 @@ async fn t63_k04_events_are_clean_and_few() {
     let message = last["message"].as_str().unwrap();
     assert!(message.starts_with("again ") && message.len() < 1_100, "{}", message.len());
     assert_eq!(client.call("get_workspace_events", json!({"id": "w2"})).await.error_id(), "NCR0301");
+}
+
+/// A client that starts the server itself calls before the server has read anything.
+#[tokio::test(start_paused = true)]
+async fn the_first_call_waits_for_what_it_goes_by() {
+    for (tool, arguments) in [
+        ("list_workspaces", json!({})),
+        ("list_pods", json!({})),
+        ("get_workspace", json!({"id": "w1"})),
+        ("get_template", json!({"name": "mine"})),
+        ("create_pod_from_template", json!({"name": "p", "templateRef": "mine", "context": {"KEY": "x"}})),
+    ] {
+        let api = Api::default();
+        api.put("pods", pod("w1", "alice"));
+        api.put("configmaps", template("mine", "containers: [{name: a, image: i}]"));
+        let client = World::with(api, Options::default()).await.client().await;
+        let reply = client.call(tool, arguments).await;
+        assert!(!reply.failed, "{tool}: {}", reply.text);
+        assert!(tool != "list_pods" || reply.structured["unmanagedCount"] == 0, "{}", reply.structured);
+    }
 }
 
 #[tokio::test(start_paused = true)]

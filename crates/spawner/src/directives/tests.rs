@@ -71,11 +71,12 @@ fn k47_grace_period_by_annotation_then_spec_then_default() {
     let stop = (keys::PRE_STOP_COMMAND, "sync");
     let period = (keys::DEFAULT_GRACE_PERIOD, "120");
     assert_eq!(grace(&[period, stop], Some(5)), Some(120));
+    assert_eq!(grace(&[(keys::DEFAULT_GRACE_PERIOD, "30s")], None), Some(30));
     assert_eq!(grace(&[period], None), Some(120), "also without a pre-stop command");
     assert_eq!(grace(&[stop], Some(5)), Some(5));
     assert_eq!(grace(&[stop], None), Some(60));
     assert_eq!(grace(&[], None), None);
-    for bad in ["soon", "-1", "1.5", "86401", "99999999999999999999"] {
+    for bad in ["soon", "s", "30ms", "-1", "1.5", "86401", "99999999999999999999"] {
         assert!(applied(&[(keys::DEFAULT_GRACE_PERIOD, bad)], pod()).is_err(), "{bad}");
     }
 }

@@ -19,7 +19,7 @@ impl TemplateChange {
         caller: &Caller,
         config: &crate::Config,
     ) -> Result<Vec<String>, Error> {
-        if let Some(key) = self.labels.keys().find(|key| key.starts_with(keys::PREFIX)) {
+        if let Some(key) = self.labels.keys().find(|key| keys::is_known(key)) {
             return Err(Error::ReservedKey { what: "label", key: key.clone() });
         }
         metadata::check_not_gateway(&self.labels)?;
@@ -31,9 +31,11 @@ impl TemplateChange {
             metadata::check_labels(&self.labels, caller, config)?;
             metadata::check_foreign_annotations(&self.annotations, caller, config)?;
         }
-        let unknown =
-            self.annotations.keys().filter(|key| key.starts_with(keys::PREFIX) && !keys::is_known(key));
-        Ok(unknown.map(|key| without_effect(key)).collect())
+        let is_unknown = |key: &&String| key.starts_with(keys::PREFIX) && !keys::is_known(key);
+        let labels = self.labels.keys().filter(is_unknown).map(|key| without_effect("label", key));
+        let annotations =
+            self.annotations.keys().filter(is_unknown).map(|key| without_effect("annotation", key));
+        Ok(labels.chain(annotations).collect())
     }
 
     /// The annotations to set, description and tag among them.
@@ -48,9 +50,9 @@ impl TemplateChange {
     }
 }
 
-fn without_effect(key: &str) -> String {
+fn without_effect(what: &str, key: &str) -> String {
     let hint = keys::meant_by(key).map(|meant| format!(": {meant} does")).unwrap_or_default();
-    format!("annotation {key:.100} has no effect{hint}")
+    format!("{what} {key:.100} has no effect{hint}")
 }
 
 /// Refuses metadata of a template that is there, where the caller could not set it: it goes with their spec.

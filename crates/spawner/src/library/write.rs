@@ -42,6 +42,10 @@ impl Spawner {
         if caller.is_ordinary() && is_shadow {
             return Err(Error::TemplateExists { name: name.to_owned() });
         }
+        let (ours, mut signed) = (marks(caller), Pairs::new());
+        sign(&mut signed, caller);
+        signed.extend(ours.annotations.clone());
+        let change = &change.beside(&ours.labels, &signed);
         let mut warnings = change.check_metadata(caller, self.config())?;
         let Some(spec) = &change.spec else { return Err(Error::NoSource) };
         let limit = self.config().max_templates_per_user;
@@ -54,12 +58,8 @@ impl Spawner {
         warnings.extend(self.vet(caller, &namespace, &Value::Object(spec.clone()), &annotations)?);
 
         let mut labels = change.labels.clone();
-        labels.insert(keys::POD_TEMPLATE.into(), "true".into());
-        if caller.trust == Trust::Verified {
-            labels.insert(keys::USER_SUB.into(), caller.subject.label_value());
-            annotations.insert(keys::USER_SUB.into(), caller.subject.as_str().into());
-        }
-        sign(&mut annotations, caller);
+        labels.extend(ours.labels);
+        annotations.extend(signed);
         let mut config_map = ConfigMap { data: Some(BTreeMap::from([data(spec)?])), ..ConfigMap::default() };
         config_map.metadata.name = Some(name.to_owned());
         config_map.metadata.namespace = Some(namespace.to_string());
@@ -90,10 +90,11 @@ impl Spawner {
         change: &TemplateChange,
     ) -> Result<StoredTemplate, Error> {
         let namespace = self.cluster().resolve_namespace(namespace)?;
-        let mut warnings = change.check_metadata(caller, self.config())?;
         let (mut config_map, found) = self.template_to_change(caller, &namespace, name).await?;
         let old_labels = config_map.metadata.labels.take().unwrap_or_default();
         let old_annotations = config_map.metadata.annotations.take().unwrap_or_default();
+        let change = &change.beside(&old_labels, &old_annotations);
+        let mut warnings = change.check_metadata(caller, self.config())?;
         let labels: Pairs = old_labels.into_iter().chain(change.labels.clone()).collect();
         let mut annotations: Pairs = old_annotations.into_iter().chain(change.all_annotations()).collect();
         if caller.is_ordinary() {
@@ -166,6 +167,7 @@ impl Spawner {
             labels: metadata.labels.clone().unwrap_or_default(),
             annotations: metadata.annotations.clone().unwrap_or_default(),
             spec: Value::Null,
+            ignored: Vec::new(),
         });
         check_owner(caller, &shown)?;
         Ok((config_map, template))
@@ -211,6 +213,17 @@ fn version(config_map: &ConfigMap) -> Version {
         uid: config_map.metadata.uid.clone().unwrap_or_default(),
         resource_version: config_map.metadata.resource_version.clone(),
     }
+}
+
+/// What a template of the caller's is known by.
+fn marks(caller: &Caller) -> TemplateChange {
+    let mut marks = TemplateChange::default();
+    marks.labels.insert(keys::POD_TEMPLATE.into(), "true".into());
+    if caller.trust == Trust::Verified {
+        marks.labels.insert(keys::USER_SUB.into(), caller.subject.label_value());
+        marks.annotations.insert(keys::USER_SUB.into(), caller.subject.as_str().into());
+    }
+    marks
 }
 
 /// Notes who answers for what the template does.

@@ -82,7 +82,8 @@ pub(super) fn check(brought: &Brought<'_>) -> Result<(), Error> {
 
 fn check_isolation(brought: &Brought<'_>, violations: &mut Vec<String>) {
     let Brought { spec, overrides, template, .. } = brought;
-    if template.is_some() {
+    // Others may bring a whole spec, and what comes of the two is judged like one.
+    if template.is_some() && brought.inputs.request.caller.is_ordinary() {
         let own = PRIVILEGES.iter().chain(&TEMPLATES_OWN).filter(|field| overrides.contains_key(**field));
         violations.extend(own.map(|field| format!("topLevelOverrides.{field}: it is the template's to set")));
     }
@@ -118,7 +119,11 @@ fn check_placement(brought: &Brought<'_>, violations: &mut Vec<String>) {
         Some(_) => (brought.overrides, "topLevelOverrides."),
         None => (brought.spec, ""),
     };
-    let is_set = |field: &str| theirs.get(field).is_some_and(|value| !value.is_null());
+    let is_set = |field: &str| match theirs.get(field) {
+        None | Some(Value::Null) => false,
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(_) => true,
+    };
     // Beside a template the privileges are refused already.
     let privileges = PRIVILEGES.iter().filter(|_| brought.template.is_none());
     for field in privileges.chain(&OPERATORS_OWN).filter(|field| is_set(field)) {

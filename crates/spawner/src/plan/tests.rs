@@ -18,6 +18,7 @@ fn template(annotations: &[(&str, &str)], spec: Value) -> Template {
             .into(),
         annotations: annotations.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         spec,
+        ignored: Vec::new(),
     }
 }
 
@@ -313,7 +314,7 @@ fn t53_overrides_do_not_slip_past_the_policy() {
     case.request.top_level_overrides = json!({"hostPID": true}).as_object().unwrap().clone();
     assert!(matches!(case.template_plan(&[], spec()), Err(Error::Policy { .. })));
     case.request.top_level_overrides = json!({"serviceAccountName": "admin"}).as_object().unwrap().clone();
-    assert!(matches!(case.template_plan(&[], spec()), Err(Error::Policy { .. })));
+    assert!(matches!(case.template_plan(&[], spec()), Err(Error::ServiceAccount { .. })));
     // Where no policy holds, the list of accounts still does.
     case.config.pod_security = PodSecurity::Privileged;
     assert!(matches!(case.template_plan(&[], spec()), Err(Error::ServiceAccount { .. })));
@@ -374,6 +375,23 @@ fn only_a_template_gives_a_role() {
 }
 
 #[test]
+fn what_is_for_show_may_be_said_beside_a_template() {
+    let mut case = Case::default();
+    for key in [keys::WORKSPACE_NAME, keys::DESCRIPTION] {
+        case.request.annotations.insert(key.into(), "Mine".into());
+    }
+    let plan = case.template_plan(&[(keys::DESCRIPTION, "The template's")], spec()).unwrap();
+    let annotations = &plan.pod["metadata"]["annotations"];
+    assert_eq!(
+        (&annotations[keys::WORKSPACE_NAME], &annotations[keys::DESCRIPTION]),
+        (&json!("Mine"), &json!("Mine"))
+    );
+    case.request.name = Some("Other".into());
+    let plan = case.template_plan(&[], spec()).unwrap();
+    assert_eq!(plan.pod["metadata"]["annotations"][keys::WORKSPACE_NAME], "Other");
+}
+
+#[test]
 fn overrides_carry_no_metadata_past_the_checks() {
     for (member, key) in [
         ("annotations", keys::WORKSPACE_AUTH_MODE),
@@ -416,9 +434,20 @@ fn overrides_leave_a_templates_isolation_alone() {
         "serviceAccount",
         "shareProcessNamespace",
     ] {
-        let mut case = Case::default();
-        case.request.top_level_overrides = json!({field: null}).as_object().unwrap().clone();
-        assert!(matches!(case.template_plan(&[], spec()), Err(Error::Policy { .. })), "{field}");
+        for level in [PodSecurity::Baseline, PodSecurity::Privileged] {
+            let outcome = |caller: Caller| {
+                let mut case = as_caller(caller);
+                case.config.pod_security = level;
+                case.request.top_level_overrides = json!({field: null}).as_object().unwrap().clone();
+                case.template_plan(&[], spec())
+            };
+            let by_user = outcome(Caller::verified("ada".into(), Role::User));
+            assert!(matches!(by_user, Err(Error::Policy { .. })), "{field}: {by_user:?}");
+            // Who may bring a spec without it may leave it out.
+            for caller in [Caller::verified("root".into(), Role::Admin), Caller::local()] {
+                assert!(outcome(caller).is_ok(), "{field}");
+            }
+        }
     }
 }
 

@@ -84,7 +84,7 @@ impl Spawner {
         let unmanaged = if !asks {
             None
         } else if self.config().managed_only {
-            let others = self.cluster().unmanaged(&filter.namespace);
+            let others = self.cluster().wait_unmanaged(&filter.namespace, self.config().index_wait).await;
             others.map(|others| others.iter().filter(|pod| is_meant(pod)).count())
         } else {
             let others = self.cluster().wait_unmanaged(&filter.namespace, self.config().index_wait).await;

@@ -9,6 +9,8 @@ use crate::Error;
 /// decided when the pod is created.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PodPatch {
+    /// The name of the pod that it is for, where it tells.
+    pub(super) name: Option<String>,
     pub(super) labels: Changes,
     pub(super) annotations: Changes,
     /// Entries of `spec.containers`, each with `name` and `resources`.
@@ -25,12 +27,15 @@ impl PodPatch {
         let mut read = Self::default();
         for (member, value) in patch {
             match member.as_str() {
+                // What says which object it is.
+                "apiVersion" if value == "v1" => {}
+                "kind" if value == "Pod" => {}
                 "metadata" => read.metadata(object("patch.metadata", value)?)?,
                 "spec" => read.spec(object("patch.spec", value)?)?,
                 _ => return Err(fixed(&format!("patch.{}", shown(member)))),
             }
         }
-        if read == Self::default() {
+        if read == (Self { name: read.name.clone(), ..Self::default() }) {
             return Err(Error::InvalidArgument("patch: it changes nothing".into()));
         }
         Ok(read)
@@ -42,6 +47,7 @@ impl PodPatch {
             match member.as_str() {
                 "labels" => self.labels = changes(&path, value)?,
                 "annotations" => self.annotations = changes(&path, value)?,
+                "name" if value.is_string() => self.name = value.as_str().map(str::to_owned),
                 _ => return Err(fixed(&path)),
             }
         }
@@ -136,7 +142,8 @@ mod tests {
     #[test]
     fn labels_annotations_and_resources_can_be_changed() {
         let patch = parse(&json!({
-            "metadata": {"labels": {"a/b": "c", "a/gone": null}, "annotations": {"a/note": ""}},
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "p", "labels": {"a/b": "c", "a/gone": null}, "annotations": {"a/note": ""}},
             "spec": {"containers": [{"name": "m", "resources": {"limits": {"cpu": "1", "memory": null}}}]},
         }))
         .unwrap();
@@ -152,7 +159,8 @@ mod tests {
             (json!({"metadata": {"ownerReferences": []}}), "patch.metadata.ownerReferences"),
             (json!({"metadata": {"finalizers": null}}), "patch.metadata.finalizers"),
             (json!({"metadata": {"deletionTimestamp": "x"}}), "patch.metadata.deletionTimestamp"),
-            (json!({"metadata": {"name": "other"}}), "patch.metadata.name"),
+            (json!({"metadata": {"name": 1}}), "patch.metadata.name"),
+            (json!({"metadata": {"uid": "x"}}), "patch.metadata.uid"),
             (json!({"metadata": {"$patch": "replace"}}), "patch.metadata.$patch"),
             (json!({"metadata": {"labels": {"a": 1}}}), "patch.metadata.labels"),
             (json!({"metadata": {"labels": []}}), "patch.metadata.labels"),
@@ -182,8 +190,10 @@ mod tests {
             (json!({"spec": {"initContainers": []}}), "patch.spec.initContainers"),
             (json!({"status": {"phase": "Running"}}), "patch.status"),
             (json!({"$patch": "delete"}), "patch.$patch"),
-            (json!({"apiVersion": "v1"}), "patch.apiVersion"),
+            (json!({"apiVersion": "v2"}), "patch.apiVersion"),
+            (json!({"kind": "Secret"}), "patch.kind"),
             (json!({}), "patch"),
+            (json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}), "patch"),
             (json!({"metadata": {}, "spec": {"containers": []}}), "patch"),
         ] {
             let message = parse(&patch).unwrap_err().to_string();

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use serde_ignored::Path;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Parsed, to_pod_parts};
 use crate::Error;
@@ -32,21 +32,80 @@ pub fn read(spec: Value) -> Result<Parsed, Error> {
     }
     let (labels, annotations, spec) = to_pod_parts(spec)?;
     let mut unknown = Vec::new();
-    let mut note = |path: Path<'_>| unknown.push(render(&path));
-    let deserializer = serde_ignored::Deserializer::new(&spec, &mut note);
-    let typed: PodSpec = serde_path_to_error::deserialize(deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        Error::spec(
-            if path == "." { "spec".to_owned() } else { path },
-            with_hint(&error.into_inner().to_string()),
-        )
-    })?;
+    let typed = typed(&spec, |path| unknown.push(render(path)))?;
     if !unknown.is_empty() {
         unknown.truncate(NAMED);
         return Err(Error::spec(unknown.join(", "), "unknown field"));
     }
     check_containers(&typed)?;
     Ok(Parsed { labels, annotations, spec, typed })
+}
+
+/// Takes the fields that Kubernetes does not know out of a stored template's pod spec, and names some of them. Versions up
+/// to 0.17 left them out, too, and people keep YAML anchors in such fields.
+///
+/// # Errors
+/// As for [`validate`], of what is left.
+pub fn settle(spec: &mut Value) -> Result<Vec<String>, Error> {
+    let mut unknown = Vec::new();
+    let (_, _, parts) = to_pod_parts(spec.clone())?;
+    typed(&parts, |path| unknown.push((steps(path), render(path))))?;
+    for (steps, _) in &unknown {
+        remove(spec, steps);
+    }
+    validate(spec)?;
+    unknown.truncate(NAMED);
+    Ok(unknown.into_iter().map(|(_, name)| name).collect())
+}
+
+fn typed(spec: &Map<String, Value>, mut unknown: impl FnMut(&Path<'_>)) -> Result<PodSpec, Error> {
+    let mut note = |path: Path<'_>| unknown(&path);
+    let deserializer = serde_ignored::Deserializer::new(spec, &mut note);
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        Error::spec(
+            if path == "." { "spec".to_owned() } else { path },
+            with_hint(&error.into_inner().to_string()),
+        )
+    })
+}
+
+/// A step on the way to a value.
+enum Step {
+    Member(String),
+    Item(usize),
+}
+
+fn steps(path: &Path<'_>) -> Vec<Step> {
+    let (parent, step) = match path {
+        Path::Root => return Vec::new(),
+        Path::Seq { parent, index } => (parent, Step::Item(*index)),
+        Path::Map { parent, key } => (parent, Step::Member(key.clone())),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            return steps(parent);
+        }
+    };
+    let mut all = steps(parent);
+    all.push(step);
+    all
+}
+
+/// Removes the member at the end of a way.
+fn remove(mut value: &mut Value, steps: &[Step]) {
+    let Some((Step::Member(last), way)) = steps.split_last() else { return };
+    for step in way {
+        let next = match step {
+            Step::Member(key) => value.get_mut(key),
+            Step::Item(index) => value.get_mut(index),
+        };
+        match next {
+            Some(next) => value = next,
+            None => return,
+        }
+    }
+    if let Value::Object(map) = value {
+        map.remove(last);
+    }
 }
 
 fn check_containers(spec: &PodSpec) -> Result<(), Error> {

@@ -77,8 +77,9 @@ impl Tool for ListTemplates {
         let last = templates.last().filter(|_| start + templates.len() < total);
         let next_cursor = last.map(|template| cursor::encode(LIST, &template.name));
         // They are for those who could put them right, and may be of templates that are not for everybody.
-        let problems = listing.problems.iter().filter(|_| call.may_write());
-        let problems = problems.take(MAX_PROBLEMS).map(ProblemView::new).collect();
+        let warnings = listing.templates.iter().filter_map(|template| ProblemView::warning(template));
+        let problems = listing.problems.iter().map(ProblemView::new).chain(warnings);
+        let problems = problems.filter(|_| call.may_write()).take(MAX_PROBLEMS).collect();
         let list = TemplateList { templates, total, next_cursor, problems };
         Ok(Reply::new(render(&call, &list), list))
     }
@@ -100,7 +101,7 @@ fn render(call: &Call, list: &TemplateList) -> String {
         out += &page::more(list.templates.len(), list.total, cursor);
     }
     for problem in &list.problems {
-        out += &format!("\n⚠ {} can't be used: {}", problem.name, problem.reason);
+        out += &format!("\n⚠ {}: {}", problem.name, problem.reason);
     }
     out
 }

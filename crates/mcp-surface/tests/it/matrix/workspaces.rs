@@ -42,11 +42,9 @@ pub(super) const ROWS: &[Row] = &[
 #[tokio::test]
 async fn h01_raw_pods_asked_for_by_everybody() {
     const TEMPLATES: [Gets; ALL] = [Unknown, Denied, Done, Done, Done, Done, Scope, Scope, Done, Done];
-    /// Objects of the namespace besides, which only administrators bring.
+    /// What only administrators bring: objects of the namespace, and whom a template's containers speak to.
     const FOREIGN: [Gets; ALL] =
         [Unknown, Denied, Denied, Refused, Denied, Refused, Scope, Scope, Done, Refused];
-    const TEMPLATES_OWN: [Gets; ALL] =
-        [Unknown, Denied, Denied, Refused, Denied, Refused, Scope, Scope, Refused, Refused];
     fn from(kind: &str, source: Value) -> Value {
         json!({"name": "A", "valueFrom": {kind: source}})
     }
@@ -70,8 +68,7 @@ async fn h01_raw_pods_asked_for_by_everybody() {
         (container(json!({"envFrom": []})), WRITING),
         (top(json!({"volumes": [{"name": "workspace", "emptyDir": {}}]})), WRITING),
         (top(json!({"hostname": "x"})), WRITING),
-        // Whom the template's containers speak to is the template's to say, at this level to administrators, too.
-        (top(json!({"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["x"]}]})), TEMPLATES_OWN),
+        (top(json!({"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["x"]}]})), FOREIGN),
         (
             container(
                 json!({"env": [from("fileKeyRef", json!({"volumeName": "workspace", "path": "p", "key": "k"}))]}),
