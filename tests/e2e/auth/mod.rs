@@ -7,6 +7,7 @@ mod outages;
 mod provider;
 mod replicas;
 mod sdk;
+mod secrets;
 mod server;
 mod session;
 mod set_ups;

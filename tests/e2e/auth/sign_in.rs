@@ -22,14 +22,14 @@ const TEMPLATE: &str = "default-agent-workspace";
 const TOKEN_LIFETIME: Duration = Duration::from_secs(30);
 
 /// A provider, and a server that sends to it, behind an address that both know.
-struct Site {
-    provider: Provider,
+pub(super) struct Site {
+    pub(super) provider: Provider,
     front: Front,
-    server: Server,
+    pub(super) server: Server,
 }
 
 impl Site {
-    fn open(more: &[(&str, &str)]) -> Self {
+    pub(super) fn open(more: &[(&str, &str)]) -> Self {
         let front = Front::open();
         let provider = Provider::start(front.origin());
         let mut env = provider.env();
@@ -46,7 +46,7 @@ impl Site {
     }
 
     /// Signs in with a browser that nobody has used before.
-    fn sign_in(&self, name: &str) -> Browser {
+    pub(super) fn sign_in(&self, name: &str) -> Browser {
         let mut browser = Browser::open();
         assert_eq!(browser.go(&self.url("/auth/login?redirect_uri=%2Fpermissions")), 200);
         assert!(browser.address().starts_with(self.provider.issuer()), "{}", browser.address());
