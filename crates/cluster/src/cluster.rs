@@ -207,8 +207,17 @@ impl Cluster {
 
     /// Waits until workspaces and templates were read for the first time.
     pub async fn synced(&self) {
-        self.shared.pod_watch.wait_synced().await;
-        self.shared.template_watch.wait_synced().await;
+        self.synced_of(true, true).await;
+    }
+
+    /// Waits until the pods, or the template ConfigMaps, were read for the first time.
+    pub async fn synced_of(&self, pods: bool, templates: bool) {
+        if pods {
+            self.shared.pod_watch.wait_synced().await;
+        }
+        if templates {
+            self.shared.template_watch.wait_synced().await;
+        }
     }
 
     /// The watched workspace pods.

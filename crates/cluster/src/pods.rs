@@ -164,9 +164,27 @@ impl Cluster {
     ) -> Result<PodLog, Error> {
         let asked = Asked { verb: "get", resource: "pods/log", namespace: Some(namespace), name: Some(name) };
         check_name(asked)?;
-        let part = log::Part::of(&options);
+        let mut part = log::Part::of(&options);
+        let mut is_whole = true;
+        loop {
+            let (log, is_all) = self.part_of_log(asked, name, &options, part).await?;
+            is_whole &= is_all || options.limit_bytes.is_some();
+            match part.fewer().filter(|_| !is_all && options.limit_bytes.is_none()) {
+                Some(fewer) => part = fewer,
+                None => return Ok(PodLog { truncated: log.truncated || !is_whole, ..log }),
+            }
+        }
+    }
+
+    async fn part_of_log(
+        &self,
+        asked: Asked<'_>,
+        name: &str,
+        options: &LogOptions,
+        part: log::Part,
+    ) -> Result<(PodLog, bool), Error> {
         let params = LogParams {
-            container: options.container,
+            container: options.container.clone(),
             tail_lines: part.tail_lines().map(i64::from),
             since_seconds: options.since_seconds.map(i64::from),
             limit_bytes: Some(part.limit_bytes().into()),
@@ -176,7 +194,7 @@ impl Cluster {
         };
         let calls = self.calls();
         let failed = |error| asked.failed(error, calls.server.as_deref());
-        let request = Request::new(calls::path(Some(namespace), "pods"))
+        let request = Request::new(calls::path(asked.namespace, "pods"))
             .logs(name, &params)
             .map_err(|error| failed(kube::Error::BuildRequest(error)))?;
         calls

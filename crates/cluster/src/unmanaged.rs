@@ -6,7 +6,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     ops::ControlFlow,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -45,7 +48,9 @@ struct Watching {
 struct Store {
     /// By name; `None` until they were read for the first time.
     pods: Mutex<Option<ByName>>,
-    /// Told when they have been read.
+    /// Whether that is not permitted.
+    denied: AtomicBool,
+    /// Told when they have been read, or that is not permitted.
     known: Notify,
     /// The last question.
     asked: Mutex<Option<Instant>>,
@@ -65,7 +70,7 @@ impl Cluster {
         self.watch_unmanaged(namespace)?.by_name()
     }
 
-    /// The same as soon as it is known; `None` if it is not within `timeout`.
+    /// The same as soon as it is known; `None` if it is not within `timeout`, or not permitted.
     pub async fn wait_unmanaged(
         &self,
         namespace: &Namespace,
@@ -78,12 +83,13 @@ impl Cluster {
                 // Before the look, so that nothing falls between the two.
                 known.as_mut().enable();
                 match store.by_name() {
-                    Some(pods) => return pods,
+                    Some(pods) => return Some(pods),
+                    None if store.denied.load(Ordering::Relaxed) => return None,
                     None => known.await,
                 }
             }
         };
-        tokio::time::timeout(timeout, waiting).await.ok()
+        tokio::time::timeout(timeout, waiting).await.ok().flatten()
     }
 
     fn watch_unmanaged(&self, namespace: &Namespace) -> Option<Arc<Store>> {
@@ -177,6 +183,7 @@ impl Sink for UnmanagedSink<'_> {
         let listed = std::mem::take(&mut self.listed);
         if complete {
             *lock(&self.store.pods) = Some(listed);
+            self.store.denied.store(false, Ordering::Relaxed);
             self.store.known.notify_waiters();
         }
     }
@@ -204,6 +211,8 @@ impl Sink for UnmanagedSink<'_> {
             return ControlFlow::Continue(());
         }
         *lock(&self.store.pods) = None;
+        self.store.denied.store(true, Ordering::Relaxed);
+        self.store.known.notify_waiters();
         ControlFlow::Break(())
     }
 }

@@ -95,7 +95,12 @@ impl Collection<'_> {
                 Some(version) => self.watch(version, sink, &mut backoff).await,
             };
             let error = match step {
-                Ok(()) => continue,
+                Ok(()) => {
+                    if polled_until > Instant::now() {
+                        backoff.reset();
+                    }
+                    continue;
+                }
                 Err(Broken::Failed(error @ Error::Forbidden { .. }))
                     if version.is_some() && sink.polled().is_some() =>
                 {

@@ -42,10 +42,19 @@ pub(crate) fn pod(pod: &mut Value) {
 
 /// Takes what does not show out of every text: containers and users write some of them.
 fn clean(value: &mut Value) {
+    each_text(value, &|shown| text::block(shown, usize::MAX));
+}
+
+/// Likewise in a template's spec, which may be sent back: what a terminal would obey is escaped where it is shown.
+pub(crate) fn spec(value: &mut Value) {
+    each_text(value, &text::without_invisible);
+}
+
+fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
     match value {
-        Value::String(shown) => *shown = text::block(shown, usize::MAX),
-        Value::Array(items) => items.iter_mut().for_each(clean),
-        Value::Object(members) => members.values_mut().for_each(clean),
+        Value::String(shown) => *shown = change(shown),
+        Value::Array(items) => items.iter_mut().for_each(|item| each_text(item, change)),
+        Value::Object(members) => members.values_mut().for_each(|member| each_text(member, change)),
         _ => {}
     }
 }

@@ -141,8 +141,8 @@ impl<'a> Reporting<'a> {
     }
 
     /// It has come to this.
-    pub(crate) fn came_to<T>(mut self, result: &Result<T, Error>) {
-        self.outcome = result.as_ref().map_or_else(|error| Outcome::Failed(error.code()), |_| Outcome::Done);
+    pub(crate) fn came_to(mut self, result: &Result<(), Error>) {
+        self.outcome = result.as_ref().map_or_else(|error| Outcome::Failed(error.code()), |()| Outcome::Done);
     }
 
     /// The call has this answer.

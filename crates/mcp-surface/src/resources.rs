@@ -121,8 +121,7 @@ pub(crate) fn contents(reader: Reader<'_>, uri: &Uri) -> Result<Option<ResourceC
 
 /// A resource's contents as JSON.
 fn json_contents(uri: &Uri, value: &impl serde::Serialize) -> ResourceContents {
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    ResourceContents::text(text, uri.to_string()).with_mime_type(JSON)
+    ResourceContents::text(text::json(value), uri.to_string()).with_mime_type(JSON)
 }
 
 /// Of what is not there: nothing. Other errors stay.

@@ -100,12 +100,17 @@ impl Surface {
     /// once.
     async fn settle(&self, listed: &Listed) {
         let cluster = self.spawner().cluster();
-        let goes_by_it = NEEDS.iter().any(|need| {
-            need.verb == "list" && need.tools.iter().chain(need.helps).any(|tool| *tool == listed.entry.name)
-        });
-        if goes_by_it && !cluster.health().synced && !is_blind(cluster) {
-            let _ = tokio::time::timeout(self.spawner().config().index_wait, cluster.synced()).await;
+        if cluster.health().synced || is_blind(cluster) {
+            return;
         }
+        let goes_by = |resource: &str| {
+            NEEDS
+                .iter()
+                .filter(|need| need.verb == "list" && need.full_resource() == resource)
+                .any(|need| need.tools.iter().chain(need.helps).any(|tool| *tool == listed.entry.name))
+        };
+        let synced = cluster.synced_of(goes_by("pods"), goes_by("configmaps"));
+        let _ = tokio::time::timeout(self.spawner().config().index_wait, synced).await;
     }
 
     async fn run(

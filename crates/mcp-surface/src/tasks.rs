@@ -154,18 +154,20 @@ impl Surface {
         if let Work::Upgrade { id: workspace, .. } = &handle.work {
             let entry = catalogue::find(handle.work.tool())?.entry;
             let observer = self.options().observer.clone();
-            let reporting = Reporting::begin(observer, entry, Some(caller.clone()), request, &None);
-            let reporting = reporting.cancels(workspace);
+            let report = |outcome: &Result<(), Error>| {
+                let reporting = Reporting::begin(observer, entry, Some(caller.clone()), request, &None);
+                reporting.cancels(workspace).came_to(outcome);
+            };
             let outcome = match self.spawner().cancel_upgrade(workspace, caller.owner_filter()).await {
                 Ok(true) => {
                     self.given_up().add(id);
                     Ok(())
                 }
                 // It was too late. What has become of it is told by the workspace.
-                Ok(false) | Err(nocrd_spawner::Error::NotFound { .. }) => Ok(()),
+                Ok(false) | Err(nocrd_spawner::Error::NotFound { .. }) => return Some(Ok(())),
                 Err(error) => Err(error.into()),
             };
-            reporting.came_to(&outcome);
+            report(&outcome);
             return Some(outcome);
         }
         self.given_up().add(id);

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
 /// One line of at most `max` characters: without control characters, terminal escapes and invisible characters; line
 /// breaks become blanks.
 pub(crate) fn line(text: &str, max: usize) -> String {
@@ -29,6 +31,24 @@ fn cut(text: String, max: usize) -> String {
     }
 }
 
+/// The text without what does not show. Control characters stay: in JSON they are escaped, and they may be meant.
+pub(crate) fn without_invisible(text: &str) -> String {
+    text.chars().filter(|c| !is_invisible(*c)).collect()
+}
+
+/// JSON on many lines, with every control character escaped: the format itself leaves those from U+007F on as they are.
+pub(crate) fn json(value: &impl Serialize) -> String {
+    let mut out = String::new();
+    for c in serde_json::to_string_pretty(value).unwrap_or_default().chars() {
+        if c.is_control() && c != '\n' {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// The characters of `text` that can be seen, and line breaks and tabs.
 fn visible(text: &str) -> impl Iterator<Item = char> {
     let mut rest = text.chars().peekable();
@@ -49,8 +69,11 @@ fn visible(text: &str) -> impl Iterator<Item = char> {
 /// Control characters, and those that reorder, hide or join text without showing: they serve to make a text look
 /// different to a person than to a model.
 fn is_hidden(c: char) -> bool {
-    (c.is_control() && c != '\n' && c != '\t')
-        || matches!(c,
+    (c.is_control() && c != '\n' && c != '\t') || is_invisible(c)
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
@@ -80,6 +103,15 @@ pub(crate) fn with_warnings(text: String, warnings: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn t63_json_shows_what_a_terminal_would_obey() {
+        let value = serde_json::json!({"args": ["\u{1b}[31m\u{9b}\u{7f}", "a\nb"]});
+        let text = json(&value);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+        assert_eq!(without_invisible("a\u{202e}b\u{200b}\u{1b}\tc"), "ab\u{1b}\tc");
+    }
 
     #[test]
     fn t63_hidden_characters_are_removed() {

@@ -15,14 +15,13 @@ use crate::{redact, text};
 pub(crate) const IN_LIST: usize = 160;
 /// Most bytes of the labels, and of the annotations, of one entry of a list.
 const METADATA_IN_LIST: usize = 8 * 1024;
-/// Longest text in details that the cluster or a pod wrote.
+/// Longest text in details.
 pub(crate) const IN_DETAILS: usize = 2_000;
-/// What an author wrote is whole in details: it may be sent back.
-pub(crate) const WHOLE: usize = usize::MAX;
 
-/// Labels or annotations, with values made safe to show. Their lengths are bounded by the API server.
+/// Labels or annotations, with values made safe to show, and whole: they may be sent back. How long they are together the
+/// API server bounds.
 pub(crate) fn metadata(map: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    shown(map, |value| text::block(value, WHOLE))
+    shown(map, |value| text::block(value, usize::MAX))
 }
 
 /// The same for a list: of somebody's thousands the first, so that one entry does not fill a page.

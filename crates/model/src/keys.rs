@@ -208,11 +208,11 @@ pub fn is_gateway_label(key: &str, value: &str) -> bool {
     key == "app" && matches!(value, "nogoo9-mcp" | "no-crd")
 }
 
-/// Tells whether a label of this key, standing on a template, reaches the workspace's pod: all but the reserved ones
-/// and those with which deployment tools mark the ConfigMap itself.
+/// Tells whether a label of this key, standing on a template, reaches the workspace's pod: all but ours and those with which
+/// deployment tools mark the ConfigMap itself.
 #[must_use]
 pub fn is_label_copied(key: &str) -> bool {
-    !is_reserved(key) && !is_deployment_label(key)
+    !key.starts_with(PREFIX) && !is_deployment_label(key)
 }
 
 /// Tells whether `key` is one of ours and known: an unknown `nogoo9/` key in a request is most likely a typing error.
@@ -274,6 +274,10 @@ mod tests {
         assert!(!is_annotation_copied("nogoo9/api.a.b.port") && !is_annotation_copied("nogoo9/api..port"));
         assert!(!is_annotation_copied("kubectl.kubernetes.io/last-applied-configuration"));
         assert!(!is_annotation_copied(INIT_COMMAND) && !is_annotation_copied(ALLOWED_ROLES));
-        assert!(is_label_copied("team") && !is_label_copied("app.kubernetes.io/managed-by"));
+        assert!(
+            !is_label_copied("nogoo9/bogus")
+                && is_label_copied("team")
+                && !is_label_copied("app.kubernetes.io/managed-by")
+        );
     }
 }

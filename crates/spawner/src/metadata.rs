@@ -118,6 +118,7 @@ pub(crate) fn check_changed_annotations(
     if let Some(key) = changes.keys().find(|key| key.starts_with(keys::PREFIX) && !is_for_show(key)) {
         return Err(Error::ReservedKey { what: "annotation", key: key.clone() });
     }
+    check_for_show(&as_set(changes))?;
     check_foreign_annotations(&as_set(changes), caller, config)
 }
 
@@ -146,6 +147,20 @@ fn is_for_show(key: &str) -> bool {
     matches!(key, keys::WORKSPACE_NAME | keys::DESCRIPTION)
 }
 
+/// Refuses such texts that nobody reads to their end.
+fn check_for_show(annotations: &Pairs) -> Result<(), Error> {
+    match annotations.iter().find(|(key, value)| is_for_show(key) && value.len() > MAX_FOR_SHOW) {
+        Some((key, _)) => Err(Error::Annotation {
+            key: key.clone(),
+            reason: format!("it has more than {MAX_FOR_SHOW} bytes"),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Longest annotation that is only shown, in bytes.
+const MAX_FOR_SHOW: usize = 2_000;
+
 /// Refuses annotations beside a template that would change what the template's author decided.
 pub(crate) fn check_annotations_beside_template(annotations: &Pairs) -> Result<(), Error> {
     match annotations.keys().find(|key| key.starts_with(keys::PREFIX) && !is_for_show(key)) {
@@ -156,7 +171,7 @@ pub(crate) fn check_annotations_beside_template(annotations: &Pairs) -> Result<(
             key: key.clone(),
             reason: "beside a template it can't be given; it is the template's to set".into(),
         }),
-        None => Ok(()),
+        None => check_for_show(annotations),
     }
 }
 

@@ -104,6 +104,16 @@ mod tests {
             (json!({"spec": "just text"}), marked(), "object"),
             (json!({"spec": "containers: []"}), marked(), "at least one"),
             (json!({"other": "x"}), marked(), "no key"),
+            (
+                json!({"spec": "{kind: Pod, spec: {containers: [{name: a, image: i}]}, containers: [{name: b, image: i}]}"}),
+                marked(),
+                "whole object",
+            ),
+            (
+                json!({"spec": "{containers: [{name: a, image: i, securityContext: {runAsNonRot: true}}]}"}),
+                marked(),
+                "unknown field",
+            ),
             (json!({"spec": "containers: [{name: a, image: i}]"}), json!({}), "lacks the label"),
         ] {
             let problem = parse_config_map(&config_map(data, labels)).unwrap_err();

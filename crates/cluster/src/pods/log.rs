@@ -12,8 +12,8 @@ pub const DEFAULT_LOG_LINES: u32 = 2000;
 pub const DEFAULT_LOG_BYTES: u32 = 64 * 1024;
 /// Most bytes of a log that a caller gets at once.
 pub const MAX_LOG_BYTES: u32 = 1024 * 1024;
-/// Most bytes that are read to find the last ones: more than a kubelet keeps in a file, unless it is told to.
-const MAX_READ: u32 = 64 * 1024 * 1024;
+/// Most bytes that are read to find the last ones. Where the lines that are asked for have more, fewer are asked for.
+const MAX_READ: u32 = 4 * 1024 * 1024;
 /// Bytes that are read at a time.
 const CHUNK: usize = 16 * 1024;
 
@@ -64,14 +64,24 @@ impl Part {
         }
     }
 
-    pub(super) async fn read(self, mut body: Pin<&mut impl AsyncRead>) -> io::Result<PodLog> {
+    /// Fewer lines.
+    pub(super) fn fewer(self) -> Option<Self> {
+        match self.tail_lines() {
+            Some(lines) if lines > 1 => Some(Self::Last { lines: (lines / 16).max(1) }),
+            _ => None,
+        }
+    }
+
+    /// Reads what came, and tells whether that was all.
+    pub(super) async fn read(self, mut body: Pin<&mut impl AsyncRead>) -> io::Result<(PodLog, bool)> {
         let keep = match self {
             Self::First { bytes, .. } => bytes,
             Self::Last { .. } | Self::Default => DEFAULT_LOG_BYTES,
         } as usize;
-        let (mut log, mut chunk, mut truncated) = (Vec::new(), vec![0; CHUNK], false);
+        let (mut log, mut chunk, mut truncated, mut total) = (Vec::new(), vec![0; CHUNK], false, 0);
         loop {
             let read = body.read(&mut chunk).await?;
+            total += read;
             log.extend_from_slice(chunk.get(..read).unwrap_or_default());
             if log.len() > 2 * keep || (read == 0 && log.len() > keep) {
                 log.drain(..log.len() - keep);
@@ -95,7 +105,8 @@ impl Part {
             log.drain(..lengths.iter().take(extra).sum::<usize>());
             truncated |= extra > 0;
         }
-        Ok(PodLog { text: String::from_utf8_lossy(&log).into_owned(), truncated })
+        let is_all = total < self.limit_bytes() as usize;
+        Ok((PodLog { text: String::from_utf8_lossy(&log).into_owned(), truncated }, is_all))
     }
 }
 
@@ -106,7 +117,7 @@ mod tests {
     use super::*;
 
     async fn read(options: LogOptions, log: &str) -> PodLog {
-        Part::of(&options).read(pin!(log.as_bytes())).await.unwrap()
+        Part::of(&options).read(pin!(log.as_bytes())).await.unwrap().0
     }
 
     fn lines(numbers: std::ops::Range<u32>, width: usize) -> String {

@@ -148,7 +148,7 @@ async fn logs_are_bounded_and_any_bytes_will_do() {
     let log = cluster.pod_logs(&namespace("nogoo9"), "p1", LogOptions::default()).await.unwrap();
     assert_eq!(log.text, "ok\u{fffd}\n");
     let sent = last(&api, Method::GET).target;
-    assert!(sent.contains("limitBytes=67108864") && sent.contains("tailLines=2001"), "{sent}");
+    assert!(sent.contains("limitBytes=4194304") && sent.contains("tailLines=2001"), "{sent}");
 
     api.script(Method::GET, &path, 200, "0123456789");
     let options = LogOptions {
@@ -165,6 +165,16 @@ async fn logs_are_bounded_and_any_bytes_will_do() {
     for part in ["container=a+b", "limitBytes=4", "previous=true", "timestamps=true"] {
         assert!(sent.contains(part), "{sent}");
     }
+
+    // Lines that are longer than what is read at a time are fewer, and the last ones.
+    let before = api.count(&path);
+    for log in ["x".repeat(5_000_000), "y".repeat(5_000_000), "z".repeat(100)] {
+        api.script(Method::GET, &path, 200, log);
+    }
+    let log = cluster.pod_logs(&namespace("nogoo9"), "p1", LogOptions::default()).await.unwrap();
+    assert_eq!((log.text, log.truncated), ("z".repeat(100), true));
+    assert_eq!(api.count(&path) - before, 3);
+    assert!(last(&api, Method::GET).target.contains("tailLines=7"), "{}", last(&api, Method::GET).target);
 
     let several = "a container name must be specified for pod p1, choose one of: [a b]";
     api.script(Method::GET, &path, 400, status(400, "BadRequest", several).to_string());

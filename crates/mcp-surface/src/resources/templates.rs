@@ -5,7 +5,7 @@ use nocrd_templates::{Template, TemplateRef};
 use rmcp::model::{Resource, ResourceContents};
 
 use super::{JSON, Kind, Uri, json_contents, unless_absent, uri};
-use crate::{Error, reader::Reader, text, view::IN_LIST};
+use crate::{Error, reader::Reader, redact, text, view::IN_LIST};
 
 pub(super) const KIND: Kind = Kind {
     uri: uri::TEMPLATES,
@@ -49,5 +49,9 @@ pub(super) fn contents(
     let reference = TemplateRef { namespace: Some(namespace.clone()), name: name.to_owned() };
     let template = unless_absent(reader.template(&reference, namespace))?;
     let uri = Uri::Template { namespace: namespace.clone(), name: name.to_owned() };
-    Ok(template.map(|template| json_contents(&uri, &template.spec)))
+    Ok(template.map(|template| {
+        let mut spec = template.spec.clone();
+        redact::spec(&mut spec);
+        json_contents(&uri, &spec)
+    }))
 }

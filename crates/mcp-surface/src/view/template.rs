@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{IN_LIST, WHOLE, api::ApiView, metadata};
-use crate::text;
+use super::{IN_DETAILS, IN_LIST, api::ApiView, metadata};
+use crate::{redact, text};
 
 /// A template without its spec.
 #[derive(Serialize, JsonSchema)]
@@ -78,18 +78,23 @@ pub(crate) struct TemplateDetails {
 
 impl TemplateDetails {
     pub(crate) fn new(template: &Template, namespace: &Namespace) -> Self {
+        let mut spec = template.spec.clone();
+        redact::spec(&mut spec);
         Self {
             entry: TemplateEntry {
-                description: text::block(template.description(), WHOLE),
-                tag: text::block(template.tag(), WHOLE),
-                version: text::block(template.version(), WHOLE),
-                workspace_path: text::block(template.workspace_path(), WHOLE),
-                user_sub: template.user_sub().map(|subject| subject.to_string()).unwrap_or_default(),
+                description: text::block(template.description(), IN_DETAILS),
+                tag: text::line(template.tag(), IN_DETAILS),
+                version: text::line(template.version(), IN_DETAILS),
+                workspace_path: text::line(template.workspace_path(), IN_DETAILS),
+                user_sub: template
+                    .user_sub()
+                    .map(|subject| text::line(subject.as_str(), IN_DETAILS))
+                    .unwrap_or_default(),
                 ..TemplateEntry::new(template, namespace)
             },
             labels: metadata(&template.labels),
             annotations: metadata(&template.annotations),
-            spec: template.spec.clone(),
+            spec,
         }
     }
 

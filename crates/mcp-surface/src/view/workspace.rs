@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{IN_DETAILS, IN_LIST, WHOLE, api::ApiView, metadata};
+use super::{IN_DETAILS, IN_LIST, api::ApiView, metadata};
 use crate::text;
 
 /// A workspace in a list.
@@ -164,12 +164,12 @@ pub(crate) struct WorkspaceDetails {
 impl WorkspaceDetails {
     pub(crate) fn new(workspace: &Workspace, base_url: &str) -> Self {
         let (pod, status) = (workspace.pod(), workspace.status());
-        let path = text::block(workspace.path(), WHOLE);
+        let path = text::line(workspace.path(), IN_DETAILS);
         let kind = text::line(workspace.kind(), IN_LIST);
         let owner = text::line(workspace.owner().as_str(), IN_DETAILS);
         Self {
             id: workspace.id().to_string(),
-            name: text::block(workspace.name(), WHOLE),
+            name: text::line(workspace.name(), IN_DETAILS),
             namespace: pod.namespace.to_string(),
             status: status.state.to_string(),
             reason: text::line(&status.reason, IN_LIST),
@@ -186,7 +186,7 @@ impl WorkspaceDetails {
             workspace_type: kind,
             user_sub: owner.clone(),
             owner,
-            description: text::block(workspace.description(), WHOLE),
+            description: text::block(workspace.description(), IN_DETAILS),
             creation_time: workspace.created().to_string(),
             template_ref: pod.template_ref.as_deref().map(|name| text::line(name, IN_LIST)),
             template_version: text::line(workspace.template_version(), IN_LIST),

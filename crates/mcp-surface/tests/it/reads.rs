@@ -283,6 +283,25 @@ async fn t63_k04_events_are_clean_and_few() {
     assert_eq!(client.call("get_workspace_events", json!({"id": "w2"})).await.error_id(), "NCR0301");
 }
 
+#[tokio::test(start_paused = true)]
+async fn t63_a_template_shows_what_it_is_and_is_whole() {
+    let long = "x".repeat(5_000);
+    let mut map = template("mine", "containers: [{name: a, image: i, args: [\"\\u202e\\e[31m\\x9b\"]}]");
+    map["metadata"]["annotations"]["nogoo9/init-command"] = json!(long);
+    map["metadata"]["annotations"]["nogoo9/user-sub"] = json!("ad\u{202e}a");
+    let api = Api::default();
+    api.put("configmaps", map);
+    let client = World::with(api, Options::default()).await.synced().await.client().await;
+    let reply = client.call("get_template", json!({"name": "mine"})).await;
+    assert!(!reply.failed, "{}", reply.text);
+    assert_eq!(reply.structured["annotations"]["nogoo9/init-command"], long);
+    assert_eq!(reply.structured["spec"]["containers"][0]["args"][0], "\u{1b}[31m\u{9b}");
+    assert_eq!(reply.structured["userSub"], "ada");
+    let hidden = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!reply.text.chars().any(hidden), "{:?}", reply.text);
+    assert!(!reply.structured.to_string().contains('\u{202e}'));
+}
+
 /// A client that starts the server itself calls before the server has read anything.
 #[tokio::test(start_paused = true)]
 async fn the_first_call_waits_for_what_it_goes_by() {

@@ -93,7 +93,15 @@ impl Spawner {
         let (mut config_map, found) = self.template_to_change(caller, &namespace, name).await?;
         let old_labels = config_map.metadata.labels.take().unwrap_or_default();
         let old_annotations = config_map.metadata.annotations.take().unwrap_or_default();
+        // Who sends back all that was read of a template has not written its spec. The mark of its owner is nothing that
+        // anybody gives of their own accord.
+        let is_sent_back =
+            [&change.labels, &change.annotations].iter().any(|pairs| pairs.contains_key(keys::USER_SUB));
+        let is_same = |spec: &Map<String, Value>| {
+            found.as_ref().is_some_and(|found| found.spec.as_object() == Some(spec))
+        };
         let change = &change.beside(&old_labels, &old_annotations);
+        let writes = change.spec.as_ref().is_some_and(|spec| !(is_sent_back && is_same(spec)));
         let mut warnings = change.check_metadata(caller, self.config())?;
         let labels: Pairs = old_labels.into_iter().chain(change.labels.clone()).collect();
         let mut annotations: Pairs = old_annotations.into_iter().chain(change.all_annotations()).collect();
@@ -106,13 +114,13 @@ impl Spawner {
         let spec_now = spec.or_else(|| found.as_ref().map(|template| template.spec.clone()));
         let spec_now = spec_now.ok_or(Error::NoSource)?;
         warnings.extend(self.vet(caller, &namespace, &spec_now, &annotations)?);
-        if let Some(spec) = &change.spec {
+        if let Some(spec) = change.spec.as_ref().filter(|_| writes) {
             let (key, text) = data(spec)?;
             config_map.data.get_or_insert_default().insert(key, text);
         }
         // Whoever changes one part answers for how it goes with the others; but an administrator who only describes
         // somebody's template does not vouch for what it runs.
-        if change.spec.is_some() || caller.is_ordinary() {
+        if writes || caller.is_ordinary() {
             sign(&mut annotations, caller);
         }
         config_map.metadata.labels = Some(labels);

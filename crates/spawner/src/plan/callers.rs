@@ -89,7 +89,9 @@ fn check_isolation(brought: &Brought<'_>, violations: &mut Vec<String>) {
     }
     let mounts =
         |spec: &Map<String, Value>| spec.get("automountServiceAccountToken") == Some(&Value::Bool(true));
-    let by_template = template.and_then(Value::as_object);
+    // The template speaks for the account that it runs under, and for no other.
+    let by_template =
+        template.and_then(Value::as_object).filter(|template| account_of(template) == account_of(spec));
     if mounts(spec) && !by_template.is_some_and(mounts) {
         violations.push("automountServiceAccountToken: only a template can turn it on".to_owned());
     }
@@ -119,9 +121,12 @@ fn check_placement(brought: &Brought<'_>, violations: &mut Vec<String>) {
         Some(_) => (brought.overrides, "topLevelOverrides."),
         None => (brought.spec, ""),
     };
+    let by_template = |field: &str| brought.template?.get(field).filter(|value| !value.is_null());
     let is_set = |field: &str| match theirs.get(field) {
-        None | Some(Value::Null) => false,
-        Some(Value::Array(items)) => !items.is_empty(),
+        None => false,
+        // Nothing, where there was nothing.
+        Some(Value::Null) => by_template(field).is_some(),
+        Some(Value::Array(items)) => !items.is_empty() || by_template(field).is_some(),
         Some(_) => true,
     };
     // Beside a template the privileges are refused already.
@@ -134,7 +139,6 @@ fn check_placement(brought: &Brought<'_>, violations: &mut Vec<String>) {
             violations.push(format!("{path}affinity.{member}: only a template can set it"));
         }
     }
-    let by_template = |field: &str| brought.template?.get(field).filter(|value| !value.is_null());
     if theirs.contains_key("affinity") && by_template("affinity").is_some() {
         violations.push(format!("{path}affinity: it is the template's to set"));
     }
@@ -158,6 +162,12 @@ fn check_account(brought: &Brought<'_>, violations: &mut Vec<String>) {
 fn account(spec: &PodSpec) -> Option<&str> {
     let names = [&spec.service_account_name, &spec.service_account];
     names.into_iter().flatten().map(String::as_str).find(|name| !matches!(*name, "" | "default"))
+}
+
+/// Likewise, before it is typed.
+fn account_of(spec: &Map<String, Value>) -> Option<&str> {
+    let names = ["serviceAccountName", "serviceAccount"].into_iter();
+    names.filter_map(|field| spec.get(field)?.as_str()).find(|name| !matches!(*name, "" | "default"))
 }
 
 /// The names in a template mean objects of its own namespace; where the caller chooses another, they would mean objects

@@ -467,6 +467,18 @@ fn tokens_are_mounted_only_where_a_template_says_so() {
     assert!(matches!(case.plan(Resolved::Inline(&with(true.into(), &none))), Err(Error::Policy { .. })));
     assert!(matches!(case.plan(Resolved::Inline(&with(Value::Null, &token))), Err(Error::Policy { .. })));
     assert_eq!(automount(case.template_plan(&[], with(true.into(), &token)).unwrap()), true);
+    // The template has said so of its own account.
+    let mut other = Case::default();
+    other.config.allowed_service_accounts.insert("deployer".into());
+    other.request.top_level_overrides =
+        json!({"serviceAccountName": "deployer"}).as_object().unwrap().clone();
+    assert!(other.template_plan(&[], spec()).is_ok());
+    for (mounts, volumes) in [(true, &none), (false, &token)] {
+        let outcome = other.template_plan(&[], with(mounts.into(), volumes));
+        assert!(matches!(outcome, Err(Error::Policy { .. })), "{outcome:?}");
+    }
+    other.request.top_level_overrides = json!({"serviceAccountName": "default"}).as_object().unwrap().clone();
+    assert!(other.template_plan(&[], with(true.into(), &token)).is_ok());
     let mut overriding = Case::default();
     overriding.request.top_level_overrides =
         json!({"automountServiceAccountToken": true}).as_object().unwrap().clone();

@@ -36,6 +36,10 @@ impl Spawner {
         let old = self.old_pod(pod).await?;
         let refused = |reason: String| Error::NotUpgradable { id: pod.id.clone(), reason };
         let mut inputs = old.inputs(&template.spec).map_err(|error| refused(error.to_string()))?;
+        // It may have got another since it was spawned.
+        if let Some(name) = old.annotations().remove(keys::WORKSPACE_NAME) {
+            inputs.name = Some(name);
+        }
         // An administrator who once wanted the workspace has not seen what its owner has written into the template since.
         inputs.ordinary |= by.ordinary && !template.is_curated();
         if !by.owner {

@@ -109,8 +109,25 @@ async fn what_was_read_of_a_template_can_be_sent_back() {
             );
         }
     }
-    // Nobody becomes somebody else by that.
+    // Nobody becomes somebody else by that, nor answers for what they have not written.
     let read = stored(&world, "of-ada");
+    let whole = TemplateChange {
+        labels: serde_json::from_value(read["metadata"]["labels"].clone()).unwrap(),
+        annotations: serde_json::from_value(read["metadata"]["annotations"].clone()).unwrap(),
+        ..plain()
+    };
+    let author = || stored(&world, "of-ada")["metadata"]["annotations"]["nogoo9/template-author"].clone();
+    update(&spawner, &admin(), "of-ada", &whole).await.unwrap();
+    assert_eq!(author(), Value::Null);
+    let another = TemplateChange { spec: with(json!({"hostname": "x"})).spec, ..whole };
+    update(&spawner, &admin(), "of-ada", &another).await.unwrap();
+    assert_eq!(author(), "admin");
+    // Who gives the spec alone, means it.
+    update(&spawner, &user("ada"), "of-ada", &plain()).await.unwrap();
+    assert_eq!(author(), Value::Null);
+    update(&spawner, &admin(), "of-ada", &plain()).await.unwrap();
+    assert_eq!(author(), "admin");
+    update(&spawner, &user("ada"), "of-ada", &plain()).await.unwrap();
     for (caller, key) in [(user("bob"), "label"), (admin(), "label")] {
         let copy = TemplateChange {
             labels: serde_json::from_value(read["metadata"]["labels"].clone()).unwrap(),

@@ -24,12 +24,7 @@ pub fn validate(spec: &Value) -> Result<(), Error> {
 /// # Errors
 /// [`Error::InvalidSpec`], naming the field.
 pub fn read(spec: Value) -> Result<Parsed, Error> {
-    if let Value::Object(map) = &spec
-        && map.contains_key("spec")
-        && (map.contains_key("metadata") || map.contains_key("kind"))
-    {
-        return Err(Error::spec("spec", "this is a whole object; give only what is under its `spec`"));
-    }
+    check_shape(&spec)?;
     let (labels, annotations, spec) = to_pod_parts(spec)?;
     let mut unknown = Vec::new();
     let typed = typed(&spec, |path| unknown.push(render(path)))?;
@@ -42,20 +37,37 @@ pub fn read(spec: Value) -> Result<Parsed, Error> {
 }
 
 /// Takes the fields that Kubernetes does not know out of a stored template's pod spec, and names some of them. Versions up
-/// to 0.17 left them out, too, and people keep YAML anchors in such fields.
+/// to 0.17 left them out, too, and people keep YAML anchors in such fields. Those of a security context stay an error: what
+/// was meant to bind would not.
 ///
 /// # Errors
 /// As for [`validate`], of what is left.
 pub fn settle(spec: &mut Value) -> Result<Vec<String>, Error> {
+    check_shape(spec)?;
     let mut unknown = Vec::new();
     let (_, _, parts) = to_pod_parts(spec.clone())?;
     typed(&parts, |path| unknown.push((steps(path), render(path))))?;
-    for (steps, _) in &unknown {
+    for (steps, name) in &unknown {
+        if steps.iter().any(|step| matches!(step, Step::Member(key) if key == "securityContext")) {
+            return Err(Error::spec(name, "unknown field"));
+        }
         remove(spec, steps);
     }
     validate(spec)?;
     unknown.truncate(NAMED);
     Ok(unknown.into_iter().map(|(_, name)| name).collect())
+}
+
+/// Refuses a whole pod, the commonest mistake.
+fn check_shape(spec: &Value) -> Result<(), Error> {
+    match spec {
+        Value::Object(map)
+            if map.contains_key("spec") && (map.contains_key("metadata") || map.contains_key("kind")) =>
+        {
+            Err(Error::spec("spec", "this is a whole object; give only what is under its `spec`"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn typed(spec: &Map<String, Value>, mut unknown: impl FnMut(&Path<'_>)) -> Result<PodSpec, Error> {

@@ -134,7 +134,7 @@ impl Tool for GetTemplate {
         let namespace = call.namespace(asked.as_deref().or(params.namespace.as_deref()))?;
         let template = call.reader().template(&reference, &namespace)?;
         let details = TemplateDetails::new(&template, &namespace);
-        let text = serde_json::to_string_pretty(&details.manifest()).unwrap_or_default();
+        let text = text::json(&details.manifest());
         Ok(Reply::new(text, details))
     }
 }

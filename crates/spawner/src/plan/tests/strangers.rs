@@ -13,6 +13,18 @@ pub(super) fn roles() -> [(Caller, bool); 5] {
     ]
 }
 
+#[test]
+fn empty_overrides_take_nothing_from_a_template() {
+    let mut tolerant = spec();
+    tolerant["tolerations"] = json!([{"key": "gpu", "operator": "Exists"}]);
+    for nothing in [json!([]), Value::Null] {
+        let mut case = user();
+        case.request.top_level_overrides = json!({"tolerations": nothing}).as_object().unwrap().clone();
+        assert!(case.template_plan(&[], spec()).is_ok(), "{nothing}");
+        assert!(matches!(case.template_plan(&[], tolerant.clone()), Err(Error::Policy { .. })), "{nothing}");
+    }
+}
+
 pub(super) fn user() -> Case {
     as_caller(Caller::verified("bob".into(), Role::User))
 }

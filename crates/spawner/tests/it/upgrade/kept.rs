@@ -2,7 +2,8 @@
 
 use nocrd_devcluster::kind::Kind;
 use nocrd_spawner::{
-    Caller, SpawnRequest, Style, UpgradeRequest, model::Role, templates::overrides::ContainerOverride,
+    Caller, PodPatch, SpawnRequest, Style, UpgradeRequest, model::Role,
+    templates::overrides::ContainerOverride,
 };
 use serde_json::{Value, json};
 
@@ -41,13 +42,19 @@ async fn k25_the_user_keeps_context_name_and_overrides_and_gets_all_of_the_templ
     stage.publish("1.10", json!({"nogoo9/workspace-path": "/new"}), next).await;
     let outdated = stage.spawner.outdated(&Default::default()).unwrap();
     assert_eq!(outdated.iter().map(|w| w.id().as_str()).collect::<Vec<_>>(), ["w1"]);
+    // Its user calls it something else by now.
+    let rename = json!({"metadata": {"annotations": {"nogoo9/workspace-name": "Renamed"}}});
+    let rename = PodPatch::parse(rename.as_object().unwrap()).unwrap();
+    let pod = stage.spawner.find_pod(&Caller::local(), &"nogoo9".parse().unwrap(), "ws-w1").await.unwrap();
+    stage.spawner.patch_pod(&Caller::local(), &pod, &rename).await.unwrap();
+    until("that is known", || stage.spawner.get(&id("w1"), None).unwrap().name() == "Renamed").await;
     let begun = stage.begin("w1").await.unwrap();
     assert_eq!(
         (begun.pod_name.as_str(), begun.from.as_str(), begun.to.as_str(), begun.style, begun.changed),
         ("ws--w1", "1.9", "1.10", Style::Beside, true)
     );
     let after = stage.ended("w1").await.unwrap();
-    assert_eq!((after.template_version(), after.path(), after.name()), ("1.10", "/new", "Mine w1"));
+    assert_eq!((after.template_version(), after.path(), after.name()), ("1.10", "/new", "Renamed"));
     assert_eq!(
         (after.owner().as_str(), after.is_outdated(), after.last_upgrade_error()),
         ("ada", false, None)
