@@ -111,6 +111,10 @@ impl Check {
             Some("object") => value.is_object(),
             _ => true,
         };
+        if wanted == Some("integer") && value.as_f64().is_some_and(|number| !fits && number.fract() == 0.0) {
+            self.problems.push(format!("argument {} is too large a number", quoted(path)));
+            return;
+        }
         if !fits {
             let wanted = wanted.unwrap_or_default();
             self.problems.push(format!(

@@ -102,7 +102,7 @@ codes! {
     SPEC_TOO_LARGE = "NCR0204", "SpecTooLarge", TooLarge, "A pod spec is larger or deeper than the server accepts.", "Move data out of the spec, into a ConfigMap or an image.";
     POLICY_VIOLATION = "NCR0205", "PolicyViolation", Forbidden, "A pod asks for more than the server's pod policy allows.", "Remove the fields the message names, or ask the operator to relax POD_SECURITY.";
     INVALID_ANNOTATION = "NCR0206", "InvalidAnnotation", Unprocessable, "An annotation that the server acts on has an unusable value.", "Correct the annotation the message names.";
-    RESERVED_KEY = "NCR0207", "ReservedKey", Forbidden, "A request sets a label or annotation that is not the caller's to set.", "Leave the key out, or use one whose prefix the operator lists in ALLOWED_METADATA_PREFIXES.";
+    RESERVED_KEY = "NCR0207", "ReservedKey", Forbidden, "A request sets a label or annotation that is not the caller's to set.", "Leave the key out. Keys of the server's own are never yours to set; others need a prefix that the operator lists in ALLOWED_METADATA_PREFIXES.";
     MISSING_CONTEXT = "NCR0208", "MissingContext", Unprocessable, "The template requires context variables that were not given.", "Give every variable the message names in `context`.";
     INVALID_TEMPLATE_REF = "NCR0209", "InvalidTemplateRef", Invalid, "A template reference has none of the three forms.", "Write `name`, `namespace/name` or `pod-template://namespace/name`.";
     NO_SOURCE = "NCR0210", "NoPodSource", Invalid, "Neither a template nor a pod spec was given.", "Give `templateRef` or `spec`.";

@@ -5,7 +5,10 @@ use nocrd_cluster::{Status, WorkspacePod};
 use nocrd_model::{Api, Namespace, Subject, WorkspaceId, keys};
 use nocrd_templates::Catalogue;
 
-use crate::upgrade::{Upgrade, View, latest_template};
+use crate::{
+    names,
+    upgrade::{Upgrade, View, latest_template},
+};
 
 /// A workspace as readers see it, derived from its pods; reading it costs no API call.
 #[derive(Debug, Clone)]
@@ -64,10 +67,12 @@ impl Workspace {
         &self.pod.id
     }
 
-    /// Its display name, else its pod's name.
+    /// Its display name, else its pod's name; after an upgrade, which may change that, its id.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.annotation(keys::WORKSPACE_NAME).unwrap_or(&self.pod.pod_name)
+        let of_pod = &self.pod.pod_name;
+        let fallback = if *of_pod == names::twin(&self.pod.id) { self.pod.id.as_str() } else { of_pod };
+        self.annotation(keys::WORKSPACE_NAME).unwrap_or(fallback)
     }
 
     /// Its owner.

@@ -109,6 +109,7 @@ mod tests {
                 marked(),
                 "whole object",
             ),
+            (json!({"spec": "{containers: [{name: a, imagee: i}]}"}), marked(), "imagee"),
             (
                 json!({"spec": "{containers: [{name: a, image: i, securityContext: {runAsNonRot: true}}]}"}),
                 marked(),

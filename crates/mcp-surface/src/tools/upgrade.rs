@@ -23,6 +23,7 @@ const AT_ONCE: usize = 8;
 const UPGRADING: &str = "upgrading";
 const UPGRADED: &str = "upgraded";
 const UNCHANGED: &str = "unchanged";
+const FAILED: &str = "failed";
 
 pub(crate) struct UpgradeWorkspace;
 
@@ -47,9 +48,9 @@ pub(crate) struct UpgradeWorkspaceParams {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UpgradeView {
     id: String,
-    /// `upgrading`, with `wait` `upgraded`; `unchanged` when it is up to date.
+    /// `upgrading`, with `wait` `upgraded` or `failed`; `unchanged` when it is up to date.
     status: &'static str,
-    /// The pod that will serve it.
+    /// The pod that will serve it, or serves it still.
     pod_name: String,
     namespace: String,
     from_version: String,
@@ -92,7 +93,15 @@ impl Tool for UpgradeWorkspace {
                     view.pod_name.clone_from(&workspace.pod().pod_name);
                 }
                 Err(Error::Cancelled) => return Err(call_off(&call, view, &begun.id).await),
-                Err(error) => return Err(view.failed(error, None)),
+                Err(error) => {
+                    if matches!(error, Error::Spawner(nocrd_spawner::Error::UpgradeFailed { .. })) {
+                        view.status = FAILED;
+                        if let Ok(left) = call.spawner().get(&begun.id, call.owner()) {
+                            view.pod_name.clone_from(&left.pod().pod_name);
+                        }
+                    }
+                    return Err(view.failed(error, None));
+                }
             }
         }
         Ok(Reply::new(view.text(), view))
@@ -203,7 +212,7 @@ pub(crate) struct UpgradeAllView {
     upgraded: Vec<String>,
     failed: Vec<FailedView>,
     upgraded_pods: Vec<UpgradedPod>,
-    /// `upgrading`, with `wait` `upgraded`; `unchanged` when all are up to date.
+    /// `upgrading`, with `wait` `upgraded`, or `failed` when that is none; `unchanged` when all are up to date.
     status: &'static str,
 }
 
@@ -277,6 +286,7 @@ impl Tool for UpgradeAllWorkspaces {
                     Err(error) => view.fail(&begun.id, &Error::Spawner(error)),
                 }
             }
+            view.settle();
         } else {
             pending.iter().for_each(|begun| view.add(&begun.id, &begun.pod_name));
         }
@@ -304,10 +314,17 @@ pub(crate) fn all_done<'a>(
     for id in gone {
         view.fail(id, &nocrd_spawner::Error::NotFound { id: id.clone() }.into());
     }
+    view.settle();
     Reply::new(view.text(), view)
 }
 
 impl UpgradeAllView {
+    /// All have ended.
+    fn settle(&mut self) {
+        let is_none = self.upgraded.is_empty() && !self.failed.is_empty();
+        self.status = if is_none { FAILED } else { UPGRADED };
+    }
+
     fn add(&mut self, id: &WorkspaceId, pod_name: &str) {
         self.upgraded.push(id.to_string());
         self.upgraded_pods.push(UpgradedPod { id: id.to_string(), pod_name: pod_name.to_owned() });
@@ -321,7 +338,7 @@ impl UpgradeAllView {
         let (done, failed) = (self.upgraded.len(), self.failed.len());
         let mut out = match self.status {
             UNCHANGED => "All workspaces are up to date.".to_owned(),
-            UPGRADED => format!("Upgraded {done} workspaces. Failed {failed} upgrades."),
+            UPGRADED | FAILED => format!("Upgraded {done} workspaces. Failed {failed} upgrades."),
             _ => format!("Began to upgrade {done} workspaces. Failed {failed} upgrades."),
         };
         for FailedView { id, error } in &self.failed {

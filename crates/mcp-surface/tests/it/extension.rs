@@ -170,6 +170,27 @@ async fn session(server: &Server, user: Option<&str>) -> String {
     post.send().await.unwrap().headers()["mcp-session-id"].to_str().unwrap().to_owned()
 }
 
+/// What is wrong with a call is not that there is no such method.
+#[tokio::test]
+async fn parameters_of_another_form_are_told_from_methods_that_are_not_there() {
+    let server = server(&Arc::new(Greedy::default())).await;
+    let alice = session(&server, Some("alice")).await;
+    for (method, params, code) in [
+        ("tools/call", json!({"name": "list_pods", "arguments": [1]}), -32602),
+        ("tools/call", json!({"name": "list_pods", "arguments": "x"}), -32602),
+        ("tools/call", json!({}), -32602),
+        ("prompts/get", json!({}), -32602),
+        ("resources/read", json!({"uri": 1}), -32602),
+        ("completion/complete", json!({"ref": {"type": "ref/prompt", "name": "x"}}), -32602),
+        ("no/such", json!({}), -32601),
+    ] {
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let refused = answer(&server, Some("alice"), &alice, &message).await;
+        assert_eq!(refused["error"]["code"], code, "{message}: {refused}");
+        assert!(refused["error"]["message"].as_str().unwrap().contains(method), "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn t50_an_extension_is_asked_only_when_the_caller_is_known() {
     let greedy = Arc::new(Greedy::default());

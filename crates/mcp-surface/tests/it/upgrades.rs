@@ -69,6 +69,31 @@ impl Upgrades {
 const RUNS: &str = "exec sleep 3600";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_t_be_upgraded_says_so_and_stays() {
+    let upgrades = Upgrades::new().await;
+    upgrades.store("1.0", RUNS).await;
+    upgrades.spawn("w1").await;
+    upgrades.store("2.0", "exit 3").await;
+    let all = upgrades.admin.call("upgrade_all_workspaces", json!({"wait": true})).await.structured;
+    assert_eq!((&all["status"], &all["failed"][0]["id"]), (&json!("failed"), &json!("w1")), "{all}");
+    let reply = upgrades.ada.call("upgrade_workspace", json!({"id": "w1", "wait": true})).await;
+    let serving = upgrades.details("w1").await;
+    assert_eq!(reply.structured["error"]["reason"], "UpgradeFailed", "{}", reply.text);
+    assert_eq!(
+        (&reply.structured["status"], &reply.structured["podName"]),
+        (&json!("failed"), &serving["podName"])
+    );
+    // There is no argument for what is new.
+    let more = json!({"name": "tool", "spec": {"containers": [{"name": "agent", "image": "busybox"}]},
+        "annotations": {"nogoo9/template-version": "3.0", "nogoo9/required-context": "TOKEN,MORE"}});
+    assert!(!upgrades.admin.call("update_template", more).await.failed);
+    let reply = upgrades.ada.call("upgrade_workspace", json!({"id": "w1"})).await;
+    assert!(reply.text.contains("MORE") && reply.text.contains("spawn another"), "{}", reply.text);
+    assert_eq!(upgrades.details("w1").await["status"], "Running");
+    upgrades.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workspace_gets_the_new_version_and_keeps_the_rest() {
     let mut upgrades = Upgrades::new().await;
     upgrades.store("1.0", RUNS).await;

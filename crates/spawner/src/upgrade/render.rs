@@ -67,7 +67,15 @@ impl Spawner {
                 secrets: self.may_create_secrets(),
             },
             names::successor(&pod.id, &pod.pod_name),
-        )?;
+        )
+        .map_err(|error| match error {
+            Error::MissingContext { names, .. } => refused(format!(
+                "its template requires variables that the workspace was not given when it was spawned ({}); stop it \
+                 and spawn another with them",
+                names.join(", ")
+            )),
+            error => error,
+        })?;
         if !inputs.carried.is_empty() {
             inputs.restriction = inputs::restriction(template);
             annotate(&mut plan.pod, keys::SPAWN_INPUTS, record::text(&inputs));

@@ -53,9 +53,13 @@ pub fn settle(spec: &mut Value) -> Result<Vec<String>, Error> {
         }
         remove(spec, steps);
     }
-    validate(spec)?;
     unknown.truncate(NAMED);
-    Ok(unknown.into_iter().map(|(_, name)| name).collect())
+    let names: Vec<String> = unknown.into_iter().map(|(_, name)| name).collect();
+    match validate(spec) {
+        // It may have been meant for what is missing.
+        Err(_) if !names.is_empty() => Err(Error::spec(names.join(", "), "unknown field")),
+        outcome => outcome.map(|()| names),
+    }
 }
 
 /// Refuses a whole pod, the commonest mistake.
