@@ -181,12 +181,11 @@ impl ServerHandler for Surface {
         request: CustomRequest,
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        const KNOWN: [&str; 8] = [
+        // Those that no revision has dropped.
+        const KNOWN: [&str; 6] = [
             "completion/complete",
             "prompts/get",
             "resources/read",
-            "resources/subscribe",
-            "resources/unsubscribe",
             "tasks/cancel",
             "tasks/get",
             "tools/call",
