@@ -168,8 +168,8 @@ impl Cluster {
         let mut is_whole = true;
         loop {
             let (log, is_all) = self.part_of_log(asked, name, &options, part).await?;
-            is_whole &= is_all || options.limit_bytes.is_some();
-            match part.fewer().filter(|_| !is_all && options.limit_bytes.is_none()) {
+            is_whole &= is_all;
+            match part.fewer().filter(|_| !is_all) {
                 Some(fewer) => part = fewer,
                 None => return Ok(PodLog { truncated: log.truncated || !is_whole, ..log }),
             }

@@ -72,7 +72,7 @@ impl Part {
         }
     }
 
-    /// Reads what came, and tells whether that was all.
+    /// Reads what came, and tells whether it reaches to the end, if that is what is looked for.
     pub(super) async fn read(self, mut body: Pin<&mut impl AsyncRead>) -> io::Result<(PodLog, bool)> {
         let keep = match self {
             Self::First { bytes, .. } => bytes,
@@ -105,7 +105,7 @@ impl Part {
             log.drain(..lengths.iter().take(extra).sum::<usize>());
             truncated |= extra > 0;
         }
-        let is_all = total < self.limit_bytes() as usize;
+        let is_all = matches!(self, Self::First { .. }) || total < self.limit_bytes() as usize;
         Ok((PodLog { text: String::from_utf8_lossy(&log).into_owned(), truncated }, is_all))
     }
 }
