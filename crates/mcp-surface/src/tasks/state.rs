@@ -106,10 +106,9 @@ impl Surface {
         ids: Option<&[WorkspaceId]>,
     ) -> State {
         let filter = ListFilter { namespace: namespace.cloned(), ..ListFilter::default() };
-        let all = self.spawner().list(&filter).map(|page| page.items);
-        let (workspaces, outdated) = match (all, self.spawner().outdated(&filter)) {
-            (Ok(all), Ok(outdated)) => (all, outdated),
-            (Err(error), _) | (_, Err(error)) => return State::Ended(Err(Error::Spawner(error).into())),
+        let workspaces = match self.spawner().list(&filter) {
+            Ok(page) => page.items,
+            Err(error) => return State::Ended(Err(Error::Spawner(error).into())),
         };
         let is_meant = |workspace: &&Workspace| match ids {
             Some(ids) => ids.contains(workspace.id()),
@@ -124,13 +123,17 @@ impl Surface {
             !workspace.is_outdated() && (ids.is_some() || is_since(workspace, handle))
         };
         // What has finished meanwhile, or has another author's template, was not to be upgraded unless it was begun.
-        let left: Vec<&Workspace> = match ids {
-            Some(_) => meant.clone().filter(|workspace| workspace.is_outdated()).collect(),
-            None => outdated.iter().filter(is_meant).collect(),
+        let outdated = match ids {
+            Some(_) => Ok(workspaces.iter().filter(|workspace| workspace.is_outdated()).cloned().collect()),
+            None => self.spawner().outdated(&filter),
+        };
+        let outdated: Vec<Workspace> = match outdated {
+            Ok(outdated) => outdated,
+            Err(error) => return State::Ended(Err(Error::Spawner(error).into())),
         };
         let reply = upgrade::all_done(
             meant.filter(is_done),
-            left.into_iter(),
+            outdated.iter().filter(is_meant),
             ids.into_iter().flatten().filter(|id| !workspaces.iter().any(|workspace| workspace.id() == *id)),
         );
         State::Ended(Ok(respond::success(reply)))
